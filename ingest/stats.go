@@ -1,0 +1,34 @@
+package ingest
+
+import "sync/atomic"
+
+// Stats counts what a source met. The source writes, anybody reads at any time; the zero value is ready.
+type Stats struct {
+	Bytes           atomic.Uint64 // received from the input
+	Samples         atomic.Uint64 // delivered
+	LostPackets     atomic.Uint64 // missing by continuity counter or RTP sequence number
+	DamagedSamples  atomic.Uint64 // delivered with Damaged
+	SkippedBytes    atomic.Uint64 // passed over to find synchronisation
+	Discontinuities atomic.Uint64 // jumps of the media clock
+	DTSFallbacks    atomic.Uint64 // decoding times that had to be guessed
+	Reconnects      atomic.Uint64 // connections begun after the first
+	LastSample      atomic.Int64  // unix nanoseconds of the newest delivery
+	lastError       atomic.Pointer[string]
+}
+
+// SetError remembers err as the newest trouble; nil is ignored.
+func (s *Stats) SetError(err error) {
+	if err == nil {
+		return
+	}
+	text := err.Error()
+	s.lastError.Store(&text)
+}
+
+// LastError is the newest trouble in words, or "".
+func (s *Stats) LastError() string {
+	if p := s.lastError.Load(); p != nil {
+		return *p
+	}
+	return ""
+}
