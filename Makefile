@@ -1,0 +1,45 @@
+# Targets: demo test check race fuzz bench generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
+
+GO      ?= go
+TOOL     = $(GO) tool -modfile=tools/go.mod
+FUZZTIME ?= 10s
+
+.PHONY: all build demo test check fmt race fuzz bench generate clean
+
+all: build
+
+build: ## the commands, in bin/
+	$(GO) build -o bin/ ./cmd/...
+
+demo: build ## go live with the built-in clip, three viewers that re-share in a chain, Ctrl-C ends it
+	@exec bin/demo
+
+test: build node_modules ## every test; says at the end which were skipped and why
+	@$(GO) run ./internal/testrun -- ./...
+
+check: ## formatting, vet, staticcheck, dead code, tidy modules
+	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not gofumpt'ed: $$unformatted"; exit 1; }
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(TOOL) staticcheck ./...
+	@dead=$$($(TOOL) deadcode -test ./...) && test -z "$$dead" || { echo "dead code:"; echo "$$dead"; exit 1; }
+
+race: ## the tests under the race detector
+	$(GO) test -race -short ./...
+
+fuzz: ## every fuzz target for FUZZTIME (10s)
+	@sh internal/testrun/fuzz.sh $(FUZZTIME)
+
+bench: build ## our column of the targets, with the commands that measured it
+	@$(GO) run ./internal/bench
+
+generate: ## golden vectors, anew; look at the difference before you commit it
+	$(GO) test ./feed/... ./segmenter ./quicwire -run 'Vectors|Golden' -update
+
+# The page's test drives Chromium through playwright-core; without npm or Chromium that test is skipped.
+node_modules: player/web/test/package-lock.json
+	@if command -v npm >/dev/null && command -v chromium >/dev/null; then \
+		cd player/web/test && npm ci --silent --no-audit --no-fund; fi
+
+clean:
+	rm -rf bin out
