@@ -1,0 +1,61 @@
+package node
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func TestHostCheck(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("page")) })
+	h := Handler(func() Status { return Status{} }, prometheus.NewRegistry(), page)
+	for host, want := range map[string]int{
+		"127.0.0.1:8080":        200,
+		"127.0.0.1":             200,
+		"localhost:8080":        200,
+		"[::1]:8080":            200,
+		"[::1]":                 200,
+		"192.168.1.7:8080":      200,
+		"evil.example":          421,
+		"evil.example:8080":     421,
+		"127.0.0.1.evil.com:80": 421,
+		"localhost.evil.com":    421,
+		"":                      421,
+	} {
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if w.Code != want {
+			t.Errorf("Host %q: got %d, want %d", host, w.Code, want)
+		}
+	}
+}
+
+func TestReadyzFollowsState(t *testing.T) {
+	status := Status{State: StateStalled, Reason: "nobody answers"}
+	h := Handler(func() Status { return status }, prometheus.NewRegistry(), http.NotFoundHandler())
+	get := func(path string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest("GET", path, nil)
+		r.Host = "127.0.0.1"
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	if w := get("/readyz"); w.Code != 503 || !strings.Contains(w.Body.String(), "nobody answers") {
+		t.Errorf("/readyz while stalled: got %d %q, want 503 with the reason", w.Code, w.Body)
+	}
+	if w := get("/healthz"); w.Code != 200 {
+		t.Errorf("/healthz while stalled: got %d, want 200", w.Code)
+	}
+	status.State = StateLive
+	if w := get("/readyz"); w.Code != 200 {
+		t.Errorf("/readyz while live: got %d, want 200", w.Code)
+	}
+	if w := get("/api/v1/status"); w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("/api/v1/status: got headers %v, want JSON without CORS", w.Header())
+	}
+}

@@ -1,0 +1,99 @@
+package node
+
+// State is what a node says of the channel it sends or watches.
+type State string
+
+// A node is waiting until it knows an epoch, starting until the first media, then live for as long as freshness can be shown.
+//
+//	waiting → starting → live ⇄ stalled
+//	                      ↓        ↓
+//	                      ended (the signer said so)
+const (
+	StateWaiting  State = "waiting"
+	StateStarting State = "starting"
+	StateLive     State = "live"
+	StateStalled  State = "stalled"
+	StateEnded    State = "ended"
+)
+
+// Status is the answer of GET /api/v1/status.
+type Status struct {
+	Role       string      `json:"role"`
+	Link       string      `json:"link"`
+	Title      string      `json:"title,omitempty"`
+	Uptime     float64     `json:"uptime_s"`
+	Renditions []Rendition `json:"renditions"`
+	State      State       `json:"state"`
+	Reason     string      `json:"reason"`
+	Lag        Lag         `json:"lag_s"`
+	Peers      []Peer      `json:"peers"`
+	Bytes      Bytes       `json:"bytes"`
+	Blocks     Blocks      `json:"blocks"`
+	Ingest     *Ingest     `json:"ingest,omitempty"` // streamers only
+}
+
+// Rendition is one log that can be watched.
+type Rendition struct {
+	Name    string   `json:"name"`
+	Epoch   string   `json:"epoch"`
+	Head    uint64   `json:"head"` // records verified
+	Base    uint64   `json:"base"` // first record held
+	Bitrate int64    `json:"bitrate_bps"`
+	Codecs  []string `json:"codecs"`
+}
+
+// Lag is how long after its signature a block was verified here, in seconds, over the last ten seconds.
+type Lag struct {
+	P50 float64 `json:"p50"`
+	P99 float64 `json:"p99"`
+}
+
+// Peer is one connected node.
+type Peer struct {
+	ID      string  `json:"id"`
+	Addr    string  `json:"addr"`
+	Role    string  `json:"role"`
+	RTT     float64 `json:"rtt_ms"`
+	Up      float64 `json:"up_bps"`   // we send to it
+	Down    float64 `json:"down_bps"` // it sends to us
+	Lag     float64 `json:"lag_s"`
+	Stripes int     `json:"stripes"` // that flow between us, both ways
+}
+
+// Bytes are totals since the start.
+type Bytes struct {
+	Sent     Traffic `json:"sent"`
+	Received Traffic `json:"received"`
+	Appended uint64  `json:"appended"`
+}
+
+// Traffic is split by what the bytes were for.
+type Traffic struct {
+	Media   uint64 `json:"media"`
+	Proofs  uint64 `json:"proofs"`
+	Control uint64 `json:"control"`
+	Repair  uint64 `json:"repair"`
+}
+
+// Blocks are totals since the start, by result.
+type Blocks struct {
+	Verified  uint64 `json:"verified"`
+	Rejected  uint64 `json:"rejected"`
+	Missed    uint64 `json:"missed"`
+	Duplicate uint64 `json:"duplicate"`
+	Repaired  uint64 `json:"repaired"`
+}
+
+// Ingest is the health of a streamer's input.
+type Ingest struct {
+	Input           string `json:"input"`
+	Bytes           uint64 `json:"bytes"`
+	Samples         uint64 `json:"samples"`
+	LostPackets     uint64 `json:"lost_packets"`
+	DamagedSamples  uint64 `json:"damaged_samples"`
+	SkippedBytes    uint64 `json:"skipped_bytes"`
+	Discontinuities uint64 `json:"discontinuities"`
+	DTSFallbacks    uint64 `json:"dts_fallbacks"`
+	Reconnects      uint64 `json:"reconnects"`
+	LastError       string `json:"last_error,omitempty"`
+}
