@@ -32,6 +32,8 @@ var Allowed = map[string][]string{
 	"cmd/viewer":   {"node", "feed", "swarm", "player"},
 	"cmd/demo":     {},
 
-	"internal/layout": {},
-	"internal/netsim": {},
+	"internal/layout":  {},
+	"internal/testrun": {},
+	"internal/bench":   {"feed", "feed/merkle", "segmenter", "ingest", "internal/ts", "internal/clip"},
+	"internal/netsim":  {},
 }

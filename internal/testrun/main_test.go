@@ -1,0 +1,29 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+)
+
+func TestSummaryTellsSkipsAndReasons(t *testing.T) {
+	var out bytes.Buffer
+	r := &results{out: &out, output: map[string]*strings.Builder{}, blamed: map[string]bool{}}
+	for _, line := range []string{
+		`{"Action":"output","Package":"p","Test":"TestA","Output":"    a_test.go:7: ffmpeg is not installed\n"}`,
+		`{"Action":"output","Package":"p","Test":"TestA","Output":"--- SKIP: TestA (0.00s)\n"}`,
+		`{"Action":"skip","Package":"p","Test":"TestA"}`,
+		`{"Action":"pass","Package":"p","Test":"TestB"}`,
+		`{"Action":"output","Package":"p","Test":"TestC","Output":"    c_test.go:9: got 1, want 2\n"}`,
+		`{"Action":"fail","Package":"p","Test":"TestC"}`,
+		`{"Action":"fail","Package":"p","Elapsed":0.5}`,
+	} {
+		r.line([]byte(line + "\n"))
+	}
+	r.summary()
+	for _, want := range []string{"p.TestA: ffmpeg is not installed", "got 1, want 2", "\n1 passed, 1 failed, 1 skipped\n"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("output lacks %q:\n%s", want, out.String())
+		}
+	}
+}
