@@ -27,13 +27,15 @@ var Allowed = map[string][]string{
 
 	"player": {"feed", "segmenter", "ingest", "internal/ts"},
 
-	"node":         {"feed", "quicwire", "swarm"},
+	"node":         {"feed", "quicwire", "swarm", "internal/durable"},
 	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip"},
 	"cmd/viewer":   {"node", "feed", "swarm", "player"},
-	"cmd/demo":     {},
+	"cmd/demo":     {"internal/command"},
 
 	"internal/layout":  {},
+	"internal/command": {},
 	"internal/testrun": {},
+	"internal/e2e":     {},
 	"internal/bench":   {"feed", "feed/merkle", "segmenter", "ingest", "internal/ts", "internal/clip"},
 	"internal/netsim":  {},
 }
