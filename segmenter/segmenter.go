@@ -1,0 +1,342 @@
+// Package segmenter turns samples into segments of blocks, and blocks back into the very same samples. It is what stands
+// between media and the feed: a block is the payload of one record, which is signed, sent and verified alone, and a segment
+// is a run of blocks that begins with everything a decoder needs. It does not sign, store or look into the coded bytes.
+//
+// The format is docs/segment.md; testdata/vectors.json has examples for other implementations.
+//
+// When to end a block is a bargain: every block costs some 240 bytes of proofs and every byte in it waits for its end. So a
+// block ends with a picture once it is half full, when it is full, or when a tenth of a second of media has gone by.
+package segmenter
+
+import (
+	"cmp"
+	"math"
+	"sync"
+	"time"
+
+	"tailcast/ingest"
+)
+
+// maxBlock is the most a record can carry, minBlock what the head of a unit needs and then some.
+const (
+	minBlock = 256
+	maxBlock = 65536
+)
+
+// slack forgives a random access point that comes a little less than a second after the last: times that were rounded to
+// milliseconds, or guessed, on the way.
+const slack = ingest.ClockRate / 100
+
+// Config says how to cut. The zero value is right for everything.
+type Config struct {
+	// BlockSize is the most bytes in a block, 256 to 65536. If zero, 2400 for radio, 4 KiB around 1 Mbit/s, 8 KiB from
+	// 3.5 Mbit/s up, as measured, changing between segments only.
+	BlockSize int
+	// MaxDelay is how long a block may wait for more. If zero, 100 ms, or 200 ms in a program without video.
+	MaxDelay time.Duration
+	// MinSegment is the least between the starts of segments at random access points. If zero, 1 s.
+	MinSegment time.Duration
+	// MaxSegment is after how long a segment ends without a random access point. If zero, 10 s.
+	MaxSegment time.Duration
+	// Now is the clock. If nil, time.Now.
+	Now func() time.Time
+	// AfterFunc starts a timer that calls f in its own goroutine. If nil, time.AfterFunc.
+	AfterFunc func(d time.Duration, f func()) Timer
+}
+
+// Timer is the part of *time.Timer that is used.
+type Timer interface {
+	Reset(d time.Duration) bool
+	Stop() bool
+}
+
+// Block is what one record is made of.
+type Block struct {
+	Payload       []byte // belongs to who receives the block
+	SegmentFirst  bool   // the payload begins with an init
+	RandomAccess  bool   // of a segment's first block: decoding can start here
+	Discontinuity bool   // a sample that begins here does not continue the times before it
+	Damaged       bool   // a sample that begins here lost bytes on the way in
+	// DTS, in 90 kHz ticks, is the decoding time of the first sample of which this block has bytes.
+	DTS int64
+	// Duration, in 90 kHz ticks, is how far the media clock advanced since the block before. Those of a segment's blocks sum
+	// up to the segment's duration, whatever the times jump.
+	Duration uint32
+	// Wall is when the first sample that says so, of those that begin here, was captured; zero if none does.
+	Wall time.Time
+}
+
+// Segmenter is a Sink that cuts what it gets into blocks. It may be used by several goroutines.
+type Segmenter struct {
+	emit func(Block) error
+	cfg  Config
+
+	mu     sync.Mutex // held by everything below and during emit
+	err    error      // the first that emit returned
+	closed bool
+	init   []byte // of the current program; nil before the first
+	clock  mediaClock
+	meter  meter
+
+	// The segment being cut.
+	fresh  bool  // the next sample begins a new one: there is none, or what was begun is of no use any more
+	random bool  // it began at a random access point of the track that leads now
+	start  int64 // media time of its beginning
+	bytes  int64 // of its blocks so far
+	size   int   // of its blocks at most
+
+	// The block being filled; none if buf is empty.
+	buf    []byte
+	block  Block // without Payload
+	base   base
+	opened int64     // media time of its beginning
+	since  time.Time // real time of its beginning
+	told   int64     // media time that blocks' durations have accounted for
+
+	timer Timer
+	armed bool // timer will fire; it may be for an older block, then flush arms it again
+}
+
+var _ ingest.Sink = (*Segmenter)(nil)
+
+// New makes a Segmenter that hands its blocks to emit, in order and one at a time. emit must not call the Segmenter. If it
+// returns an error the block is taken for lost and the next sample begins a new segment.
+func New(cfg Config, emit func(Block) error) *Segmenter {
+	cfg.MinSegment = cmp.Or(cfg.MinSegment, time.Second)
+	cfg.MaxSegment = cmp.Or(cfg.MaxSegment, 10*time.Second)
+	if cfg.BlockSize != 0 {
+		cfg.BlockSize = min(max(cfg.BlockSize, minBlock), maxBlock)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.AfterFunc == nil {
+		cfg.AfterFunc = func(d time.Duration, f func()) Timer { return time.AfterFunc(d, f) }
+	}
+	return &Segmenter{emit: emit, cfg: cfg}
+}
+
+// SetProgram ends the block being filled; the next sample begins a segment with p as its init. A program that says the same as
+// the one before changes nothing.
+func (s *Segmenter) SetProgram(p *ingest.Program) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	encoded := appendProgram(nil, p)
+	if s.closed || string(encoded) == string(s.init) {
+		return
+	}
+	s.cut()
+	s.disarm() // the delay may be another now
+	s.init, s.fresh = encoded, true
+	s.clock.program(p)
+}
+
+// WriteSample adds m. Samples of tracks that are not in the program are ignored.
+func (s *Segmenter) WriteSample(m ingest.Sample) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed || s.clock.class(m.Track) == absent {
+		return
+	}
+	if len(m.Data) > MaxUnit {
+		m.Data, m.Flags = m.Data[:MaxUnit], m.Flags|ingest.Damaged
+	}
+	before := s.clock.lead
+	lead := s.clock.observe(&m)
+	s.random = s.random && before == s.clock.lead
+	s.place(&m, lead)
+	if s.complete(&m, lead) {
+		s.cut()
+	}
+}
+
+// Close emits what is left and returns the first error emit returned. Later calls and samples do nothing.
+func (s *Segmenter) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.cut()
+		s.disarm()
+		s.closed = true
+	}
+	return s.err
+}
+
+// place writes m where it belongs: into the block being filled, a new one, or a new segment.
+func (s *Segmenter) place(m *ingest.Sample, lead bool) {
+	random := s.isRandom(m, lead)
+	begins := s.begins(lead, random)
+	if begins || lead && s.clock.now-s.opened >= ticks(s.delay()) || s.room() <= maxHead {
+		s.cut()
+	}
+	if s.fresh || begins {
+		s.begin(m, random)
+	}
+	if !s.fresh { // the init could be handed on
+		s.write(m)
+	}
+}
+
+// isRandom tells whether decoding can start at m. Without video it can at any sample of what leads.
+func (s *Segmenter) isRandom(m *ingest.Sample, lead bool) bool {
+	if s.clock.class(s.clock.lead) == video {
+		return lead && m.Flags&ingest.RandomAccess != 0
+	}
+	return s.clock.class(m.Track) == s.clock.class(s.clock.lead)
+}
+
+// begins tells whether a segment starts at the sample just observed. A segment that could not be started at a random access
+// point makes way for the first one that can.
+func (s *Segmenter) begins(lead, random bool) bool {
+	age := s.clock.now - s.start
+	switch {
+	case s.fresh:
+		return true
+	case lead && random:
+		return !s.random || age+slack >= ticks(s.cfg.MinSegment)
+	}
+	return lead && age >= ticks(s.cfg.MaxSegment)
+}
+
+// complete tells whether the block ends here, with m as its last.
+func (s *Segmenter) complete(m *ingest.Sample, lead bool) bool {
+	switch {
+	case s.room() <= maxHead:
+		return true
+	case s.clock.class(m.Track) == video && len(s.buf) >= s.size/2:
+		return true
+	case s.clock.best != video && s.room() < len(m.Data)+maxHead:
+		return true // the next would be torn and wait for the next block's end
+	}
+	// If the lead's next sample will come too late, nobody gains by waiting for it.
+	return lead && s.clock.now+s.clock.step-s.opened >= ticks(s.delay())
+}
+
+// begin starts a segment with the init.
+func (s *Segmenter) begin(m *ingest.Sample, random bool) {
+	if s.bytes > 0 {
+		s.meter.segment(s.bytes, s.clock.now-s.start)
+	}
+	s.size = cmp.Or(s.cfg.BlockSize, blockSize(s.meter.bitrate(), s.clock.best == video))
+	s.fresh, s.random, s.start, s.bytes = false, random, s.clock.now, 0
+	s.open(m.DTS, 0)
+	s.block.SegmentFirst, s.block.RandomAccess = true, random
+	s.buf = appendInitHead(s.buf, len(s.init))
+	s.body(m.DTS, s.init)
+}
+
+// write adds the unit of m.
+func (s *Segmenter) write(m *ingest.Sample) {
+	if s.room() <= maxHead {
+		s.cut()
+	}
+	if len(s.buf) == 0 {
+		s.open(m.DTS, 0)
+	}
+	s.buf = s.base.appendHead(s.buf, m)
+	s.block.Discontinuity = s.block.Discontinuity || m.Flags&ingest.Discontinuity != 0
+	s.block.Damaged = s.block.Damaged || m.Flags&ingest.Damaged != 0
+	if s.block.Wall.IsZero() {
+		s.block.Wall = m.Wall
+	}
+	s.body(m.DTS, m.Data)
+}
+
+// body adds the bytes of a unit, through as many blocks as it takes. It leaves them unfinished if a block is lost.
+func (s *Segmenter) body(dts int64, data []byte) {
+	for {
+		n := min(len(data), s.size-len(s.buf))
+		s.buf = append(s.buf, data[:n]...)
+		if data = data[n:]; len(data) == 0 {
+			return
+		}
+		if s.cut(); s.fresh {
+			return
+		}
+		s.open(dts, len(data))
+	}
+}
+
+// room is what the block being filled can take; more than any head if there is none.
+func (s *Segmenter) room() int {
+	if len(s.buf) == 0 {
+		return maxBlock
+	}
+	return s.size - len(s.buf)
+}
+
+// open begins a block in which carry bytes of the unit before come first.
+func (s *Segmenter) open(dts int64, carry int) {
+	s.buf = appendCarry(s.buf[:0], carry)
+	s.block = Block{DTS: dts}
+	s.base = base{}
+	s.opened, s.since = s.clock.now, s.cfg.Now()
+	if !s.armed {
+		s.arm(s.delay())
+	}
+}
+
+// cut ends the block being filled, if there is one, and hands it on.
+func (s *Segmenter) cut() {
+	if len(s.buf) == 0 {
+		return
+	}
+	b := s.block
+	b.Payload = make([]byte, len(s.buf))
+	copy(b.Payload, s.buf)
+	b.Duration = uint32(min(s.clock.now-s.told, math.MaxUint32))
+	s.told = s.clock.now
+	s.bytes += int64(len(s.buf))
+	s.buf = s.buf[:0]
+	if err := s.emit(b); err != nil {
+		s.err, s.fresh = cmp.Or(s.err, err), true
+	}
+}
+
+// delay is how long a block may be open.
+func (s *Segmenter) delay() time.Duration {
+	switch {
+	case s.cfg.MaxDelay != 0:
+		return s.cfg.MaxDelay
+	case s.clock.best == video:
+		return 100 * time.Millisecond
+	}
+	return 200 * time.Millisecond
+}
+
+func (s *Segmenter) arm(d time.Duration) {
+	s.armed = true
+	if s.timer == nil {
+		s.timer = s.cfg.AfterFunc(d, s.flush)
+		return
+	}
+	s.timer.Reset(d)
+}
+
+func (s *Segmenter) disarm() {
+	if s.timer != nil {
+		s.timer.Stop()
+	}
+	s.armed = false
+}
+
+// flush is the timer's: it ends a block that has waited long enough. The media clock ends blocks of input that flows, so this
+// matters when it falters.
+func (s *Segmenter) flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.armed = false
+	if s.closed || len(s.buf) == 0 {
+		return
+	}
+	if rest := s.delay() - s.cfg.Now().Sub(s.since); rest > 0 {
+		s.arm(rest)
+		return
+	}
+	s.cut()
+}
+
+// ticks is d in 90 kHz.
+func ticks(d time.Duration) int64 {
+	return int64(d/time.Microsecond) * ingest.ClockRate / 1e6
+}
