@@ -49,7 +49,6 @@ func (a *Assembler) Write(payload []byte, segmentFirst bool) error {
 		a.reading = false
 		return fmt.Errorf("couldn't read a block: %w", err)
 	}
-	a.lost = false
 	return nil
 }
 
@@ -102,13 +101,14 @@ func (a *Assembler) resume(r *reader, first bool) error {
 	switch {
 	case r.err != nil:
 		return r.err
-	case a.lost:
-		r.upTo(carry)
-		return nil
+	case a.lost: // of a unit whose head is gone
+		a.unit, a.rest, a.part = head{kind: kindNone}, carry, a.part[:0]
+		a.lost = false
 	case carry != a.rest:
 		r.fail(fmt.Sprintf("%d bytes are carried over, %d are wanted", carry, a.rest))
 		return r.err
-	case carry == 0:
+	}
+	if carry == 0 {
 		return nil
 	}
 	return a.more(r.upTo(carry))

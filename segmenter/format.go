@@ -23,6 +23,7 @@ const (
 	trackMask = 0x3f
 	kindPTS   = 0x40
 	kindInit  = 0x80
+	kindNone  = 0xff // passed over by everybody
 	flagWall  = 0x80
 
 	// MaxUnit bounds the bytes of one unit. Larger samples are cut there and marked Damaged.

@@ -228,7 +228,9 @@ func (s *Segmenter) begin(m *ingest.Sample, random bool) {
 // write adds the unit of m.
 func (s *Segmenter) write(m *ingest.Sample) {
 	if s.room() <= maxHead {
-		s.cut()
+		if s.cut(); s.fresh {
+			return
+		}
 	}
 	if len(s.buf) == 0 {
 		s.open(m.DTS, 0)
