@@ -1,0 +1,351 @@
+package player
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
+
+	"tailcast/ingest"
+)
+
+const (
+	// leadIn is where the first picture of a playing stands: what sounds before it has room, since fMP4 knows no negative times.
+	leadIn = ingest.ClockRate
+	// patience is how long a start waits for tracks whose parameters are not known yet, and how much sound waits for a picture.
+	patience   = ingest.ClockRate
+	soundGroup = ingest.ClockRate / 10
+	// slack is how far a counted audio time may be from the one the source gives, which is rounded and may be split by rounding.
+	slack = 3
+	// firstDuration is a video frame's duration while nothing is known: 40 ms.
+	firstDuration = ingest.ClockRate / 25
+)
+
+// mp4Track is one track of the file.
+type mp4Track struct {
+	carrier
+	track *ingest.Track
+	id    int  // in the file; 0 if left out of the current one
+	video bool // its samples make the parts
+
+	next     int64          // audio: time of the next frame by counting samples, in ticks of the clock
+	counting bool           // next is known
+	pending  []*fmp4.Sample // audio: frames that wait for a picture
+	base     int64          // audio: time of the first of them
+	since    int64          // audio: its DTS
+
+	last     int64 // video: DTS of the newest frame
+	duration int64 // video: between the last two
+}
+
+// mp4 makes fMP4 of samples: one part a picture, with the sound that is due, so that a browser can show each picture when it
+// arrives. It belongs to the pipeline's goroutine.
+//
+// A change of parameters (another resolution, another codec) shows at a start; the stream then ends and another one begins, on the
+// same timeline: what the reader has is whole, and a page that asks again plays on. If nothing changed, a new epoch of the
+// channel does not end the stream.
+type mp4 struct {
+	out    *outlet
+	make   func() *stream
+	push   func(s *stream, data []byte, start bool)
+	tracks [ingest.MaxTracks]*mp4Track // by Sample.Track; nil if the file cannot carry it
+	order  []*mp4Track
+
+	program  *ingest.Program
+	video    bool // there is a video track: its random access points are the starts
+	stream   *stream
+	header   []byte
+	origin   int64 // tick that is time 0 of the file
+	placed   bool  // origin is known
+	asked    int64 // DTS of the first start that had to wait for parameters
+	waiting  bool
+	sequence uint32
+	buffer   bytes.Buffer // parts since the last flush
+	start    bool         // the buffer begins with a start
+	segment  bool         // the next audio frame of a program without video is a start
+}
+
+// setProgram keeps what it learnt of tracks that stay the same.
+func (m *mp4) setProgram(p *ingest.Program) {
+	m.flush()
+	before := m.tracks
+	m.program, m.tracks, m.order, m.video = p, [ingest.MaxTracks]*mp4Track{}, nil, false
+	for i := range p.Tracks {
+		m.add(&p.Tracks[i], before[p.Tracks[i].ID%ingest.MaxTracks])
+	}
+	m.waiting = false
+	if len(m.order) == 0 {
+		m.refuse()
+	}
+}
+
+func (m *mp4) add(t *ingest.Track, before *mp4Track) {
+	c := newCarrier(t)
+	if c == nil || t.Codec.IsVideo() && m.video { // browsers take one video track
+		return
+	}
+	mt := &mp4Track{carrier: c, track: t, video: t.Codec.IsVideo()}
+	if before != nil && before.track.Codec == t.Codec {
+		*mt = *before
+		mt.track = t
+	}
+	mt.learn(t.Config)
+	m.video = m.video || mt.video
+	m.tracks[t.ID%ingest.MaxTracks] = mt
+	m.order = append(m.order, mt)
+}
+
+func (m *mp4) refuse() {
+	m.stream, m.header = nil, nil
+	m.out.refuse(refusal(fmt.Sprintf("fMP4 cannot carry %s; ask for /live.ts instead", list(m.program.Tracks))))
+}
+
+// segmentFirst says that the next sample begins a segment of the feed.
+func (m *mp4) segmentFirst() { m.segment = true }
+
+func (m *mp4) writeSample(s *ingest.Sample) {
+	t := m.tracks[s.Track%ingest.MaxTracks]
+	if t == nil {
+		return
+	}
+	if m.video && t.video {
+		m.writeVideo(t, s)
+		return
+	}
+	m.writeAudio(t, s)
+}
+
+func (m *mp4) writeVideo(t *mp4Track, s *ingest.Sample) {
+	random := s.Flags&ingest.RandomAccess != 0
+	if random {
+		t.learn(s.Data)
+		m.begin(s.DTS)
+	}
+	frames, err := t.frames(s.Data)
+	if d := s.DTS - t.last; 0 < d && d < patience {
+		t.duration = d
+	}
+	if m.stream == nil || t.id == 0 || err != nil || len(frames) == 0 || s.DTS <= t.last || s.DTS < m.origin {
+		return
+	}
+	t.last = s.DTS
+	if t.duration == 0 {
+		t.duration = firstDuration
+	}
+	if random {
+		m.flush()
+		m.start = true
+	}
+	m.part(&fmp4.PartTrack{ID: t.id, BaseTime: uint64(s.DTS - m.origin), Samples: []*fmp4.Sample{{
+		Duration: uint32(t.duration), PTSOffset: int32(s.PTS - s.DTS), IsNonSyncSample: !random, Payload: frames[0].data,
+	}}})
+}
+
+func (m *mp4) writeAudio(t *mp4Track, s *ingest.Sample) {
+	if s.Flags&ingest.Damaged != 0 {
+		return
+	}
+	t.learn(s.Data)
+	if !m.video && m.segment {
+		m.segment = false
+		m.begin(s.DTS)
+		m.flush()
+		m.start = m.stream != nil
+	}
+	if m.stream == nil || t.id == 0 {
+		return
+	}
+	frames, _ := t.frames(s.Data)
+	if len(frames) == 0 {
+		return
+	}
+	at := rescale(s.DTS-m.origin, int64(t.clock()))
+	if tolerance := rescale(slack, int64(t.clock())) + 1; !t.counting || at-t.next > tolerance || t.next-at > tolerance {
+		m.sound(t)
+		t.next, t.counting = at, true
+	}
+	if t.next < 0 {
+		t.counting = false
+		return
+	}
+	m.queue(t, s.DTS, frames)
+	if s.DTS-t.since >= soundGroup {
+		m.sound(t)
+	}
+}
+
+func (m *mp4) queue(t *mp4Track, dts int64, frames []frame) {
+	if len(t.pending) == 0 {
+		t.base, t.since = t.next, dts
+	}
+	for _, f := range frames {
+		t.pending = append(t.pending, &fmp4.Sample{Duration: uint32(f.duration), Payload: bytes.Clone(f.data)})
+		t.next += int64(f.duration)
+	}
+}
+
+// sound writes what waits of one track as a part of its own.
+func (m *mp4) sound(t *mp4Track) {
+	if len(t.pending) > 0 {
+		m.marshal([]*fmp4.PartTrack{t.take()})
+	}
+}
+
+func (t *mp4Track) take() *fmp4.PartTrack {
+	p := &fmp4.PartTrack{ID: t.id, BaseTime: uint64(t.base), Samples: t.pending}
+	t.pending = nil
+	return p
+}
+
+// part writes a picture and the sound that is due.
+func (m *mp4) part(picture *fmp4.PartTrack) {
+	tracks := []*fmp4.PartTrack{picture}
+	for _, t := range m.order {
+		if len(t.pending) > 0 {
+			tracks = append(tracks, t.take())
+		}
+	}
+	m.marshal(tracks)
+}
+
+func (m *mp4) marshal(tracks []*fmp4.PartTrack) {
+	m.sequence++
+	var out seekablebuffer.Buffer
+	if err := (fmp4.Part{SequenceNumber: m.sequence, Tracks: tracks}).Marshal(&out); err == nil {
+		m.buffer.Write(out.Bytes())
+	}
+}
+
+// endOfBlock passes on what a block of the feed brought. Sound of a program without pictures waits for nothing else.
+func (m *mp4) endOfBlock() {
+	if !m.video {
+		for _, t := range m.order {
+			m.sound(t)
+		}
+	}
+	m.flush()
+}
+
+func (m *mp4) flush() {
+	if m.buffer.Len() > 0 && m.stream != nil {
+		m.push(m.stream, bytes.Clone(m.buffer.Bytes()), m.start)
+	}
+	m.buffer.Reset()
+	m.start = false
+}
+
+// begin comes before each start: if the file's header would be another one from here, it begins another stream.
+func (m *mp4) begin(dts int64) {
+	if m.incomplete() {
+		if !m.waiting {
+			m.waiting, m.asked = true, dts
+		}
+		if dts-m.asked < patience {
+			return
+		}
+	}
+	file, known := m.file()
+	header := marshalInit(file)
+	if header == nil {
+		m.refuse()
+		return
+	}
+	if m.stream != nil && bytes.Equal(header, m.header) {
+		return
+	}
+	m.flush()
+	if !m.placed {
+		m.origin, m.placed = dts-leadIn, true
+	}
+	m.open(header, known)
+}
+
+func (m *mp4) open(header []byte, known []*mp4Track) {
+	for _, t := range m.order {
+		t.id, t.pending, t.counting = 0, nil, false
+	}
+	var types []string
+	for i, t := range known {
+		t.id = i + 1
+		types = append(types, t.name())
+	}
+	kind := "audio"
+	if m.video {
+		kind = "video"
+	}
+	m.header = header
+	m.stream = m.make()
+	m.stream.header = header
+	m.stream.contentType = fmt.Sprintf("%s/mp4; codecs=%q", kind, strings.Join(types, ","))
+	m.stream.omitted = list(m.omitted())
+	m.out.open(m.stream)
+}
+
+// incomplete tells whether some track may still become known.
+func (m *mp4) incomplete() bool {
+	for _, t := range m.order {
+		if t.entry() == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// file is the file's header as it would be now, with the tracks that are known, numbered from 1.
+func (m *mp4) file() (file fmp4.Init, known []*mp4Track) {
+	for _, t := range m.order {
+		if entry := t.entry(); entry != nil {
+			known = append(known, t)
+			file.Tracks = append(file.Tracks, &fmp4.InitTrack{ID: len(known), TimeScale: uint32(t.clock()), Codec: entry})
+		}
+	}
+	return file, known
+}
+
+// marshalInit returns nil if there are no tracks, or parameters that cannot be written.
+func marshalInit(file fmp4.Init) []byte {
+	var out seekablebuffer.Buffer
+	if len(file.Tracks) == 0 || file.Marshal(&out) != nil {
+		return nil
+	}
+	return out.Bytes()
+}
+
+func (m *mp4) omitted() []ingest.Track {
+	var out []ingest.Track
+	for _, t := range m.program.Tracks {
+		if mt := m.tracks[t.ID%ingest.MaxTracks]; mt == nil || mt.id == 0 {
+			out = append(out, t)
+		}
+	}
+	return out
+}
+
+// list names tracks for people: "h264, aac (eng)".
+func list(tracks []ingest.Track) string {
+	var names []string
+	for _, t := range tracks {
+		name := string(t.Codec)
+		if t.Language != "" {
+			name += " (" + t.Language + ")"
+		}
+		names = append(names, name)
+	}
+	return strings.Join(names, ", ")
+}
+
+// rescale converts ticks of the media clock to those of another, to the nearest.
+func rescale(ticks, clock int64) int64 {
+	n := ticks*clock + ingest.ClockRate/2
+	if n < 0 {
+		n -= ingest.ClockRate - 1 // round down below zero too
+	}
+	return n / ingest.ClockRate
+}
+
+// section has nothing to do: the times of the file go on.
+func (m *mp4) section() {}
+
+func (m *mp4) close() { m.out.close() }

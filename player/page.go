@@ -1,0 +1,58 @@
+package player
+
+import (
+	"embed"
+	"encoding/json"
+	"net/http"
+)
+
+//go:embed web/index.html web/*.css web/*.js web/*.svg
+var web embed.FS
+
+// policy allows the page what it does and nothing else: scripts and styles from files, media from a MediaSource, data from here.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; connect-src 'self'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+
+// secure sets what every answer carries.
+func secure(h http.Header) {
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	h.Set("Referrer-Policy", "no-referrer")
+}
+
+func (s *Server) routes() {
+	s.mux.Handle("GET /live.ts", live{s, "ts", s.ts})
+	s.mux.Handle("GET /live.mp4", live{s, "mp4", s.mp4})
+	s.mux.Handle("GET /web/{file}", page(http.HandlerFunc(asset)))
+	s.mux.Handle("GET /{$}", page(http.HandlerFunc(index)))
+	if s.cfg.Status != nil {
+		s.mux.HandleFunc("GET /api/v1/status", s.status)
+	}
+}
+
+// ServeHTTP answers GET and HEAD.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+func page(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		secure(w.Header())
+		w.Header().Set("Content-Security-Policy", policy)
+		w.Header().Set("Cross-Origin-Opener-Policy", "same-origin")
+		next.ServeHTTP(w, r)
+	})
+}
+
+func index(w http.ResponseWriter, r *http.Request) {
+	http.ServeFileFS(w, r, web, "web/index.html")
+}
+
+func asset(w http.ResponseWriter, r *http.Request) {
+	http.ServeFileFS(w, r, web, "web/"+r.PathValue("file"))
+}
+
+func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+	secure(w.Header())
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(s.cfg.Status()) // an error here is the client's absence
+}

@@ -1,0 +1,125 @@
+package player
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	"tailcast/ingest"
+	"tailcast/internal/ts"
+)
+
+// tsFormat makes a transport stream, which carries everything the broadcaster sends. It belongs to the pipeline's goroutine. A
+// change of program is told in the stream, so that it only ends when a codec comes that TS cannot carry.
+type tsFormat struct {
+	out  *outlet
+	make func() *stream
+	push func(s *stream, data []byte, start bool)
+
+	mux     *ts.Muxer
+	buffer  bytes.Buffer // packets since the last flush
+	stream  *stream      // nil while there is no program, or it is refused
+	start   bool         // the buffer begins with a start
+	segment bool         // no sample of the segment has come yet
+	video   bool         // the program has pictures: they are the starts
+	tracks  [ingest.MaxTracks]ingest.Codec
+}
+
+func newTSFormat(out *outlet, open func() *stream, push func(*stream, []byte, bool)) *tsFormat {
+	f := &tsFormat{out: out, make: open, push: push}
+	f.mux = ts.NewMuxer(&f.buffer)
+	return f
+}
+
+func (f *tsFormat) setProgram(p *ingest.Program) {
+	f.flush()
+	if err := f.mux.SetProgram(p); err != nil {
+		f.stream = nil
+		f.out.refuse(whyNotTS(p, err))
+		return
+	}
+	f.video = false
+	for _, t := range p.Tracks {
+		f.tracks[t.ID%ingest.MaxTracks] = t.Codec
+		f.video = f.video || t.Codec.IsVideo()
+	}
+	if f.stream == nil {
+		f.stream = f.make()
+		f.stream.contentType = "video/mp2t"
+		f.stream.mend = bridge
+		f.out.open(f.stream)
+	}
+}
+
+func whyNotTS(p *ingest.Program, err error) refusal {
+	if errors.Is(err, ts.ErrCodec) {
+		return refusal(fmt.Sprintf("MPEG-TS cannot carry this channel (%s); ask for /live.mp4 instead", list(p.Tracks)))
+	}
+	return refusal(fmt.Sprintf("couldn't make MPEG-TS of this channel (%v); ask for /live.mp4 instead", err))
+}
+
+func (f *tsFormat) segmentFirst() { f.segment = true }
+
+// section is told to receivers though the times go on: the broadcaster's clock is another one from here.
+func (f *tsFormat) section() { f.mux.Discontinuity() }
+
+func (f *tsFormat) writeSample(s *ingest.Sample) {
+	if f.stream == nil {
+		return
+	}
+	if f.starts(s) {
+		f.flush()
+		f.start = true
+	}
+	f.segment = false
+	_ = f.mux.WriteSample(*s) // the buffer takes everything; a sample that cannot be written leaves the stream as it was
+}
+
+// starts tells whether decoding can begin with the sample: pictures say so themselves, sound can always begin but need not.
+func (f *tsFormat) starts(s *ingest.Sample) bool {
+	if f.video {
+		return f.tracks[s.Track%ingest.MaxTracks].IsVideo() && s.Flags&ingest.RandomAccess != 0
+	}
+	return f.segment
+}
+
+func (f *tsFormat) endOfBlock() { f.flush() }
+
+func (f *tsFormat) flush() {
+	if f.buffer.Len() > 0 && f.stream != nil {
+		f.push(f.stream, bytes.Clone(f.buffer.Bytes()), f.start)
+	}
+	f.buffer.Reset()
+	f.start = false
+}
+
+func (f *tsFormat) close() { f.out.close() }
+
+const packetSize = 188
+
+// bridge makes the packets that tell a receiver that it goes on in another place of the stream: for each PID it is about to see,
+// one without payload that carries the discontinuity_indicator (ISO/IEC 13818-1, 2.4.3.5), so that the jump of continuity counters
+// and clock is no error.
+func bridge(chunks []chunk) []byte {
+	var out []byte
+	seen := map[uint16]bool{}
+	for _, c := range chunks {
+		for p := c.data; len(p) >= packetSize; p = p[packetSize:] {
+			if pid := uint16(p[1]&0x1f)<<8 | uint16(p[2]); !seen[pid] {
+				seen[pid] = true
+				out = appendJump(out, p)
+			}
+		}
+	}
+	return out
+}
+
+// appendJump appends the packet that goes before next, the first of its PID.
+func appendJump(out, next []byte) []byte {
+	counter := next[3] & 15
+	if next[3]&0x10 != 0 {
+		counter-- // it counts packets with payload, and this one has none
+	}
+	out = append(out, 0x47, next[1]&0x1f, next[2], 0x20|counter&15, packetSize-5, 0x80)
+	return append(out, bytes.Repeat([]byte{0xff}, packetSize-6)...)
+}
