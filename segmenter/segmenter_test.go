@@ -241,10 +241,10 @@ func TestTimerEndsBlocks(t *testing.T) {
 				time.Sleep(350 * time.Millisecond)
 				s.WriteSample(*sample(1, 0, 9000, 10).Sample)
 				time.Sleep(time.Second)
+				s.Close()
 				if want := []time.Duration{test.want, 400*time.Millisecond + test.want}; !slices.Equal(ended, want) {
 					t.Errorf("blocks ended at %v, want %v", ended, want)
 				}
-				s.Close()
 			})
 		})
 	}
@@ -259,12 +259,12 @@ func TestTimerIsForTheBlockBeingFilled(t *testing.T) {
 			ended = append(ended, time.Since(begin))
 			return nil
 		})
-		defer s.Close()
 		s.SetProgram(television())
 		s.WriteSample(*sample(0, 0, 0, 700).Sample)
 		time.Sleep(60 * time.Millisecond)
 		s.WriteSample(*sample(0, 0, 5400, 10).Sample)
 		time.Sleep(time.Second)
+		s.Close()
 		if want := []time.Duration{0, 160 * time.Millisecond}; !slices.Equal(ended, want) {
 			t.Errorf("blocks ended at %v, want %v", ended, want)
 		}
