@@ -3,7 +3,12 @@
 // README.md says how they were cut and why they loop without a gap.
 package clip
 
-import _ "embed"
+import (
+	_ "embed"
+	"io"
+	"strings"
+	"time"
+)
 
 //go:embed bbb.ts
 var ts string
@@ -13,3 +18,9 @@ const Credit = "Big Buck Bunny, (c) 2008 Blender Foundation, www.bigbuckbunny.or
 
 // Bytes is the clip, an MPEG transport stream of one program; the slice is the caller's own.
 func Bytes() []byte { return []byte(ts) }
+
+// Duration is how long the clip plays before it begins again.
+const Duration = 8 * time.Second
+
+// Open is the clip as a file would be opened.
+func Open() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(ts)), nil }
