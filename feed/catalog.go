@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"unicode/utf8"
@@ -176,12 +175,9 @@ func (o *object) state() (State, error) {
 func (o *object) anchor() (LogAnchor, error) {
 	var a LogAnchor
 	for _, h := range o.objects("logs", MaxLogs) {
-		root, err := base64.StdEncoding.Strict().DecodeString(h.str("root"))
-		if err != nil || len(root) != merkle.HashSize {
-			h.keep(errors.New("root is not the base64 of 32 bytes"))
-			root = make([]byte, merkle.HashSize)
-		}
-		a.Logs = append(a.Logs, LogHead{Log: h.str("log"), Size: h.number("size"), Root: merkle.Hash(root)})
+		root, err := parseHash(h.str("root"))
+		h.keep(err)
+		a.Logs = append(a.Logs, LogHead{Log: h.str("log"), Size: h.number("size"), Root: root})
 		o.keep(h.err)
 	}
 	if o.err != nil {

@@ -161,12 +161,10 @@ func (r *noteReader) last() *LastEpoch {
 func (r *noteReader) head() LogHead {
 	f := r.fields("head", 3)
 	h := LogHead{Log: f[0]}
-	root, err := base64.StdEncoding.DecodeString(f[2])
-	if err != nil || len(root) != merkle.HashSize {
-		r.fail("head: %.60q is not a root", f[2])
-		return h
+	var err error
+	if h.Root, err = parseHash(f[2]); err != nil {
+		r.fail("head: %w", err)
 	}
-	h.Root = merkle.Hash(root)
 	if h.Size, err = strconv.ParseUint(f[1], 10, 64); err != nil {
 		r.fail("head: %.40q is not a size", f[1])
 	}
@@ -190,6 +188,15 @@ func (n *EpochNote) check() error {
 // compareEpochs orders (generation, number).
 func compareEpochs(generation1, number1, generation2, number2 uint64) int {
 	return cmp.Or(cmp.Compare(generation1, generation2), cmp.Compare(number1, number2))
+}
+
+// parseHash reads a hash in standard base64, in the one spelling that merkle.Hash.String writes.
+func parseHash(s string) (merkle.Hash, error) {
+	b, err := base64.StdEncoding.DecodeString(s)
+	if err != nil || len(b) != merkle.HashSize || merkle.Hash(b).String() != s {
+		return merkle.Hash{}, fmt.Errorf("%.60q is not the base64 of a hash", s)
+	}
+	return merkle.Hash(b), nil
 }
 
 // checkLogHeads returns what is wrong with a list of heads: there are at most MaxLogs, of distinct logs, in order of name.

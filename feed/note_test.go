@@ -193,7 +193,7 @@ func TestSignedButWrong(t *testing.T) {
 		{epoch.text(), "head 1080p 5077", "head 1080p 0", "size 0"},
 		{epoch.text(), "head 1080p 5077", "head 1080p 1099511627776", "size"},
 		{epoch.text(), "head 1080p 5077", "head 1080p 05077", "canonical"},
-		{epoch.text(), "=\nhead", "==\nhead", "not a root"},
+		{epoch.text(), "=\nhead", "==\nhead", "not the base64"},
 		{epoch.text(), "key " + epoch.Key.String(), "key " + epoch.Station.String(), "three keys"},
 		{epoch.text(), epoch.Root.String(), publicKey(seedKey("node")).String(), "no verifiable"},
 	} {
