@@ -1,0 +1,138 @@
+package quicwire
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/quic-go/quic-go"
+
+	"tailcast/feed"
+	"tailcast/feed/merkle"
+)
+
+// A RangeRequest is a peer's wish for a range. It ends with Refuse, or with Serve. It is for one goroutine at a time.
+type RangeRequest struct {
+	session *Session
+	stream  *quic.Stream
+	asked   Range
+}
+
+// AcceptFetch returns the next stream on which the peer asks for a range. Read says which.
+func (s *Session) AcceptFetch(ctx context.Context) (*RangeRequest, error) {
+	stream, err := s.conn.AcceptStream(ctx)
+	if err != nil {
+		if ctx.Err() != nil && s.Err() == nil {
+			return nil, ctx.Err()
+		}
+		return nil, s.streamError(err)
+	}
+	return &RangeRequest{session: s, stream: stream}, nil
+}
+
+// Read reads the request, within 5 s. Each caller wants its own goroutine for what follows AcceptFetch. Requests count as Reqs: more
+// than 64 a second end the session. Streams of unknown type are reset.
+func (q *RangeRequest) Read() (Range, error) {
+	q.stream.SetReadDeadline(time.Now().Add(messageTimeout))
+	in := blockInput{session: q.session, stream: q.stream, in: bufio.NewReaderSize(q.stream, maxRangeHeader), repair: true}
+	kind, err := in.in.ReadByte()
+	if err != nil {
+		return Range{}, in.error(err)
+	}
+	if kind != streamRange {
+		q.cancel(StreamUnknown)
+		return Range{}, q.session.strayed(StreamUnknown)
+	}
+	if !q.session.reqs.AllowN(q.session.endpoint.cfg.Now(), 1) {
+		return Range{}, q.session.fail(CodeFlood, fmt.Errorf("%w ranges, want at most %d a second", errFlood, reqRate))
+	}
+	return q.asked, in.parse(maxRangeHeader, q.asked.fields)
+}
+
+func (q *RangeRequest) cancel(code StreamCode) {
+	q.stream.CancelRead(quic.StreamErrorCode(code))
+	q.stream.CancelWrite(quic.StreamErrorCode(code))
+}
+
+// Refuse answers that the range is not served.
+func (q *RangeRequest) Refuse(why RangeRefused) error {
+	c := codec{}
+	a := rangeAnswer{refused: max(why.Reason, RefusedBusy), base: why.Base, size: why.Size, retry: why.Retry}
+	a.fields(&c)
+	w := RangeWriter{session: q.session, stream: q.stream, buf: c.buf}
+	if err := w.write(time.Time{}); err != nil {
+		return err
+	}
+	return q.stream.Close()
+}
+
+// Serve answers that the blocks [from, to) will come, at most 4096 of them; before must be the frontier of the from records before.
+func (q *RangeRequest) Serve(from, to uint64, before *merkle.Frontier) (*RangeWriter, error) {
+	c := codec{}
+	a := rangeAnswer{from: from, to: to}
+	a.fields(&c)
+	c.check(before.Size() == from && from < to && to-from <= MaxRange, "blocks [%d, %d) with frontier(%d)", from, to, before.Size())
+	if c.err != nil {
+		return nil, fmt.Errorf("couldn't serve a range: %w", c.err)
+	}
+	for _, h := range before.Peaks() {
+		c.hash(&h)
+	}
+	urgency := int8(urgencyRange)
+	if d := q.asked.Deadline; d > 0 && d < hurried {
+		urgency = urgencyHurried
+	}
+	q.stream.SetPriority(urgency, false)
+	return &RangeWriter{session: q.session, stream: q.stream, buf: c.buf, next: from, to: to}, nil
+}
+
+// A RangeWriter sends the blocks of a range, each in its turn.
+type RangeWriter struct {
+	session  *Session
+	stream   *quic.Stream
+	buf      []byte // answer and block under way; reused
+	next, to uint64
+}
+
+// WriteBlock sends block b, the next of the range. The deadline is as with StripeWriter.WriteBlock. After the last one the stream ends.
+func (w *RangeWriter) WriteBlock(b *feed.Block, deadline time.Time) error {
+	if b.Index != w.next || w.next == w.to || len(b.Payload) != int(b.Record.Length) {
+		return fmt.Errorf("couldn't send block %d of a range that wants %d of %d: %w", b.Index, w.next, w.to, errBlock)
+	}
+	w.buf = b.Record.Append(w.buf)
+	w.buf = append(w.buf, b.Signature[:]...)
+	w.buf = append(w.buf, b.Payload...)
+	if err := w.write(deadline); err != nil {
+		return err
+	}
+	if w.next++; w.next == w.to {
+		return w.stream.Close()
+	}
+	return nil
+}
+
+// write sends w.buf and empties it.
+func (w *RangeWriter) write(deadline time.Time) error {
+	if deadline.IsZero() {
+		deadline = time.Now().Add(messageTimeout)
+	}
+	w.stream.SetWriteDeadline(deadline)
+	n, err := w.stream.Write(w.buf)
+	w.buf = w.buf[:0]
+	w.session.stats.sent.repair.Add(uint64(n))
+	if err == nil {
+		return nil
+	}
+	if isTimeout(err) {
+		w.Reset(StreamStale)
+		return &StreamError{Code: StreamStale}
+	}
+	return w.session.streamError(err)
+}
+
+// Reset ends the range early and tells the receiver why.
+func (w *RangeWriter) Reset(code StreamCode) {
+	w.stream.CancelRead(quic.StreamErrorCode(code))
+	w.stream.CancelWrite(quic.StreamErrorCode(code))
+}
