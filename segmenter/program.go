@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"fmt"
+	"math"
 
 	"tailcast/ingest"
 )
@@ -13,6 +14,9 @@ const initVersion = 1
 
 // maxField bounds texts and byte strings of an init, so that 64 tracks of them fit in a unit.
 const maxField = 65535
+
+// maxInt bounds the numbers of an init.
+const maxInt = math.MaxInt32
 
 // appendProgram adds the init of p to dst. Tracks that no sample can refer to (an ID of MaxTracks or more, or one seen
 // before) are left out, and so are texts and byte strings over maxField.

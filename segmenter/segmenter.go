@@ -17,54 +17,9 @@ import (
 	"tailcast/ingest"
 )
 
-// maxBlock is the most a record can carry, minBlock what the head of a unit needs and then some.
-const (
-	minBlock = 256
-	maxBlock = 65536
-)
-
 // slack forgives a random access point that comes a little less than a second after the last: times that were rounded to
 // milliseconds, or guessed, on the way.
 const slack = ingest.ClockRate / 100
-
-// Config says how to cut. The zero value is right for everything.
-type Config struct {
-	// BlockSize is the most bytes in a block, 256 to 65536. If zero, 2400 for radio, 4 KiB around 1 Mbit/s, 8 KiB from
-	// 3.5 Mbit/s up, as measured, changing between segments only.
-	BlockSize int
-	// MaxDelay is how long a block may wait for more. If zero, 100 ms, or 200 ms in a program without video.
-	MaxDelay time.Duration
-	// MinSegment is the least between the starts of segments at random access points. If zero, 1 s.
-	MinSegment time.Duration
-	// MaxSegment is after how long a segment ends without a random access point. If zero, 10 s.
-	MaxSegment time.Duration
-	// Now is the clock. If nil, time.Now.
-	Now func() time.Time
-	// AfterFunc starts a timer that calls f in its own goroutine. If nil, time.AfterFunc.
-	AfterFunc func(d time.Duration, f func()) Timer
-}
-
-// Timer is the part of *time.Timer that is used.
-type Timer interface {
-	Reset(d time.Duration) bool
-	Stop() bool
-}
-
-// Block is what one record is made of.
-type Block struct {
-	Payload       []byte // belongs to who receives the block
-	SegmentFirst  bool   // the payload begins with an init
-	RandomAccess  bool   // of a segment's first block: decoding can start here
-	Discontinuity bool   // a sample that begins here does not continue the times before it
-	Damaged       bool   // a sample that begins here lost bytes on the way in
-	// DTS, in 90 kHz ticks, is the decoding time of the first sample of which this block has bytes.
-	DTS int64
-	// Duration, in 90 kHz ticks, is how far the media clock advanced since the block before. Those of a segment's blocks sum
-	// up to the segment's duration, whatever the times jump.
-	Duration uint32
-	// Wall is when the first sample that says so, of those that begin here, was captured; zero if none does.
-	Wall time.Time
-}
 
 // Segmenter is a Sink that cuts what it gets into blocks. It may be used by several goroutines.
 type Segmenter struct {
@@ -91,7 +46,9 @@ type Segmenter struct {
 	base   base
 	opened int64     // media time of its beginning
 	since  time.Time // real time of its beginning
-	told   int64     // media time that blocks' durations have accounted for
+
+	reached int64 // media time of the newest sample in a block
+	told    int64 // media time that blocks' durations have accounted for
 
 	timer Timer
 	armed bool // timer will fire; it may be for an older block, then flush arms it again
@@ -235,6 +192,7 @@ func (s *Segmenter) write(m *ingest.Sample) {
 	if len(s.buf) == 0 {
 		s.open(m.DTS, 0)
 	}
+	s.reached = s.clock.now
 	s.buf = s.base.appendHead(s.buf, m)
 	s.block.Discontinuity = s.block.Discontinuity || m.Flags&ingest.Discontinuity != 0
 	s.block.Damaged = s.block.Damaged || m.Flags&ingest.Damaged != 0
@@ -286,59 +244,11 @@ func (s *Segmenter) cut() {
 	b := s.block
 	b.Payload = make([]byte, len(s.buf))
 	copy(b.Payload, s.buf)
-	b.Duration = uint32(min(s.clock.now-s.told, math.MaxUint32))
-	s.told = s.clock.now
+	b.Duration = uint32(min(s.reached-s.told, math.MaxUint32))
+	s.told = s.reached
 	s.bytes += int64(len(s.buf))
 	s.buf = s.buf[:0]
 	if err := s.emit(b); err != nil {
 		s.err, s.fresh = cmp.Or(s.err, err), true
 	}
-}
-
-// delay is how long a block may be open.
-func (s *Segmenter) delay() time.Duration {
-	switch {
-	case s.cfg.MaxDelay != 0:
-		return s.cfg.MaxDelay
-	case s.clock.best == video:
-		return 100 * time.Millisecond
-	}
-	return 200 * time.Millisecond
-}
-
-func (s *Segmenter) arm(d time.Duration) {
-	s.armed = true
-	if s.timer == nil {
-		s.timer = s.cfg.AfterFunc(d, s.flush)
-		return
-	}
-	s.timer.Reset(d)
-}
-
-func (s *Segmenter) disarm() {
-	if s.timer != nil {
-		s.timer.Stop()
-	}
-	s.armed = false
-}
-
-// flush is the timer's: it ends a block that has waited long enough. The media clock ends blocks of input that flows, so this
-// matters when it falters.
-func (s *Segmenter) flush() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.armed = false
-	if s.closed || len(s.buf) == 0 {
-		return
-	}
-	if rest := s.delay() - s.cfg.Now().Sub(s.since); rest > 0 {
-		s.arm(rest)
-		return
-	}
-	s.cut()
-}
-
-// ticks is d in 90 kHz.
-func ticks(d time.Duration) int64 {
-	return int64(d/time.Microsecond) * ingest.ClockRate / 1e6
 }

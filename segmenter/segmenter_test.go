@@ -3,6 +3,7 @@ package segmenter
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -176,18 +177,18 @@ func TestBlockFlags(t *testing.T) {
 	}
 }
 
-// The durations of all blocks sum up to what the lead lasted, whatever else is in them.
+// The durations of a segment's blocks sum up to what the lead lasted, whatever else is in them.
 func TestDurations(t *testing.T) {
-	events := pictures(0, 0)
-	for i := range 100 {
-		events = append(events, sample(0, 0, int64(i)*frame, 9000), sample(1, 0, int64(i)*frame+50000, 300))
+	var sums []int64
+	for _, b := range segment(t, Config{}, interleaved(100)) {
+		if b.SegmentFirst {
+			sums = append(sums, 0)
+		}
+		sums[len(sums)-1] += int64(b.Duration)
 	}
-	var sum int64
-	for _, b := range segment(t, Config{}, events) {
-		sum += int64(b.Duration)
-	}
-	if want := int64(99 * frame); sum != want {
-		t.Errorf("durations sum up to %d, want %d", sum, want)
+	// Nothing comes before the first picture.
+	if want := []int64{24 * frame, 25 * frame, 25 * frame, 25 * frame}; !slices.Equal(sums, want) {
+		t.Errorf("durations sum up to %d, want %d", sums, want)
 	}
 }
 
@@ -336,6 +337,38 @@ func TestWhatCannotBeCarried(t *testing.T) {
 	want.Name = ""
 	huge.Sample.Flags, huge.Sample.Data = ingest.Damaged, huge.Sample.Data[:MaxUnit]
 	checkEqual(t, got, []event{{Program: want}, sample(0, 0, frame, 10), huge})
+}
+
+// Several sources may write at a time; each track stays in order.
+func TestConcurrentWriters(t *testing.T) {
+	var blocks []Block
+	s := New(Config{}, func(b Block) error {
+		blocks = append(blocks, b)
+		return nil
+	})
+	s.SetProgram(television())
+	var wg sync.WaitGroup
+	for track := range uint8(3) {
+		wg.Go(func() {
+			for i := range 500 {
+				s.WriteSample(*sample(track, 0, int64(i)*frame, 1000).Sample)
+			}
+		})
+	}
+	wg.Wait()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	next := make([]int64, 3)
+	for _, e := range assemble(t, blocks)[1:] {
+		if e.Sample.DTS != next[e.Sample.Track] {
+			t.Fatalf("track %d: got %d, want %d", e.Sample.Track, e.Sample.DTS, next[e.Sample.Track])
+		}
+		next[e.Sample.Track] += frame
+	}
+	if want := []int64{500 * frame, 500 * frame, 500 * frame}; !slices.Equal(next, want) {
+		t.Errorf("tracks end at %v, want %v", next, want)
+	}
 }
 
 func TestAfterClose(t *testing.T) {

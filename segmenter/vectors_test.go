@@ -101,8 +101,10 @@ func examples() []example {
 			{Program: television()}, sample(0, ingest.RandomAccess|ingest.Recovery, 0, 800), sample(1, 0, 1920, 16), sample(0, 0, frame, 200),
 		}},
 		{"another program", []event{
-			{Program: television()}, sample(0, ingest.RandomAccess, 0, 4),
-			{Program: radio()}, sample(1, ingest.RandomAccess, 1920, 4), sample(1, ingest.RandomAccess, 3840, 4),
+			{Program: television()},
+			sample(0, ingest.RandomAccess, 0, 4),
+			{Program: radio()},
+			sample(1, ingest.RandomAccess, 1920, 4), sample(1, ingest.RandomAccess, 3840, 4),
 		}},
 	}
 }
