@@ -1,10 +1,20 @@
 package rtsp
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"math/rand/v2"
+	"net"
+	"sync"
 	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 
 	"tailcast/ingest"
 )
@@ -24,14 +34,187 @@ type PullConfig struct {
 
 // Pull is an ingest.Source that plays an RTSP URL and connects again whenever that ends.
 type Pull struct {
+	cfg   PullConfig
+	url   *base.URL
+	log   *slog.Logger
 	stats ingest.Stats
 }
 
 // NewPull checks cfg; nothing is dialled before Run.
-func NewPull(cfg PullConfig) (*Pull, error) { return nil, errors.New("rtsp: not there yet") }
+func NewPull(cfg PullConfig) (*Pull, error) {
+	u, err := base.ParseURL(cfg.URL)
+	if err != nil || u.Host == "" { // the reason may quote a password
+		return nil, errors.New("rtsp: not a URL like rtsp://user:password@host:port/path (write @ : / # in a password as %40 %3A %2F %23)")
+	}
+	cfg.RetryMin = cmp.Or(cfg.RetryMin, 500*time.Millisecond)
+	cfg.RetryMax = max(cmp.Or(cfg.RetryMax, 15*time.Second), cfg.RetryMin)
+	log := cmp.Or(cfg.Logger, slog.Default()).With("url", u.Scheme+"://"+u.Host+u.Path)
+	return &Pull{cfg: cfg, url: u, log: log}, nil
+}
 
 // Stats counts what has come in; safe at any time.
 func (p *Pull) Stats() *ingest.Stats { return &p.stats }
 
-// Run implements ingest.Source: it plays until ctx ends, or until the server refuses our credentials at the first attempt.
-func (p *Pull) Run(ctx context.Context, sink ingest.Sink) error { return ctx.Err() }
+// Run implements ingest.Source: it plays until ctx ends, or until the server refuses our credentials before it ever let us in.
+func (p *Pull) Run(ctx context.Context, sink ingest.Sink) error {
+	out := &output{sink: sink, stats: &p.stats, log: p.log, start: time.Now()}
+	pause := p.cfg.RetryMin
+	for played, last := false, ""; ; {
+		began := time.Now()
+		ok, err := p.play(ctx, out, played)
+		played = played || ok
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		p.stats.SetError(err)
+		if refused(err) && !played {
+			return fmt.Errorf("rtsp: %s refuses user and password: put the right ones into the URL", p.url.Host)
+		}
+		if ok && time.Since(began) > p.cfg.RetryMax {
+			pause = p.cfg.RetryMin
+		}
+		p.report(err, &last, ok)
+		if !sleep(ctx, spread(pause)) {
+			return ctx.Err()
+		}
+		pause = min(2*pause, p.cfg.RetryMax)
+	}
+}
+
+// report logs why an attempt ended: loudly once, quietly while it stays the same.
+func (p *Pull) report(err error, last *string, ok bool) {
+	level := slog.LevelDebug
+	if ok || err.Error() != *last {
+		level = slog.LevelWarn
+	}
+	*last = err.Error()
+	p.log.Log(context.Background(), level, "rtsp play ended, will try again", "reason", err)
+}
+
+// refused tells whether a server wants other credentials.
+func refused(err error) bool {
+	var status liberrors.ErrClientBadStatusCode
+	return errors.As(err, &status) && (status.Code == base.StatusUnauthorized || status.Code == base.StatusForbidden)
+}
+
+// play makes one attempt; ok tells whether it came to play.
+func (p *Pull) play(ctx context.Context, out *output, again bool) (ok bool, err error) {
+	transport := gortsplib.TransportTCP
+	if p.cfg.UDP {
+		transport = gortsplib.TransportUDP
+	}
+	var trouble limiter
+	c := &gortsplib.Client{
+		Scheme: p.url.Scheme, Host: p.url.Host, Transport: &transport, UserAgent: "tailcast",
+		ListenPacket:  listenWide,
+		OnPacketsLost: func(uint64) {}, // the intake counts for itself, and knows the track
+	}
+	var mu sync.Mutex
+	c.OnDecodeError = func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if n, ok := trouble.pass(1, time.Now()); ok {
+			p.log.Warn("rtp packet refused", "packets", n, "reason", err)
+		}
+	}
+	if err := c.Start2(); err != nil {
+		return false, err
+	}
+	defer closeWith(ctx, c)()
+
+	d, res, err := c.Describe(p.url)
+	if err != nil {
+		return false, err
+	}
+	in, err := newIntake(out, d, res.Body)
+	if err != nil {
+		return false, err
+	}
+	defer func() { in.close(time.Now()) }()
+	if err := setup(c, d, in); err != nil {
+		return false, err
+	}
+	crashed := make(chan struct{}, 1)
+	attach(c, d, in, func(reason any) {
+		complainOfPanic(out, p.url.Host, reason)
+		select {
+		case crashed <- struct{}{}:
+		default:
+		}
+	})
+	if _, err := c.Play(nil); err != nil {
+		return false, err
+	}
+	if again {
+		p.stats.Reconnects.Add(1)
+	}
+	p.log.Info("rtsp play began", "transport", transport.String(), "tracks", len(in.tracks))
+	ended := make(chan error, 1)
+	go func() { ended <- c.Wait() }()
+	select {
+	case err = <-ended:
+	case <-crashed:
+		c.Close()
+		<-ended
+		err = errors.New(out.stats.LastError())
+	}
+	return true, err
+}
+
+// setup asks for the media that in understands.
+func setup(c *gortsplib.Client, d *description.Session, in *intake) error {
+	asked := map[int]bool{}
+	for _, t := range in.tracks {
+		if asked[t.media] {
+			continue
+		}
+		asked[t.media] = true
+		if _, err := c.Setup(d.BaseURL, d.Medias[t.media], 0, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closeWith closes c when ctx ends; the function it returns does so now, and waits.
+func closeWith(ctx context.Context, c *gortsplib.Client) (stop func()) {
+	done, over := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(over)
+		select {
+		case <-ctx.Done():
+		case <-done:
+		}
+		c.Close()
+	}()
+	return func() { close(done); <-over }
+}
+
+// listenWide is net.ListenPacket with a buffer that survives a large picture.
+func listenWide(network, address string) (net.PacketConn, error) {
+	c, err := net.ListenPacket(network, address)
+	if err != nil {
+		return nil, err
+	}
+	if u, ok := c.(*net.UDPConn); ok {
+		_ = u.SetReadBuffer(udpBuffer)
+	}
+	return c, nil
+}
+
+// spread is d give or take a third, so that many who lost one server do not come back at once.
+func spread(d time.Duration) time.Duration {
+	return d - d/3 + time.Duration(rand.Int64N(int64(2*d/3)+1))
+}
+
+// sleep waits for d; false if ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}

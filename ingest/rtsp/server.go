@@ -3,18 +3,26 @@
 // after every failure. The RTSP dialogue and the RTP payload formats are gortsplib's; what is ours is what a broadcast needs on
 // top: times that are exact and aligned, decoding times, loss that is counted and marked, and samples in the form MPEG-TS carries.
 //
-//	RTP packets ─▶ depacketizer ─▶ units (raw RTP time) ─▶ decoding times ─▶ hold ─▶ alignment ─▶ ingest.Sink
-//	RTCP sender reports ──────────────────────────────────────────────────────────────▲
+//	RTP packets ─▶ depacketizer ─▶ units on the track's RTP clock, with decoding times ─▶ alignment ─▶ ingest.Sink
+//	RTCP sender reports ─────────────────────────────────────────────────────────────────────▲
 //
 // What is carried: H.264, H.265, AV1, VP9, AAC (also LATM, which becomes ADTS), MPEG audio, AC-3, Opus, and KLV as a data track.
 // Everything else has no form in MPEG-TS a receiver would understand: it is left out, with a logged sentence that names it.
+//
+// NAL units go out as they came, each behind a four-byte start code; no delimiter is invented. Parameter sets that a random access
+// point lacks are put before it, from the SDP or from the stream.
 package rtsp
 
 import (
+	"cmp"
 	"context"
-	"errors"
+	"fmt"
 	"log/slog"
+	"net"
 	"net/netip"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
 
 	"tailcast/ingest"
 )
@@ -33,22 +41,83 @@ type ServerConfig struct {
 	Logger *slog.Logger
 }
 
+// defaultAddr is the port RTSP servers use where they have no right to 554.
+const defaultAddr = "127.0.0.1:8554"
+
 // Server is an ingest.Source fed by whoever publishes to its listener: one publisher at a time, and the next when it has left.
+// Time never goes back between publishers; the first sample of each track of a later one is marked as a discontinuity.
 type Server struct {
-	stats ingest.Stats
+	cfg       ServerConfig
+	stats     ingest.Stats
+	tcp       *guard
+	rtp, rtcp *net.UDPConn
 }
 
 // Listen binds the listeners of cfg, so that errors come early and the address is known; Run serves them.
-func Listen(cfg ServerConfig) (*Server, error) { return nil, errors.New("rtsp: not there yet") }
+func Listen(cfg ServerConfig) (*Server, error) {
+	cfg.Addr = cmp.Or(cfg.Addr, defaultAddr)
+	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
+	addr, err := checkAddr(context.Background(), cfg.Addr, cfg.Key)
+	if err != nil {
+		return nil, err
+	}
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("rtsp: %w", err)
+	}
+	host, _, _ := net.SplitHostPort(addr)
+	rtp, rtcp, err := listenPair(host, cfg.UDPPort)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return &Server{cfg: cfg, tcp: newGuard(l), rtp: rtp, rtcp: rtcp}, nil
+}
 
 // Addr is where the RTSP listener is bound.
-func (s *Server) Addr() netip.AddrPort { return netip.AddrPort{} }
+func (s *Server) Addr() netip.AddrPort { return s.tcp.Addr().(*net.TCPAddr).AddrPort() }
 
 // Stats counts what has come in; safe at any time.
 func (s *Server) Stats() *ingest.Stats { return &s.stats }
 
 // Close releases the listeners of a Server that is never run; Run does it by itself.
-func (s *Server) Close() error { return nil }
+func (s *Server) Close() error {
+	s.rtp.Close()
+	s.rtcp.Close()
+	return s.tcp.Close()
+}
 
 // Run implements ingest.Source: it takes publishers in until ctx ends. Call it once.
-func (s *Server) Run(ctx context.Context, sink ingest.Sink) error { return ctx.Err() }
+func (s *Server) Run(ctx context.Context, sink ingest.Sink) error {
+	defer s.Close()
+	out := &output{sink: sink, stats: &s.stats, log: s.cfg.Logger, start: time.Now()}
+	server := &gortsplib.Server{
+		Handler:        &handler{out: out, key: s.cfg.Key, log: s.cfg.Logger},
+		RTSPAddress:    s.tcp.Addr().String(),
+		UDPRTPAddress:  s.rtp.LocalAddr().String(),
+		UDPRTCPAddress: s.rtcp.LocalAddr().String(),
+		Listen:         func(string, string) (net.Listener, error) { return s.tcp, nil },
+		ListenPacket:   s.packetConn,
+	}
+	if err := server.Start(); err != nil {
+		return fmt.Errorf("rtsp: %w", err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Wait() }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("rtsp: listener ended: %w", err)
+	case <-ctx.Done():
+		server.Close()
+		<-ended
+		return ctx.Err()
+	}
+}
+
+// packetConn hands gortsplib the listener of the address it asks for.
+func (s *Server) packetConn(_, address string) (net.PacketConn, error) {
+	if address == s.rtp.LocalAddr().String() {
+		return s.rtp, nil
+	}
+	return s.rtcp, nil
+}

@@ -1,0 +1,39 @@
+package rtsp
+
+import (
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/format"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+)
+
+// receiver is a session of gortsplib that packets come from: of the server or of the client.
+type receiver interface {
+	OnPacketRTP(*description.Media, format.Format, gortsplib.OnPacketRTPFunc)
+	OnPacketRTCP(*description.Media, gortsplib.OnPacketRTCPFunc)
+}
+
+// attach leads the packets of a session to in. A panic under a packet goes to crash, which has to end the session.
+func attach(from receiver, d *description.Session, in *intake, crash func(reason any)) {
+	for _, t := range in.tracks {
+		media := d.Medias[t.media]
+		for _, f := range media.Formats {
+			if f.PayloadType() != t.payload {
+				continue
+			}
+			from.OnPacketRTP(media, f, func(p *rtp.Packet) {
+				defer recovered(crash)
+				in.packet(t, p, time.Now())
+			})
+		}
+		from.OnPacketRTCP(media, func(p rtcp.Packet) {
+			defer recovered(crash)
+			if r, ok := p.(*rtcp.SenderReport); ok {
+				in.report(t.media, r, time.Now())
+			}
+		})
+	}
+}

@@ -1,0 +1,227 @@
+package rtsp
+
+import (
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/headers"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
+)
+
+// handler answers the requests of encoders on behalf of a Server. gortsplib calls it from many goroutines.
+//
+//	        ANNOUNCE                 RECORD
+//	free ─────────────▶ announced ───────────▶ publishing
+//	 ▲ session closed       │                       │  connection lost: the next ANNOUNCE takes over
+//	 └──────────────────────┴───────────────────────┘
+type handler struct {
+	out *output
+	key string
+	log *slog.Logger
+
+	mu      sync.Mutex
+	pub     *publication // nil: free
+	count   int          // of publications that reached RECORD
+	trouble limiter
+}
+
+// publication is the session of an encoder, from its ANNOUNCE on.
+type publication struct {
+	session *gortsplib.ServerSession
+	conn    *gortsplib.ServerConn
+	intake  *intake
+	orphan  bool          // conn is gone; only over UDP does the session outlive it. Under handler.mu
+	closed  chan struct{} // the session has ended
+}
+
+// Reasons for a refusal; they travel in the status line, where ffmpeg and OBS show them.
+var (
+	errBusy    = errors.New("somebody else is publishing here")
+	errPublish = errors.New("this server takes streams in and does not play them")
+	errKey     = errors.New("the stream key is wrong or missing")
+)
+
+// refuse is an answer that says why. The error ends the connection.
+func refuse(code base.StatusCode, err error) (*base.Response, error) {
+	return &base.Response{StatusCode: code, StatusMessage: err.Error()}, err
+}
+
+// OnAnnounce implements gortsplib.ServerHandlerOnAnnounce.
+func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Response, error) {
+	if !h.admits(ctx) {
+		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", errKey)
+		return &base.Response{StatusCode: base.StatusUnauthorized, StatusMessage: errKey.Error()}, liberrors.ErrServerAuth{}
+	}
+	in, err := newIntake(h.out, ctx.Description, ctx.Request.Body)
+	if err != nil {
+		h.out.stats.SetError(err)
+		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", err)
+		return refuse(base.StatusUnsupportedMediaType, err)
+	}
+	if !h.claim(&publication{session: ctx.Session, conn: ctx.Conn, intake: in, closed: make(chan struct{})}) {
+		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", errBusy)
+		return refuse(base.StatusForbidden, errBusy)
+	}
+	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+// admits tells whether a publisher showed the key: as the last element of the path, or as the password.
+func (h *handler) admits(ctx *gortsplib.ServerHandlerOnAnnounceCtx) bool {
+	if h.key == "" {
+		return true
+	}
+	path := strings.TrimRight(ctx.Path, "/")
+	if subtle.ConstantTimeCompare([]byte(path[strings.LastIndexByte(path, '/')+1:]), []byte(h.key)) == 1 {
+		return true
+	}
+	var a headers.Authorization
+	user := "user" // whatever it is; asking with one makes gortsplib choose the nonce of the challenge
+	if a.Unmarshal(ctx.Request.Header["Authorization"]) == nil && a.Username != "" {
+		user = a.Username
+	}
+	return ctx.Conn.VerifyCredentials(ctx.Request, user, h.key)
+}
+
+// claim makes p the publication, if nobody publishes. A publisher that has lost its connection makes way for the next: it is most
+// likely the same encoder, which has come back before its silence was noticed.
+func (h *handler) claim(p *publication) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if old := h.pub; old != nil && old.orphan {
+		h.mu.Unlock()
+		old.session.Close()
+		<-old.closed
+		h.mu.Lock()
+	}
+	if h.pub != nil {
+		return false
+	}
+	h.pub = p
+	return true
+}
+
+// current is the publication of a session, or nil.
+func (h *handler) current(s *gortsplib.ServerSession) *publication {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pub == nil || h.pub.session != s {
+		return nil
+	}
+	return h.pub
+}
+
+// OnDescribe implements gortsplib.ServerHandlerOnDescribe: a refusal.
+func (h *handler) OnDescribe(*gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	res, err := refuse(base.StatusMethodNotAllowed, errPublish)
+	return res, nil, err
+}
+
+// OnSetup implements gortsplib.ServerHandlerOnSetup, for publishers only.
+func (h *handler) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if ctx.Session.State() != gortsplib.ServerSessionStatePreRecord {
+		res, err := refuse(base.StatusMethodNotAllowed, errPublish)
+		return res, nil, err
+	}
+	return &base.Response{StatusCode: base.StatusOK}, nil, nil
+}
+
+// OnRecord implements gortsplib.ServerHandlerOnRecord.
+func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Response, error) {
+	p := h.current(ctx.Session)
+	if p == nil {
+		return refuse(base.StatusForbidden, errBusy)
+	}
+	h.mu.Lock()
+	if h.count++; h.count > 1 {
+		h.out.stats.Reconnects.Add(1)
+	}
+	h.mu.Unlock()
+	attach(ctx.Session, ctx.Session.AnnouncedDescription(), p.intake, func(reason any) { h.crash(p, reason) })
+	trust(ctx.Conn, true)
+	h.log.Info("rtsp publisher came", "peer", peer(ctx.Conn), "transport", ctx.Session.SetuppedTransport().String(), "tracks", len(p.intake.tracks))
+	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+// OnSessionClose implements gortsplib.ServerHandlerOnSessionClose.
+func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) {
+	p := h.current(ctx.Session)
+	if p == nil {
+		return
+	}
+	trust(p.conn, false)
+	func() {
+		defer recovered(func(reason any) { h.crash(p, reason) })
+		p.intake.close(time.Now())
+	}()
+	h.log.Info("rtsp publisher left", "peer", peer(p.conn), "reason", h.mask(ctx.Error))
+	h.mu.Lock()
+	h.pub = nil
+	h.mu.Unlock()
+	close(p.closed)
+}
+
+// OnConnClose implements gortsplib.ServerHandlerOnConnClose.
+func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.pub != nil && h.pub.conn == ctx.Conn {
+		h.pub.orphan = true
+	}
+	h.log.Debug("rtsp connection closed", "peer", peer(ctx.Conn), "reason", h.mask(ctx.Error))
+}
+
+// OnPacketsLost implements gortsplib.ServerHandlerOnPacketsLost. The intake counts for itself, and knows the track.
+func (h *handler) OnPacketsLost(*gortsplib.ServerHandlerOnPacketsLostCtx) {}
+
+// OnDecodeError implements gortsplib.ServerHandlerOnDecodeError.
+func (h *handler) OnDecodeError(ctx *gortsplib.ServerHandlerOnDecodeErrorCtx) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if n, ok := h.trouble.pass(1, time.Now()); ok {
+		h.log.Warn("rtp packet refused", "packets", n, "reason", ctx.Error)
+	}
+}
+
+// mask is err in words, without the key: some of gortsplib's quote the URL.
+func (h *handler) mask(err error) string {
+	if err == nil || h.key == "" {
+		return fmt.Sprint(err)
+	}
+	return strings.ReplaceAll(err.Error(), h.key, "[key]")
+}
+
+// crash ends the session of a publisher whose media made a library panic.
+func (h *handler) crash(p *publication, reason any) {
+	complainOfPanic(h.out, peer(p.conn), reason)
+	p.session.Close()
+}
+
+// complainOfPanic reports a panic that was contained.
+func complainOfPanic(out *output, peer string, reason any) {
+	err := fmt.Errorf("rtsp: media of %s made the parser panic: %v", peer, reason)
+	out.stats.SetError(err)
+	out.log.Error("rtsp session ended by a panic", "peer", peer, "reason", reason, "stack", string(debug.Stack()))
+}
+
+// recovered, deferred, hands a panic to f.
+func recovered(f func(reason any)) {
+	if r := recover(); r != nil {
+		f(r)
+	}
+}
+
+func peer(c *gortsplib.ServerConn) string { return c.NetConn().RemoteAddr().String() }
+
+func trust(c *gortsplib.ServerConn, yes bool) {
+	if g, ok := c.NetConn().(*guardedConn); ok {
+		g.trust(yes)
+	}
+}
