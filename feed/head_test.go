@@ -54,11 +54,7 @@ func TestHeadVerifies(t *testing.T) {
 // A head is a C2SP checkpoint: stock software opens it.
 func TestHeadOpensWithStockVerifier(t *testing.T) {
 	key, origin := publicKey(seedKey("epoch")), testOrigin("tv")
-	encoded, err := note.NewEd25519VerifierKey(origin, key[:])
-	if err != nil {
-		t.Fatal(err)
-	}
-	verifier, err := note.NewVerifier(encoded)
+	verifier, err := note.NewVerifier(stockVerifier(t, origin, key))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -70,6 +66,16 @@ func TestHeadOpensWithStockVerifier(t *testing.T) {
 	if want := string(AppendHeadText(nil, origin, h.Size, h.Root)); n.Text != want {
 		t.Errorf("got %q, want %q", n.Text, want)
 	}
+}
+
+// stockVerifier returns the key by which golang.org/x/mod/sumdb/note opens heads of that origin.
+func stockVerifier(t *testing.T, origin string, key PublicKey) string {
+	t.Helper()
+	s, err := note.NewEd25519VerifierKey(origin, key[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
 }
 
 // Keys sign three kinds of text, and none of one kind can be read as another.
