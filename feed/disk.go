@@ -1,0 +1,249 @@
+package feed
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A disk is the goroutine that writes what a Replica holds. Nobody waits for it: blocks go through a queue, and when the queue
+// is full or the disk fails, they stay in memory only, the history gets a hole, and that is said aloud once.
+//
+//	writing ──write fails──▶ failing ──after 10 s, a write succeeds──▶ writing
+//	   └──────fsync fails──▶ the log is dead until the next start (store.dead); other logs go on
+type disk struct {
+	replica *Replica
+	queue   chan task // when full, blocks are not stored
+	queued  atomic.Int64
+	stop    chan struct{} // closed by Replica.Close
+	done    chan struct{} // closed by run
+
+	// mu guards the fields below it: written by run, read by anybody.
+	mu   sync.Mutex
+	err  error // nil while writing
+	dead error // of the first log that a failed fsync ended
+
+	overflow atomic.Bool // the queue was full
+
+	// The rest is owned by run.
+	dirty    map[*Log]struct{}
+	failedAt time.Time // of err
+	paused   bool      // failing: nothing is written until retryAfter has passed
+	newest   time.Time // when the heads were last remembered
+}
+
+// A task is a block to write, or something to do in its turn.
+type task struct {
+	log   *Log
+	block Block
+	do    func()
+}
+
+const (
+	queueTasks  = 1024
+	queueBytes  = 16 << 20
+	syncEvery   = 900 * time.Millisecond // the promise is a second
+	retryAfter  = 10 * time.Second
+	newestEvery = time.Minute
+)
+
+var errOverflow = errors.New("the disk is too slow for this stream")
+
+func newDisk(r *Replica) *disk {
+	return &disk{replica: r, queue: make(chan task, queueTasks), stop: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*Log]struct{})}
+}
+
+// put hands a block over, without waiting. It returns false if the queue is full.
+func (d *disk) put(l *Log, b *Block) bool {
+	cost := int64(len(b.Payload))
+	if d.queued.Add(cost) <= queueBytes {
+		select {
+		case d.queue <- task{log: l, block: *b}:
+			return true
+		default:
+		}
+	}
+	d.queued.Add(-cost)
+	d.overflow.Store(true)
+	return false
+}
+
+// wait runs f on the disk goroutine after everything handed over before, and returns when it is done.
+func (d *disk) wait(ctx context.Context, f func()) error {
+	finished := make(chan struct{})
+	select {
+	case d.queue <- task{do: func() { f(); close(finished) }}:
+	case <-d.done:
+		return os.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case <-finished:
+		return nil
+	case <-d.done:
+		return os.ErrClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// later runs f on the disk goroutine, if the queue has room.
+func (d *disk) later(f func()) {
+	select {
+	case d.queue <- task{do: f}:
+	default:
+	}
+}
+
+// run writes until it is stopped, then the rest of the queue, and syncs and closes all files.
+func (d *disk) run() {
+	defer close(d.done)
+	timer := time.NewTimer(syncEvery)
+	defer timer.Stop()
+	armed := true
+	for {
+		select {
+		case t := <-d.queue:
+			d.step(t)
+		case <-timer.C:
+			armed = false
+			d.syncAll()
+		case <-d.stop:
+			d.finish()
+			return
+		}
+		if !armed && len(d.dirty) > 0 {
+			timer.Reset(syncEvery)
+			armed = true
+		}
+	}
+}
+
+func (d *disk) step(t task) {
+	if t.do != nil {
+		t.do()
+		return
+	}
+	d.queued.Add(-int64(len(t.block.Payload)))
+	if d.overflow.Swap(false) {
+		d.fail(errOverflow)
+	}
+	if d.paused && time.Since(d.failedAt) < retryAfter {
+		return
+	}
+	err := d.write(t.log, &t.block)
+	d.paused = err != nil
+	if err != nil {
+		d.fail(err)
+		return
+	}
+	d.recovered()
+}
+
+// write puts one block on disk, the notes of its epoch before the first, and syncs the segment that it ends.
+func (d *disk) write(l *Log, b *Block) error {
+	if l.epoch.retired || l.store.dead != nil {
+		return nil
+	}
+	if err := l.epoch.save(); err != nil {
+		return err
+	}
+	if b.Record.Flags&SegmentFirst != 0 {
+		d.sync(l)
+	}
+	if err := l.store.write(b, l.frontierInMemory); err != nil {
+		return err
+	}
+	l.setBad(b.Index, false)
+	d.dirty[l] = struct{}{}
+	return nil
+}
+
+// sync syncs a log. One that cannot be synced for want of room is tried again, one whose fsync failed is not.
+func (d *disk) sync(l *Log) {
+	err := l.store.sync(l.frontierInMemory)
+	if err == nil || l.store.dead != nil {
+		delete(d.dirty, l)
+	}
+	if err != nil {
+		d.fail(err)
+	}
+	if l.store.dead != nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.dead = cmp.Or(d.dead, l.store.dead)
+	}
+}
+
+func (d *disk) syncAll() {
+	for l := range d.dirty {
+		d.sync(l)
+	}
+	if now := time.Now(); now.Sub(d.newest) >= newestEvery {
+		d.newest = now
+		d.saveNewest()
+	}
+}
+
+// saveNewest remembers what may never be gone back behind.
+func (d *disk) saveNewest() {
+	if err := d.replica.saveNewest(); err != nil {
+		d.fail(err)
+	}
+}
+
+// finish leaves everything on disk.
+func (d *disk) finish() {
+	for len(d.queue) > 0 {
+		d.step(<-d.queue)
+	}
+	d.syncAll()
+	d.saveNewest()
+	for _, e := range d.replica.Epochs() {
+		d.closeEpoch(e)
+	}
+}
+
+// closeEpoch closes the files of an epoch that is no longer held in memory. They stay on disk.
+func (d *disk) closeEpoch(e *Epoch) {
+	e.retired = true
+	for _, l := range e.Logs() {
+		d.sync(l)
+		if err := l.store.close(); err != nil {
+			d.fail(err)
+		}
+	}
+}
+
+// fail says once that the disk fails. The live edge does not notice.
+func (d *disk) fail(err error) {
+	d.failedAt = time.Now()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err == nil {
+		d.replica.cfg.Logger.Error("the disk fails; going on without history", "dir", d.replica.cfg.Dir, "err", err)
+	}
+	d.err = err
+}
+
+// recovered says once that the disk works again, when it has for a while.
+func (d *disk) recovered() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil && time.Since(d.failedAt) >= retryAfter {
+		d.replica.cfg.Logger.Info("the disk works again; the history has a hole", "dir", d.replica.cfg.Dir)
+		d.err = nil
+	}
+}
+
+// error returns why there is no history, or not all of it.
+func (d *disk) error() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return cmp.Or(d.err, d.dead)
+}

@@ -1,0 +1,132 @@
+package feed
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"tailcast/internal/durable"
+)
+
+// Files is the folder in which a Replica keeps a channel. Names are slash-separated, relative to the folder. All methods may be
+// called by several goroutines at once. feedtest.TestFiles is the contract as a test; feedtest.Disk loses power on demand.
+type Files interface {
+	// Open opens a file for reading and writing. A missing one is made if create is set, folders included, and its name survives a
+	// power cut once Open returns; else the error is fs.ErrNotExist.
+	Open(name string, create bool) (File, error)
+	// ReadFile returns the whole content of a file of at most limit bytes.
+	ReadFile(name string, limit int) ([]byte, error)
+	// WriteFile replaces the whole content. A power cut leaves the old or the new; once it returns nil, the new.
+	WriteFile(name string, data []byte) error
+	// List returns the names in a folder, in order; none if the folder does not exist.
+	List(folder string) ([]string, error)
+}
+
+// A File is an open file of Files. What WriteAt wrote is visible to ReadAt at once, but survives a power cut only after Sync
+// returned nil; before that, any part of it may, in any order. After Close all methods return an error.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Truncate(size int64) error
+	Sync() error
+	Size() (int64, error)
+}
+
+// osFiles keeps files in a folder of the operating system. Only we read them: 0600 and 0700.
+type osFiles struct{ dir string }
+
+func (o osFiles) path(name string) string { return filepath.Join(o.dir, filepath.FromSlash(name)) }
+
+func (o osFiles) Open(name string, create bool) (File, error) {
+	path := o.path(name)
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err == nil || !create || !errors.Is(err, fs.ErrNotExist) {
+		return asFile(f, err)
+	}
+	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	if f, err = os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600); err != nil {
+		return nil, err
+	}
+	if err := durable.SyncDir(filepath.Dir(path)); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return osFile{f}, nil
+}
+
+// asFile avoids a File that is not nil but holds a nil *os.File.
+func asFile(f *os.File, err error) (File, error) {
+	if err != nil {
+		return nil, err
+	}
+	return osFile{f}, nil
+}
+
+func (o osFiles) ReadFile(name string, limit int) ([]byte, error) {
+	f, err := os.Open(o.path(name))
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err == nil && len(b) > limit {
+		err = fmt.Errorf("%s has more than %d bytes", f.Name(), limit)
+	}
+	return b, err
+}
+
+func (o osFiles) WriteFile(name string, data []byte) error {
+	path := o.path(name)
+	if err := durable.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	return durable.WriteFile(path, data, 0o600)
+}
+
+func (o osFiles) List(folder string) ([]string, error) {
+	entries, err := os.ReadDir(o.path(folder))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	names := make([]string, 0, len(entries))
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	return names, err
+}
+
+type osFile struct{ *os.File }
+
+func (f osFile) Size() (int64, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// lockDir makes dir if it is missing and takes its lock, which ends with the process or with Close of the file.
+func lockDir(dir string) (*os.File, error) {
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("couldn't make the data directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("couldn't write in the data directory: %w", err)
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return nil, errors.Join(fmt.Errorf("%w: %s (stop that process, or choose another directory for this one)", ErrLocked, dir), f.Close())
+	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("couldn't lock %s: %w", dir, err), f.Close())
+	}
+	return f, nil
+}

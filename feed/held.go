@@ -1,0 +1,275 @@
+package feed
+
+import (
+	"fmt"
+	"sync"
+
+	"tailcast/feed/merkle"
+)
+
+// This file is the reading half of Log: what is held, and what proves it.
+
+// Base returns the index of the oldest block held; the size of the head if none is.
+func (l *Log) Base() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	base := l.head.Size
+	if l.tail.lo < l.tail.hi {
+		base = l.tail.lo
+	}
+	if l.store != nil {
+		base = min(base, l.store.lowest())
+	}
+	return base
+}
+
+// Has reports whether block i is held.
+func (l *Log) Has(i uint64) bool {
+	_, ok := l.lookup(i)
+	return ok
+}
+
+// lookup returns block i, without its payload and not verified if it is on disk only.
+func (l *Log) lookup(i uint64) (Block, bool) {
+	if b, ok := l.inMemory(i); ok {
+		return b, true
+	}
+	return l.lookupOnDisk(i)
+}
+
+func (l *Log) inMemory(i uint64) (Block, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.tail.get(i); s != nil {
+		return s.block, true
+	}
+	return Block{}, false
+}
+
+// lookupOnDisk returns block i without its payload, not verified, if it is on disk and did not turn out to be bad.
+func (l *Log) lookupOnDisk(i uint64) (Block, bool) {
+	if l.store == nil || l.isBad(i) {
+		return Block{}, false
+	}
+	record, signature, ok := l.store.row(i)
+	return Block{Index: i, Record: record, Signature: signature}, ok
+}
+
+func (l *Log) isBad(i uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, bad := l.bad[i]
+	return bad
+}
+
+// setBad remembers that row i is worth nothing, or forgets it.
+func (l *Log) setBad(i uint64, bad bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !bad {
+		delete(l.bad, i)
+	} else if len(l.bad) < maxBad {
+		if l.bad == nil {
+			l.bad = make(map[uint64]struct{})
+		}
+		l.bad[i] = struct{}{}
+	}
+}
+
+// Missing returns the first ranges of [from, to) that are not held, at most max of them. It looks at every index.
+func (l *Log) Missing(from, to uint64, max int) []Range {
+	var missing []Range
+	for i := from; i < to; i++ {
+		if l.Has(i) {
+			continue
+		}
+		if n := len(missing); n > 0 && missing[n-1].To == i {
+			missing[n-1].To++
+			continue
+		}
+		if len(missing) == max {
+			break
+		}
+		missing = append(missing, Range{i, i + 1})
+	}
+	return missing
+}
+
+// Block returns block i: from memory, else from disk, where it is verified again. The error is ErrNotHeld if it is not here, or rotted.
+func (l *Log) Block(i uint64) (Block, error) {
+	if b, ok := l.inMemory(i); ok {
+		return b, nil
+	}
+	return l.fromDisk(i)
+}
+
+// Frontier returns frontier(i): what proves block i, and all that follow, to somebody who knows nothing else.
+func (l *Log) Frontier(i uint64) (merkle.Frontier, error) {
+	if f, ok := l.frontierInMemory(i); ok {
+		return f, nil
+	}
+	return l.frontierOnDisk(i)
+}
+
+func (l *Log) frontierInMemory(i uint64) (merkle.Frontier, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s := l.tail.get(i); s != nil {
+		return s.before(), true
+	}
+	if l.edge.Size() == i {
+		return l.edge, true
+	}
+	if s := l.tail.get(i - 1); i > 0 && s != nil {
+		return l.after(s), true
+	}
+	return merkle.Frontier{}, false
+}
+
+// SegmentStart returns the index of the first block of the segment that block i belongs to; i if block i is not held.
+func (l *Log) SegmentStart(i uint64) uint64 {
+	b, _ := l.lookup(i)
+	return i - min(i, uint64(b.Record.Back))
+}
+
+// NewestSegment returns the first block of the newest segment in memory whose first block is held: where to join.
+func (l *Log) NewestSegment() (first uint64, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.segmentBelow(l.tail.hi, SegmentFirst)
+}
+
+// segmentBelow returns the first block of the newest segment that begins below hi, in memory, with these flags and without a fault.
+func (l *Log) segmentBelow(hi uint64, flags Flags) (uint64, bool) {
+	if l.fault != nil {
+		hi = min(hi, l.fault.Index)
+	}
+	// From any block of a segment to its first, and on from the one before that.
+	for i := hi; i > l.tail.lo; {
+		i--
+		s := l.tail.get(i)
+		if s == nil {
+			continue
+		}
+		i -= min(i, uint64(s.block.Record.Back))
+		if s := l.tail.get(i); s != nil && s.block.Record.Flags&flags == flags {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// frontierOnDisk returns frontier(i) as the disk has it, checked against the head of that size or of the next.
+func (l *Log) frontierOnDisk(i uint64) (merkle.Frontier, error) {
+	if f, ok := l.cursors.at(i); ok {
+		return f, nil
+	}
+	if l.store == nil {
+		return merkle.Frontier{}, l.notHeld(i, nil)
+	}
+	f, err := l.store.frontier(i)
+	if err != nil {
+		return merkle.Frontier{}, l.notHeld(i, err)
+	}
+	if !l.signed(&f) {
+		return merkle.Frontier{}, l.notHeld(i, ErrSignature)
+	}
+	l.cursors.keep(&f)
+	return f, nil
+}
+
+// signed reports whether the head of f, or that after the next record, is signed.
+func (l *Log) signed(f *merkle.Frontier) bool {
+	if f.Size() == 0 {
+		return true
+	}
+	if b, ok := l.lookup(f.Size() - 1); ok {
+		head := Head{Size: f.Size(), Root: f.Root(), Signature: b.Signature}
+		return head.Verify(l.epoch.note.Key, l.origin)
+	}
+	b, ok := l.lookup(f.Size())
+	if !ok {
+		return false
+	}
+	after := f.Clone()
+	after.Append(b.Record.Leaf())
+	head := Head{Size: after.Size(), Root: after.Root(), Signature: b.Signature}
+	return head.Verify(l.epoch.note.Key, l.origin)
+}
+
+// fromDisk reads block i and verifies it as if a stranger had sent it. Who reads on pays 60 us a block, a jump 2 ms.
+func (l *Log) fromDisk(i uint64) (Block, error) {
+	b, ok := l.lookupOnDisk(i)
+	if !ok {
+		return Block{}, l.notHeld(i, nil)
+	}
+	err := l.readFromDisk(&b)
+	if err != nil {
+		l.setBad(i, true)
+		return Block{}, l.notHeld(i, err)
+	}
+	return b, nil
+}
+
+func (l *Log) readFromDisk(b *Block) (err error) {
+	f, ok := l.cursors.at(b.Index)
+	if !ok {
+		if f, err = l.store.frontier(b.Index); err != nil {
+			return err
+		}
+	}
+	if b.Payload, err = l.store.readPayload(&b.Record); err != nil {
+		return err
+	}
+	after, _, err := l.verify(b, &f)
+	if err != nil {
+		return err
+	}
+	l.cursors.keep(&after)
+	return nil
+}
+
+func (l *Log) notHeld(i uint64, err error) error {
+	if err == nil {
+		return fmt.Errorf("block %d of %s: %w", i, l.origin, ErrNotHeld)
+	}
+	return fmt.Errorf("block %d of %s: %w: %w", i, l.origin, ErrNotHeld, err)
+}
+
+// cursors are verified frontiers at which somebody may read on from disk, so that a range costs one search. The zero value is ready.
+type cursors struct {
+	mu   sync.Mutex
+	list []merkle.Frontier // at most maxCursors
+	turn int               // to be replaced next
+}
+
+const maxCursors = 8
+
+func (c *cursors) at(i uint64) (merkle.Frontier, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k := range c.list {
+		if c.list[k].Size() == i && i > 0 {
+			return c.list[k], true
+		}
+	}
+	return merkle.Frontier{}, false
+}
+
+// keep remembers f, in the place of the one from which it came, if that is there.
+func (c *cursors) keep(f *merkle.Frontier) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for k := range c.list {
+		if at := c.list[k].Size(); at == f.Size() || at+1 == f.Size() {
+			c.list[k] = *f
+			return
+		}
+	}
+	if len(c.list) < maxCursors {
+		c.list = append(c.list, *f)
+		return
+	}
+	c.list[c.turn] = *f
+	c.turn = (c.turn + 1) % maxCursors
+}

@@ -1,0 +1,303 @@
+package feed
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"tailcast/feed/merkle"
+)
+
+// Errors of logs. Put: ErrPayload and ErrSignature are the fault of who sent the block; a *Fault is the fault of who signed it.
+var (
+	// ErrPayload says that a payload is not the one its record describes.
+	ErrPayload = ErrPayloadHash
+	// ErrSignature says that the epoch's key did not sign this record at this place of this log.
+	ErrSignature = errors.New("not signed by the key of the epoch")
+	// ErrRule says that records are signed, but break a rule of the format. It comes in a *Fault.
+	ErrRule = errors.New("signed, but against the rules")
+	// ErrFork says that two histories of one log are signed. It comes in a *Fault.
+	ErrFork = errors.New("two histories are signed")
+	// ErrNotHeld says that a block, or what would prove it, is not held here.
+	ErrNotHeld = errors.New("not held here")
+)
+
+// A Fault says where a signer broke a rule. It condemns the epoch from there: what was verified below Index stays good, nothing from
+// Index on is taken in or given to a Reader, and only a higher epoch goes on.
+type Fault struct {
+	Origin string
+	Index  uint64  // of the first record that cannot be trusted
+	Cause  error   // wraps ErrRule or ErrFork
+	Blocks []Block // the proof: the signed records that contradict each other, without payloads
+}
+
+func (f *Fault) Error() string { return fmt.Sprintf("record %d of %s: %v", f.Index, f.Origin, f.Cause) }
+func (f *Fault) Unwrap() error { return f.Cause }
+
+// A Range is the indices [From, To).
+type Range struct{ From, To uint64 }
+
+// A Log is what this node holds of one log: its newest head, and any of its blocks, each verified by itself. A streamer's own logs and
+// those of a viewer are the same: LogWriter adds what it just signed, Put what somebody sent. All methods may be called at any time.
+//
+// The newest blocks are in memory with what proves them; older ones on disk, if the Replica has one, and verified again when read.
+type Log struct {
+	epoch  *Epoch
+	name   string
+	origin string
+	store  *store // nil if the Replica is in memory only
+
+	cursors cursors // of blocks read from disk; has its own lock
+
+	// mu guards the rest. It is never held while a signature is made or checked, or a file read or written.
+	mu      sync.Mutex
+	head    Head            // newest verified, or remembered from an earlier run
+	edge    merkle.Frontier // after the highest block verified in this run or recovered; its size may be below that of head
+	tail    tail
+	fault   *Fault
+	bad     map[uint64]struct{} // rows on disk that did not verify, at most maxBad
+	changed chan struct{}       // nil unless somebody waits
+}
+
+// maxBad bounds what is remembered about a rotten disk.
+const maxBad = 4096
+
+// Name returns the name within the epoch, Epoch the epoch, Origin the name in the world.
+func (l *Log) Name() string   { return l.name }
+func (l *Log) Epoch() *Epoch  { return l.epoch }
+func (l *Log) Origin() string { return l.origin }
+
+// Head returns the newest verified head; its Size is 0 if there is none. Blocks below it may be missing.
+func (l *Log) Head() Head {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.head
+}
+
+// Fault returns what condemned this log, nil if nothing did.
+func (l *Log) Fault() *Fault {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.fault
+}
+
+// Changed returns a channel that is closed at the next new block or fault.
+func (l *Log) Changed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return l.changed
+}
+
+// Put takes in a block that somebody sent, with frontier(b.Index) as the sender claims it. It verifies the payload, the place in the
+// tree and the signature, then the rules between neighbours as far as they are held, and then adds the block. It owns b.Payload from then on.
+//
+// fresh is false if the block was here already, or is older than what is kept. The error is ErrPayload or ErrSignature if the sender is to
+// blame, a *Fault if the signer is. A Fault can also show up at a later block, once its predecessor comes.
+func (l *Log) Put(b Block, f merkle.Frontier) (fresh bool, err error) {
+	if f.Size() != b.Index {
+		return false, fmt.Errorf("%w: frontier of size %d for block %d", ErrSignature, f.Size(), b.Index)
+	}
+	if known, ok := l.lookup(b.Index); ok && known.Record == b.Record {
+		return false, nil
+	}
+	after, head, err := l.verify(&b, &f)
+	if err != nil {
+		return false, err
+	}
+	return l.add(&b, &f, &after, head)
+}
+
+// verify verifies a block by itself: frontier f and the record give the root of the head that is signed. It returns the frontier
+// after the block and that head. Whatever does not come from our own signer goes through here: peers and disk alike.
+func (l *Log) verify(b *Block, f *merkle.Frontier) (merkle.Frontier, Head, error) {
+	if err := b.Record.CheckPayload(b.Payload); err != nil {
+		return merkle.Frontier{}, Head{}, err
+	}
+	if b.Index >= merkle.MaxSize {
+		return merkle.Frontier{}, Head{}, fmt.Errorf("%w: block %d is beyond any log", ErrSignature, b.Index)
+	}
+	after := f.Clone()
+	after.Append(b.Record.Leaf())
+	head := Head{Size: b.Index + 1, Root: after.Root(), Signature: b.Signature}
+	if !head.Verify(l.epoch.note.Key, l.origin) {
+		return merkle.Frontier{}, Head{}, fmt.Errorf("%w: block %d of %s", ErrSignature, b.Index, l.origin)
+	}
+	return after, head, nil
+}
+
+// add publishes a verified block: f is the frontier before it, after the one after it. Both ways into a log end here.
+func (l *Log) add(b *Block, f, after *merkle.Frontier, head Head) (fresh bool, err error) {
+	onDisk := l.diskFault(b)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fault != nil && b.Index >= l.fault.Index {
+		return false, l.fault
+	}
+	if s := l.tail.get(b.Index); s != nil && s.block.Record == b.Record {
+		return false, nil // somebody else was faster
+	}
+	if fault := cmp.Or(l.predecessorFault(b, f), onDisk); fault != nil {
+		l.condemn(fault)
+		if b.Index >= fault.Index {
+			return false, fault
+		}
+	}
+	if fault := l.successorFault(b, after); fault != nil {
+		l.condemn(fault)
+	}
+	return l.publish(b, f, after, head), nil
+}
+
+// publish makes a block visible, and hands it to the disk without waiting. It returns false if there is room in neither.
+func (l *Log) publish(b *Block, f, after *merkle.Frontier, head Head) bool {
+	inMemory := l.tail.put(b, f)
+	if b.Index >= l.edge.Size() {
+		l.edge = *after
+	}
+	if head.Size > l.head.Size {
+		l.head = head
+	}
+	queued := l.store != nil && l.epoch.replica.disk.put(l, b)
+	if l.name == CatalogLog && b.Record.Kind == Event {
+		l.epoch.learn(b)
+	}
+	l.notify()
+	return inMemory || queued
+}
+
+// predecessorFault returns what b breaks by itself, together with its predecessor in memory, or with what is held in its place.
+func (l *Log) predecessorFault(b *Block, f *merkle.Frontier) *Fault {
+	if err := b.Record.check(); err != nil {
+		return l.newFault(b.Index, ErrRule, err, b)
+	}
+	if s := l.tail.get(b.Index); s != nil {
+		return l.newFault(b.Index, ErrFork, errTwoRecords, &s.block, b)
+	}
+	if b.Index == 0 {
+		return l.ruleFault(b, nil)
+	}
+	s := l.tail.get(b.Index - 1)
+	if s == nil {
+		return nil
+	}
+	if want := l.after(s); want != *f {
+		return l.newFault(b.Index, ErrFork, errNotContinued, &s.block, b)
+	}
+	return l.ruleFault(b, &s.block)
+}
+
+// successorFault returns what the block after b, if it is in memory, breaks together with b.
+func (l *Log) successorFault(b *Block, after *merkle.Frontier) *Fault {
+	s := l.tail.get(b.Index + 1)
+	if s == nil {
+		return nil
+	}
+	if !slices.Equal(after.Peaks(), s.peaks) {
+		return l.newFault(s.block.Index, ErrFork, errNotContinued, b, &s.block)
+	}
+	return l.ruleFault(&s.block, b)
+}
+
+var (
+	errTwoRecords   = errors.New("two records of one index")
+	errNotContinued = errors.New("a record that does not continue the one before it")
+)
+
+// after returns the frontier after a block in memory.
+func (l *Log) after(s *slot) merkle.Frontier {
+	if l.edge.Size() == s.block.Index+1 {
+		return l.edge
+	}
+	f := s.before()
+	f.Append(s.block.Record.Leaf())
+	return f
+}
+
+// before returns the frontier before the block.
+func (s *slot) before() merkle.Frontier {
+	f, err := merkle.NewFrontier(s.block.Index, s.peaks)
+	if err != nil {
+		panic("feed: " + err.Error()) // the peaks of a verified frontier
+	}
+	return f
+}
+
+// ruleFault returns the rule between neighbours that b breaks; prev is nil for record 0.
+func (l *Log) ruleFault(b, prev *Block) *Fault {
+	if prev == nil {
+		if err := b.Record.Follows(nil); err != nil {
+			return l.newFault(b.Index, ErrRule, err, b)
+		}
+		return nil
+	}
+	if err := b.Record.Follows(&prev.Record); err != nil {
+		return l.newFault(b.Index, ErrRule, err, prev, b)
+	}
+	return nil
+}
+
+// diskFault returns what b breaks together with rows that are on disk only. A row that contradicts b is not believed before it is
+// verified: it may have rotted.
+func (l *Log) diskFault(b *Block) *Fault {
+	if l.store == nil {
+		return nil
+	}
+	for i := b.Index - min(b.Index, 1); i <= b.Index+1; i++ {
+		if _, ok := l.inMemory(i); ok {
+			continue
+		}
+		held, ok := l.lookupOnDisk(i)
+		if !ok {
+			continue
+		}
+		if fault := l.pairFault(b, &held); fault != nil {
+			if _, err := l.fromDisk(i); err == nil {
+				return fault
+			}
+		}
+	}
+	return nil
+}
+
+// pairFault returns what b and a block at its place or beside it break together.
+func (l *Log) pairFault(b, held *Block) *Fault {
+	switch {
+	case held.Index < b.Index:
+		return l.ruleFault(b, held)
+	case held.Index > b.Index:
+		return l.ruleFault(held, b)
+	case held.Record != b.Record:
+		return l.newFault(b.Index, ErrFork, errTwoRecords, held, b)
+	}
+	return nil
+}
+
+// newFault copies the proof out of the blocks.
+func (l *Log) newFault(index uint64, kind, cause error, proof ...*Block) *Fault {
+	f := &Fault{Origin: l.origin, Index: index, Cause: fmt.Errorf("%w: %w", kind, cause)}
+	for _, b := range proof {
+		f.Blocks = append(f.Blocks, Block{Index: b.Index, Record: b.Record, Signature: b.Signature})
+	}
+	return f
+}
+
+// condemn keeps the lowest fault.
+func (l *Log) condemn(f *Fault) {
+	if l.fault != nil && l.fault.Index <= f.Index {
+		return
+	}
+	l.fault = f
+	l.epoch.replica.cfg.Logger.Error("the signer of a channel broke a rule; waiting for its next epoch", "log", l.origin, "index", f.Index, "err", f.Cause)
+	l.notify()
+}
+
+// notify wakes who waits for this log, and for the replica.
+func (l *Log) notify() {
+	l.changed = wake(l.changed)
+	l.epoch.replica.notify()
+}

@@ -1,0 +1,424 @@
+package feed
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Errors of Open and AddNotes.
+var (
+	// ErrLocked says that another process has the directory.
+	ErrLocked = errors.New("another process uses this directory")
+	// ErrExpired says that the channel note is past its time: the broadcaster must sign a new one.
+	ErrExpired = errors.New("channel note has expired")
+	// ErrOlderGeneration says that the channel has moved to a higher generation of stations: these notes may be a thief's.
+	ErrOlderGeneration = errors.New("notes of a generation that was replaced")
+	// ErrOlderEpoch says that a newer epoch is known, and this one is not among those held.
+	ErrOlderEpoch = errors.New("notes of an older epoch")
+)
+
+// Config says how a Replica works. The zero value is a replica in memory.
+type Config struct {
+	// Dir is the folder of this channel, used by one process at a time. If empty, nothing is kept on disk.
+	Dir string
+	// Files replaces the file system, for tests. If nil, that of the operating system, in Dir.
+	Files Files
+	// Logger gets what an operator would act on. If nil, nothing is logged.
+	Logger *slog.Logger
+	// Now is the clock by which notes expire. If nil, time.Now.
+	Now func() time.Time
+	// TailBytes is how much of the newest blocks of each log is kept in memory, payloads and bookkeeping. If zero, 32 MiB.
+	TailBytes int
+}
+
+// maxEpochs is how many epochs are held in memory, the highest ones. Older ones stay on disk, unopened.
+const maxEpochs = 4
+
+// A Replica is what one node holds of one channel: the notes of its newest epochs and, of each epoch, blocks of its logs. It verifies
+// all it takes in, serves it to Readers and to whoever asks, and never goes back behind the highest epoch that it has seen, not even
+// after a restart. The streamer's own replica differs in nothing: a Writer adds to it what it signs. All methods may be called at any time.
+type Replica struct {
+	root  PublicKey
+	cfg   Config
+	files Files    // nil if in memory only
+	lock  *os.File // nil without Dir
+	disk  *disk    // nil if in memory only
+
+	// mu guards the rest. Locks are taken in the order Log.mu, Replica.mu, Epoch.mu.
+	mu      sync.Mutex
+	epochs  []*Epoch      // in ascending order, at most maxEpochs
+	floor   newest        // what an earlier run remembered
+	changed chan struct{} // nil unless somebody waits
+	grown   chan struct{} // closed when an epoch is added; nil unless somebody waits
+	closed  bool
+}
+
+// Open returns the replica of the channel with that root key, and recovers what an earlier run left in cfg.Dir.
+func Open(root PublicKey, cfg Config) (*Replica, error) {
+	r := &Replica{root: root, cfg: cfg.withDefaults(), files: cfg.Files}
+	if cfg.Dir != "" {
+		lock, err := lockDir(cfg.Dir)
+		if err != nil {
+			return nil, err
+		}
+		r.lock = lock
+		if r.files == nil {
+			r.files = osFiles{cfg.Dir}
+		}
+	}
+	if r.files == nil {
+		return r, nil
+	}
+	if err := r.load(); err != nil {
+		return nil, errors.Join(err, r.unlock())
+	}
+	r.disk = newDisk(r)
+	go r.disk.run()
+	return r, nil
+}
+
+func (cfg Config) withDefaults() Config {
+	if cfg.Logger == nil {
+		cfg.Logger = slog.New(slog.DiscardHandler)
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	cfg.TailBytes = cmp.Or(cfg.TailBytes, 32<<20)
+	return cfg
+}
+
+// Close writes what is queued, syncs it and gives the directory free. It returns the error of the disk, if that fails.
+func (r *Replica) Close() error {
+	r.mu.Lock()
+	closed := r.closed
+	r.closed = true
+	r.mu.Unlock()
+	if closed || r.disk == nil {
+		return nil
+	}
+	close(r.disk.stop)
+	<-r.disk.done
+	return errors.Join(r.disk.error(), r.unlock())
+}
+
+func (r *Replica) unlock() error {
+	if r.lock == nil {
+		return nil
+	}
+	return r.lock.Close()
+}
+
+// Root returns the root key of the channel.
+func (r *Replica) Root() PublicKey { return r.root }
+
+// DiskError returns why the history has a hole or has ended; nil while the disk works.
+func (r *Replica) DiskError() error {
+	if r.disk == nil {
+		return nil
+	}
+	return r.disk.error()
+}
+
+// Sync returns when all that was added before is on disk, or ctx ends, or the disk fails.
+func (r *Replica) Sync(ctx context.Context) error {
+	if r.disk == nil {
+		return nil
+	}
+	if err := r.disk.wait(ctx, r.disk.syncAll); err != nil {
+		return err
+	}
+	return r.disk.error()
+}
+
+// AddNotes verifies the notes of an epoch and returns it; an epoch that is held already is returned as it is, with a channel note that
+// lasts longer taken over. Expired notes are refused, and so are those below the highest (generation, number) ever seen here.
+func (r *Replica) AddNotes(n Notes) (*Epoch, error) {
+	channel, err := OpenChannelNote(r.root, n.Channel)
+	if err != nil {
+		return nil, err
+	}
+	if channel.Expired(r.cfg.Now()) {
+		return nil, fmt.Errorf("%w on %s", ErrExpired, channel.NotAfter.Format(time.DateOnly))
+	}
+	note, err := OpenEpochNote(channel, n.Epoch)
+	if err != nil {
+		return nil, err
+	}
+	e, fresh, err := r.addEpoch(channel, note, n)
+	if fresh && r.disk != nil {
+		r.disk.later(r.disk.saveNewest)
+	}
+	return e, err
+}
+
+func (r *Replica) addEpoch(channel ChannelNote, note EpochNote, n Notes) (e *Epoch, fresh bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if note.Generation < r.highest().generation {
+		return nil, false, ErrOlderGeneration
+	}
+	at, found := slices.BinarySearchFunc(r.epochs, &note, (*Epoch).compare)
+	if found {
+		r.epochs[at].renew(channel, n.Channel)
+		return r.epochs[at], false, nil
+	}
+	if note.before(r.highest()) {
+		return nil, false, ErrOlderEpoch
+	}
+	e = newEpoch(r, channel, note, n)
+	r.insert(at, e)
+	r.grown = wake(r.grown)
+	r.changed = wake(r.changed)
+	return e, true, nil
+}
+
+// compare orders epochs by (generation, number). Two runs that began in the same millisecond are ordered by their ids.
+func (e *Epoch) compare(note *EpochNote) int {
+	if c := e.note.Compare(note); c != 0 {
+		return c
+	}
+	a, b := e.ID(), note.Key.EpochID()
+	return slices.Compare(a[:], b[:])
+}
+
+func (n *EpochNote) before(h newest) bool {
+	return compareEpochs(n.Generation, n.Number, h.generation, h.number) < 0
+}
+
+// insert adds an epoch, and gives up the lowest one if there are too many.
+func (r *Replica) insert(at int, e *Epoch) {
+	r.epochs = slices.Insert(r.epochs, at, e)
+	if len(r.epochs) <= maxEpochs {
+		return
+	}
+	oldest := r.epochs[0]
+	r.epochs = slices.Delete(r.epochs, 0, 1)
+	if r.disk != nil {
+		r.disk.later(func() { r.disk.closeEpoch(oldest) })
+	}
+}
+
+// highest returns the highest epoch seen, in this run or an earlier one.
+func (r *Replica) highest() newest {
+	if len(r.epochs) == 0 {
+		return r.floor
+	}
+	note := &r.epochs[len(r.epochs)-1].note
+	if note.before(r.floor) {
+		return r.floor
+	}
+	return newest{generation: note.Generation, number: note.Number}
+}
+
+// Highest returns the highest (generation, number) ever seen here; zero if none was.
+func (r *Replica) Highest() (generation, number uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.highest()
+	return h.generation, h.number
+}
+
+// Current returns the epoch to follow: the highest known; nil if none is.
+func (r *Replica) Current() *Epoch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.epochs) == 0 {
+		return nil
+	}
+	return r.epochs[len(r.epochs)-1]
+}
+
+// Epochs returns the epochs held in memory, highest first.
+func (r *Replica) Epochs() []*Epoch {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	epochs := slices.Clone(r.epochs)
+	slices.Reverse(epochs)
+	return epochs
+}
+
+// Epoch returns the epoch with that id, nil if it is not held in memory.
+func (r *Replica) Epoch(id EpochID) *Epoch {
+	for _, e := range r.Epochs() {
+		if e.ID() == id {
+			return e
+		}
+	}
+	return nil
+}
+
+// Notes returns the notes of Current, to be passed on; zero if there is none.
+func (r *Replica) Notes() Notes {
+	if e := r.Current(); e != nil {
+		return e.Notes()
+	}
+	return Notes{}
+}
+
+// Changed returns a channel that is closed at the next new epoch, block or fault.
+func (r *Replica) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
+}
+
+// newEpoch returns a channel that is closed when an epoch is added.
+func (r *Replica) newEpoch() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.grown == nil {
+		r.grown = make(chan struct{})
+	}
+	return r.grown
+}
+
+func (r *Replica) notify() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.changed = wake(r.changed)
+}
+
+// wake wakes who waits for c, and returns nil. Who wants to wait again makes a new channel: without waiters, nothing is allocated.
+func wake(c chan struct{}) chan struct{} {
+	if c != nil {
+		close(c)
+	}
+	return nil
+}
+
+// load reads what an earlier run left: what may not be gone back behind, and the newest epochs.
+func (r *Replica) load() error {
+	if err := r.loadNewest(); err != nil {
+		return err
+	}
+	names, err := r.files.List(epochsDir)
+	if err != nil {
+		return fmt.Errorf("couldn't read the data directory: %w", err)
+	}
+	for _, name := range newestDirs(names) {
+		if len(r.epochs) == maxEpochs {
+			break
+		}
+		if err := r.loadEpoch(name); err != nil {
+			r.cfg.Logger.Warn("skipping an epoch on disk", "folder", epochsDir+"/"+name, "err", err)
+		}
+	}
+	return nil
+}
+
+// newestDirs returns those names that are of epoch folders, the highest first.
+func newestDirs(names []string) []string {
+	type dir struct {
+		generation, number uint64
+		name               string
+	}
+	var dirs []dir
+	for _, name := range names {
+		var d dir
+		var id string
+		text := strings.ReplaceAll(name, "-", " ")
+		if n, _ := fmt.Sscanf(text, "%d %d %s", &d.generation, &d.number, &id); n == 3 {
+			d.name = name
+			dirs = append(dirs, d)
+		}
+	}
+	slices.SortFunc(dirs, func(a, b dir) int {
+		return cmp.Or(compareEpochs(b.generation, b.number, a.generation, a.number), strings.Compare(b.name, a.name))
+	})
+	sorted := make([]string, len(dirs))
+	for k, d := range dirs {
+		sorted[k] = d.name
+	}
+	return sorted
+}
+
+// loadEpoch verifies the notes in a folder and recovers its logs. Expired notes are good enough here: this is the archive.
+func (r *Replica) loadEpoch(name string) error {
+	var n Notes
+	var err error
+	dir := epochsDir + "/" + name
+	if n.Channel, err = r.files.ReadFile(dir+"/channel.note", MaxNote); err != nil {
+		return err
+	}
+	if n.Epoch, err = r.files.ReadFile(dir+"/epoch.note", MaxNote); err != nil {
+		return err
+	}
+	channel, err := OpenChannelNote(r.root, n.Channel)
+	if err != nil {
+		return err
+	}
+	note, err := OpenEpochNote(channel, n.Epoch)
+	if err != nil {
+		return err
+	}
+	if epochDir(&note) != dir {
+		return fmt.Errorf("its epoch note belongs in %s", epochDir(&note))
+	}
+	e := newEpoch(r, channel, note, n)
+	e.unsaved = false
+	at, found := slices.BinarySearchFunc(r.epochs, &note, (*Epoch).compare)
+	if found {
+		return errors.New("it is there twice")
+	}
+	r.epochs = slices.Insert(r.epochs, at, e)
+	return e.load()
+}
+
+// load recovers the logs of an epoch.
+func (e *Epoch) load() error {
+	names, err := e.replica.files.List(e.dir)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if CheckLogName(name) != nil {
+			continue
+		}
+		l, err := e.Log(name)
+		if err != nil {
+			return err
+		}
+		if err := l.recover(); err != nil {
+			e.replica.cfg.Logger.Warn("couldn't recover a log; going on without its history", "log", l.origin, "err", err)
+		}
+	}
+	return nil
+}
+
+// recover finds the end of the log on disk and goes on from there.
+func (l *Log) recover() error {
+	edge, head, err := l.store.recover(l.verify)
+	if err != nil {
+		l.store.dead = err
+		return err
+	}
+	l.edge = edge
+	if head.Size >= l.head.Size {
+		l.head = head
+	}
+	if l.name == CatalogLog && head.Size > 0 {
+		l.relearn(head.Size)
+	}
+	return nil
+}
+
+// relearn reads the newest segment of the catalog: it begins with a State.
+func (l *Log) relearn(size uint64) {
+	for i := l.SegmentStart(size - 1); i < size; i++ {
+		if b, err := l.Block(i); err == nil && b.Record.Kind == Event {
+			l.epoch.learn(&b)
+		}
+	}
+}

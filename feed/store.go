@@ -1,0 +1,444 @@
+package feed
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"tailcast/feed/merkle"
+)
+
+// What a Replica keeps on disk. Everything is big-endian or text; there are no frames, no checksums and no index: the hashes and
+// signatures are the checksums, and the position says the rest.
+//
+//	lock                                       flock of the process that has the directory; empty
+//	newest                                     JSON: the highest epoch ever seen and its heads (newest.go); never goes back
+//	epochs/<generation>-<number>-<epoch id>/   decimal, decimal, 16 base32 characters
+//	    channel.note                           the signed texts
+//	    epoch.note
+//	    <log>/                                 one folder for each log, named like it
+//	        base                               decimal, a multiple of 4096; absent: 0
+//	        records                            rows of 144 bytes; row i at 144*(i-base):
+//	                                             0  record     80
+//	                                            80  signature  64, of the head of size i+1
+//	                                           all zero: not held
+//	        peaks                              slots of 1024 bytes, one for each chunk of 4096 rows; slot k at 1024*k:
+//	                                           the peaks of frontier(base + 4096*k), largest first, 32 bytes each, then zeros
+//	        nodes                              only where rows are missing: areas of 262144 bytes, one for each chunk; the hash of
+//	                                           the perfect subtree of height h < 12 over the rows [r, r+2^h) of the chunk
+//	                                           at 32*(2r + 2^h - 1) of its area. All zero: not stored
+//	        payload/<start>                    20 decimal digits, a multiple of 64 MiB: the bytes [start, start+64 MiB) of the
+//	                                           payloads, addressed by the offset in the record. A payload may go on in the next file
+//
+// frontier(i) follows from the slot of i's chunk and the rows of that chunk before i; where some of them are missing, from nodes. The
+// streamer's own log has base 0, no missing rows and no nodes: its records file is simply the log. Files are sparse where nothing is held.
+//
+// Payload first, then row, and rows are synced last: a row that survived a power cut by itself is worth nothing, a synced one has all
+// it needs. What is read back is verified as if a stranger had sent it (Log.verify), so that a disk can lose blocks, not forge them.
+// Later work prunes by removing payload files: the rows stay, and what was pruned stays provable.
+const (
+	rowSize     = RecordSize + SignatureSize
+	chunkHeight = 12
+	chunkRows   = 1 << chunkHeight
+	slotSize    = 1024
+	areaSize    = 2 * chunkRows * merkle.HashSize
+	payloadSize = 64 << 20
+)
+
+// errGap says that a hash cannot be computed since rows are missing, and nodes does not make up for them.
+var errGap = errors.New("rows before it are missing on disk")
+
+// A store is the folder of one log. The disk goroutine alone calls write, sync and close; anybody may read.
+type store struct {
+	files Files
+	dir   string
+
+	// mu guards the fields below it: the disk goroutine changes them, readers look. It is not held during reads and writes of files.
+	mu      sync.Mutex
+	base    uint64 // of row 0; final once records exists
+	first   uint64 // lowest row held
+	end     uint64 // one more than the highest row written; 0 if none
+	records File   // nil until the first row
+	peaks   File
+	nodes   File
+	payload map[uint64]File // by start; those written to since the last sync, and the newest
+
+	// The rest is owned by the disk goroutine.
+	unsynced []uint64 // rows written since the last sync
+	slotDone uint64   // one more than the chunk whose slot in peaks was written last
+	scar     uint64   // one more than a row whose write failed and that may be torn
+	dead     error    // a failed sync: what is on disk is unknown, nothing more is written
+}
+
+func newStore(files Files, dir string) *store {
+	return &store{files: files, dir: dir, payload: make(map[uint64]File)}
+}
+
+// baseFor returns the base of a log whose first row on disk is i: a multiple of 4096, with room for at least 4096 rows below i,
+// since blocks of a joining viewer arrive in any order.
+func baseFor(i uint64) uint64 { return (i - min(i, chunkRows)) &^ (chunkRows - 1) }
+
+// span returns the rows [base, end) that may be on disk, and whether there are any.
+func (s *store) span() (base, end uint64, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.base, s.end, s.records != nil
+}
+
+// write puts a block on disk. before returns frontier(i) from memory, and whether it is there.
+func (s *store) write(b *Block, before func(uint64) (merkle.Frontier, bool)) error {
+	if s.dead != nil {
+		return s.dead
+	}
+	if err := s.create(b.Index); err != nil {
+		return err
+	}
+	if b.Index < s.base {
+		return nil // no room below the base: such a block is held in memory only
+	}
+	if err := s.heal(); err != nil {
+		return err
+	}
+	if err := s.writePayload(b.Record.Offset, b.Payload); err != nil {
+		return err
+	}
+	// A crash here leaves bytes that no row speaks of: nobody reads them, the next run writes over them.
+	if err := s.writeSlot(b.Index, before); err != nil {
+		return err
+	}
+	return s.writeRow(b)
+	// A crash here, until sync, leaves any part of this row and its payload. Recovery drops it if it is among the last rows;
+	// otherwise reading it fails its verification and it counts as not held.
+}
+
+// create opens the files, and makes them for the first row. The base is on disk before the rows that it explains.
+func (s *store) create(i uint64) error {
+	if s.records != nil {
+		return nil
+	}
+	base := baseFor(i)
+	if err := s.files.WriteFile(s.dir+"/base", strconv.AppendUint(nil, base, 10)); err != nil {
+		return err
+	}
+	peaks, err := s.files.Open(s.dir+"/peaks", true)
+	if err != nil {
+		return err
+	}
+	records, err := s.files.Open(s.dir+"/records", true)
+	if err != nil {
+		return errors.Join(err, peaks.Close())
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.base, s.first, s.peaks, s.records = base, i, peaks, records
+	return nil
+}
+
+func (s *store) writePayload(offset uint64, p []byte) error {
+	for len(p) > 0 {
+		start := offset &^ (payloadSize - 1)
+		n := min(uint64(len(p)), start+payloadSize-offset)
+		f, err := s.payloadFile(start)
+		if err != nil {
+			return err
+		}
+		if _, err := f.WriteAt(p[:n], int64(offset-start)); err != nil {
+			return err
+		}
+		offset, p = offset+n, p[n:]
+	}
+	return nil
+}
+
+// payloadName returns the name of the file that holds the payload bytes from start on.
+func (s *store) payloadName(start uint64) string {
+	return fmt.Sprintf("%s/payload/%020d", s.dir, start)
+}
+
+func (s *store) payloadFile(start uint64) (File, error) {
+	if f := s.payload[start]; f != nil {
+		return f, nil
+	}
+	f, err := s.files.Open(s.payloadName(start), true)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.payload[start] = f
+	return f, nil
+}
+
+// writeSlot stores the peaks before the chunk of row i, once for each chunk. They are the large ones among the peaks of i.
+func (s *store) writeSlot(i uint64, before func(uint64) (merkle.Frontier, bool)) error {
+	chunk := i >> chunkHeight
+	if s.slotDone == chunk+1 || chunk == 0 {
+		return nil
+	}
+	f, ok := before(i)
+	if !ok {
+		return nil // no longer in memory; the next row of the chunk does it
+	}
+	var slot [slotSize]byte
+	for k, h := range f.Peaks()[:merkle.PeakCount(chunk)] {
+		copy(slot[k*merkle.HashSize:], h[:])
+	}
+	if _, err := s.peaks.WriteAt(slot[:], s.slotAt(chunk)); err != nil {
+		return err
+	}
+	s.slotDone = chunk + 1
+	return nil
+}
+
+func (s *store) slotAt(chunk uint64) int64 { return int64(chunk-s.base>>chunkHeight) * slotSize }
+func (s *store) areaAt(chunk uint64) int64 { return int64(chunk-s.base>>chunkHeight) * areaSize }
+func (s *store) rowAt(i uint64) int64      { return int64(i-s.base) * rowSize }
+
+func (s *store) writeRow(b *Block) error {
+	var buf [rowSize]byte
+	row := append(b.Record.Append(buf[:0]), b.Signature[:]...)
+	if _, err := s.records.WriteAt(row, s.rowAt(b.Index)); err != nil {
+		s.scar = b.Index + 1
+		return err
+	}
+	s.unsynced = append(s.unsynced, b.Index)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.first, s.end = min(s.first, b.Index), max(s.end, b.Index+1)
+	return nil
+}
+
+// heal makes the row whose write failed a missing one: it may be torn.
+func (s *store) heal() error {
+	if s.scar == 0 {
+		return nil
+	}
+	if _, err := s.records.WriteAt(make([]byte, rowSize), s.rowAt(s.scar-1)); err != nil {
+		return err
+	}
+	s.scar = 0
+	return nil
+}
+
+// sync makes all rows written so far durable, with what they need: payloads, peaks and nodes first, rows last.
+func (s *store) sync(before func(uint64) (merkle.Frontier, bool)) error {
+	if s.dead != nil || len(s.unsynced) == 0 {
+		return s.dead
+	}
+	if err := s.heal(); err != nil {
+		return err
+	}
+	if err := s.bridge(before); err != nil {
+		return err
+	}
+	if err := s.syncFiles(); err != nil {
+		// After a failed fsync the system forgets which pages it has not written, and the next fsync says that all is well.
+		s.dead = fmt.Errorf("couldn't sync, the history of this log ends here: %w", err)
+		return s.dead
+	}
+	s.unsynced = s.unsynced[:0]
+	return s.closePayload()
+}
+
+func (s *store) syncFiles() error {
+	for _, f := range s.payload {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	for _, f := range []File{s.nodes, s.peaks, s.records} {
+		if f == nil {
+			continue
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// closePayload closes the payload files but the newest.
+func (s *store) closePayload() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var newest uint64
+	for start := range s.payload {
+		newest = max(newest, start)
+	}
+	var err error
+	for start, f := range s.payload {
+		if start != newest {
+			err = errors.Join(err, f.Close())
+			delete(s.payload, start)
+		}
+	}
+	return err
+}
+
+// bridge stores, for each unsynced row whose predecessor is missing, the peaks by which the row can still be proved.
+// It waits until sync, since most blocks that come out of order find their neighbours within a second.
+func (s *store) bridge(before func(uint64) (merkle.Frontier, bool)) error {
+	slices.Sort(s.unsynced)
+	for k, i := range s.unsynced {
+		if i%chunkRows == 0 || k > 0 && s.unsynced[k-1] >= i-1 || s.holds(i-1) {
+			continue
+		}
+		if f, ok := before(i); ok {
+			if err := s.writeNodes(i, &f); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// writeNodes stores the peaks of f = frontier(i) that lie within the chunk of i.
+func (s *store) writeNodes(i uint64, f *merkle.Frontier) error {
+	if s.nodes == nil {
+		nodes, err := s.files.Open(s.dir+"/nodes", true)
+		if err != nil {
+			return err
+		}
+		s.mu.Lock()
+		s.nodes = nodes
+		s.mu.Unlock()
+	}
+	chunk := i >> chunkHeight
+	small := f.Peaks()[merkle.PeakCount(chunk):]
+	row := uint64(0)
+	for h := chunkHeight - 1; h >= 0; h-- {
+		if i>>h&1 == 0 {
+			continue
+		}
+		if _, err := s.nodes.WriteAt(small[0][:], s.areaAt(chunk)+nodeAt(h, row)); err != nil {
+			return err
+		}
+		small, row = small[1:], row+1<<h
+	}
+	return nil
+}
+
+// nodeAt returns where in the area of a chunk the subtree of height h over the rows from row on is: in order of the tree, so that
+// each node has its place between those of its children.
+func nodeAt(h int, row uint64) int64 { return int64(2*row+1<<h-1) * merkle.HashSize }
+
+// holds reports whether row i is on disk.
+func (s *store) holds(i uint64) bool {
+	_, _, ok := s.row(i)
+	return ok
+}
+
+// row reads row i. What it returns is not verified.
+func (s *store) row(i uint64) (Record, Signature, bool) {
+	base, end, ok := s.span()
+	if !ok || i < base || i >= end {
+		return Record{}, Signature{}, false
+	}
+	var buf [rowSize]byte
+	if _, err := s.records.ReadAt(buf[:], s.rowAt(i)); err != nil {
+		return Record{}, Signature{}, false
+	}
+	r, err := ParseRecord(buf[:RecordSize])
+	return r, Signature(buf[RecordSize:]), err == nil
+}
+
+// readPayload returns the bytes that r speaks of, not verified.
+func (s *store) readPayload(r *Record) ([]byte, error) {
+	p := make([]byte, r.Length)
+	offset := r.Offset
+	for rest := p; len(rest) > 0; {
+		start := offset &^ (payloadSize - 1)
+		n := min(uint64(len(rest)), start+payloadSize-offset)
+		if err := s.readPayloadFile(start, rest[:n], int64(offset-start)); err != nil {
+			return nil, err
+		}
+		offset, rest = offset+n, rest[n:]
+	}
+	return p, nil
+}
+
+func (s *store) readPayloadFile(start uint64, p []byte, at int64) error {
+	s.mu.Lock()
+	f := s.payload[start]
+	s.mu.Unlock()
+	if f == nil {
+		var err error
+		if f, err = s.files.Open(s.payloadName(start), false); err != nil {
+			return err
+		}
+		defer f.Close()
+	}
+	_, err := f.ReadAt(p, at)
+	return err
+}
+
+// close closes the files; the store can be opened again.
+func (s *store) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	for _, f := range []File{s.records, s.peaks, s.nodes} {
+		if f != nil {
+			err = errors.Join(err, f.Close())
+		}
+	}
+	for _, f := range s.payload {
+		err = errors.Join(err, f.Close())
+	}
+	return err
+}
+
+// open opens what an earlier run left. It returns false if there is nothing.
+func (s *store) open() (bool, error) {
+	base, err := s.readBase()
+	if err != nil {
+		return false, err
+	}
+	records, err := s.files.Open(s.dir+"/records", false)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	peaks, err := s.files.Open(s.dir+"/peaks", true)
+	if err != nil {
+		return false, errors.Join(err, records.Close())
+	}
+	nodes, err := s.files.Open(s.dir+"/nodes", false)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, errors.Join(err, records.Close(), peaks.Close())
+	}
+	s.base, s.records, s.peaks, s.nodes = base, records, peaks, nodes
+	return true, nil
+}
+
+func (s *store) readBase() (uint64, error) {
+	text, err := s.files.ReadFile(s.dir+"/base", 20)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	base, err := strconv.ParseUint(strings.TrimSpace(string(text)), 10, 64)
+	if err != nil || base%chunkRows != 0 || base > merkle.MaxSize {
+		return 0, fmt.Errorf("%s/base says %.20q, want a multiple of %d: remove the folder %s to forget this log", s.dir, text, chunkRows, s.dir)
+	}
+	return base, nil
+}
+
+// lowest returns the lowest row held, beyond every index if there is none.
+func (s *store) lowest() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.records == nil || s.end == s.base {
+		return math.MaxUint64
+	}
+	return s.first
+}
