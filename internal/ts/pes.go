@@ -1,0 +1,298 @@
+package ts
+
+import (
+	"tailcast/ingest"
+)
+
+const (
+	maxHeld = 16 << 20 // bytes of all PES packets being assembled
+	// maxKept is the largest buffer that is kept for the next PES packet of its stream.
+	maxKept = 1 << 20
+	// A PES packet with a declared length this close to the limit of 65,535 may be a part of a picture that goes on in the
+	// next PES packet: some multiplexers do not use the undeclared length.
+	nearlyFull = 0xf000
+)
+
+// elementary is one stream of the program. Its PES packets look like this (H.222.0, 2.4.3.6):
+//
+//	00 00 01 | stream_id | length (2) | 10.. flags | flags | header length | PTS (5) | DTS (5) | ... | payload
+//
+// and length 0 means: until the next one begins.
+type elementary struct {
+	pid      uint16
+	track    *ingest.Track // in tables.program
+	sections bool          // sections, not PES packets
+	settled  bool          // sections is no guess
+	video    bool
+	frames   *framer // of sound in frames of its own; else nil
+
+	// The PES packet being assembled. After its end buf stays as it is until the next, to recognise repeated packets.
+	buf      []byte
+	open     bool
+	headless bool // its beginning was lost
+	need     int  // length in all; 0 if undeclared
+	rai      bool // random_access_indicator
+	evident  bool // its end is evident, though not declared
+	damaged  bool // packets of it, or since it, were lost
+	restart  bool // a jump of the clock was signalled before it
+
+	begun     bool // a PES packet was seen
+	idled     bool // the last one was ended by Idle
+	neverIdle bool // and that was wrong once
+
+	known  bool  // dts is valid
+	jumped bool  // a jump of the clock was signalled, and no PES packet began since
+	dts    int64 // of the last unit
+	step   int64 // to it from the one before
+
+	scratch []byte // parameter sets of the picture at hand
+}
+
+// unit is the payload of a PES packet.
+type unit struct {
+	data      []byte
+	id        uint8 // stream_id
+	timed     bool
+	rai       bool
+	scrambled bool
+	pts, dts  int64 // raw, then unwrapped
+	flags     ingest.Flags
+}
+
+// payload takes what one packet carries for a stream.
+func (s *Scanner) payload(p *pid, k packet) {
+	es, b := p.es, k.payload
+	if k.start && !es.settled && len(b) >= 4 {
+		s.settle(es, b)
+	}
+	switch {
+	case es.sections:
+		p.sections.push(b, k.start, func(x []byte) { s.section(es, x) })
+	case k.start && es.open && es.goesOn(b):
+		es.need = 0
+		s.grow(es, b[9+int(b[8]):], k.stuffed)
+	case k.start:
+		s.endPES(es)
+		s.beginPES(es, k)
+	case es.open:
+		s.grow(es, b, k.stuffed)
+	case es.begun && (es.damaged || es.idled):
+		// The beginning is missing: with lost packets, or because Idle was wrong to end this.
+		es.neverIdle = es.neverIdle || es.idled && !es.damaged
+		es.buf, es.open, es.headless, es.damaged, es.need, es.rai = es.buf[:0], true, true, true, 0, false
+		s.grow(es, b, k.stuffed)
+	default:
+		s.stats.SkippedBytes.Add(uint64(len(b)))
+	}
+}
+
+// settle finds out whether a stream of a type we do not know comes in sections or in PES packets.
+func (s *Scanner) settle(es *elementary, b []byte) {
+	es.settled = true
+	if sections := !isPES(b); sections != es.sections {
+		es.sections, es.track.Sections, s.out.changed = sections, sections, true
+		es.track.StreamID = 0
+	}
+}
+
+func isPES(b []byte) bool { return b[0] == 0 && b[1] == 0 && b[2] == 1 && b[3] >= 0xbc }
+
+// goesOn tells whether a new PES packet continues the picture of the open one: no time, and not the beginning of a picture.
+func (es *elementary) goesOn(b []byte) bool {
+	if !es.video || len(b) < 9 || !isPES(b) || b[7]&0x80 != 0 || len(b) <= 9+int(b[8])+4 {
+		return false
+	}
+	return !beginsPicture(es.track.Codec, b[9+int(b[8]):])
+}
+
+func (s *Scanner) beginPES(es *elementary, k packet) {
+	b := k.payload
+	if len(b) >= 4 && !isPES(b) {
+		s.stats.SkippedBytes.Add(uint64(len(b)))
+		return
+	}
+	es.buf, es.need = es.buf[:0], 0
+	if len(b) >= 6 {
+		if n := int(b[4])<<8 | int(b[5]); n > 0 {
+			es.need = 6 + n
+		}
+	}
+	es.open, es.headless, es.begun, es.idled = true, false, true, false
+	es.damaged, es.rai = k.suspect, k.randomAccess
+	es.restart, es.jumped = es.jumped, false
+	s.grow(es, b, k.stuffed)
+}
+
+// grow appends to the open PES packet and ends it where it is full.
+func (s *Scanner) grow(es *elementary, b []byte, stuffed bool) {
+	es.buf = append(es.buf, b...)
+	s.held += len(b)
+	full := es.need > 0 && len(es.buf) >= es.need
+	mayGoOn := es.video && es.need >= nearlyFull
+	// A sender stuffs a packet when it has no more for this PES packet: the next begins in a packet of its own.
+	es.evident = !es.neverIdle && (full || es.need == 0 && stuffed)
+	if full && !mayGoOn {
+		s.endPES(es)
+	} else if s.held > maxHeld {
+		es.damaged = true
+		s.endPES(es)
+	}
+}
+
+// endPES delivers what is open.
+func (s *Scanner) endPES(es *elementary) {
+	if !es.open {
+		return
+	}
+	es.open, es.evident = false, false
+	s.held -= len(es.buf)
+	u, ok := es.unit()
+	es.damaged = false
+	switch {
+	case u.scrambled:
+		s.scrambled++
+	case !ok:
+		s.stats.SkippedBytes.Add(uint64(len(es.buf)))
+	case u.data != nil:
+		s.unit(es, u)
+	}
+	if cap(es.buf) > maxKept {
+		es.buf = nil
+	}
+}
+
+// unit reads the PES packet in buf. Padding gives a unit without data.
+func (es *elementary) unit() (u unit, ok bool) {
+	b := es.buf
+	u.rai = es.rai
+	if es.damaged || len(b) < es.need {
+		u.flags = ingest.Damaged
+	}
+	if es.restart {
+		u.flags |= ingest.Discontinuity
+	}
+	if es.headless {
+		u.data = b
+		return u, true
+	}
+	if es.need > 0 && len(b) > es.need {
+		b = b[:es.need]
+	}
+	if len(b) < 6 {
+		return u, false
+	}
+	u.id = b[3]
+	if u.id == idPadding {
+		return u, true
+	}
+	if !hasHeader(u.id) {
+		u.data = b[6:]
+		return u, true
+	}
+	return u, u.header(b)
+}
+
+// hasHeader tells whether PES packets with this stream_id have more than six bytes of header (H.222.0, table 2-21).
+func hasHeader(id uint8) bool {
+	switch id {
+	case 0xbc, idPadding, idPrivate2, 0xf0, 0xf1, 0xf2, 0xf8, 0xff:
+		return false
+	}
+	return true
+}
+
+// header reads the rest of the header.
+func (u *unit) header(b []byte) bool {
+	u.scrambled = len(b) > 6 && b[6]&0x30 != 0
+	if u.scrambled || len(b) < 9 || len(b) < 9+int(b[8]) {
+		return false
+	}
+	h := b[9 : 9+int(b[8])]
+	u.data = b[9+len(h):]
+	switch {
+	case b[7]&0xc0 == 0xc0 && len(h) >= 10:
+		u.timed, u.pts, u.dts = true, readTime(h), readTime(h[5:])
+	case b[7]&0x80 != 0 && len(h) >= 5:
+		u.timed, u.pts = true, readTime(h)
+		u.dts = u.pts
+	}
+	return true
+}
+
+// unit gives u its times and splits it into samples.
+func (s *Scanner) unit(es *elementary, u unit) {
+	if u.id != 0 && u.id != es.track.StreamID {
+		es.track.StreamID, s.out.changed = u.id, true
+	}
+	switch {
+	case es.frames != nil:
+		if u.timed {
+			s.time(es, &u)
+		}
+		s.sound(es, u)
+	case es.video:
+		s.time(es, &u)
+		s.pictures(es, u)
+	default:
+		s.time(es, &u)
+		s.send(es, u)
+	}
+}
+
+// time unwraps the times of u, or gives it some, and looks for jumps.
+func (s *Scanner) time(es *elementary, u *unit) {
+	before, media := s.clock.last, es.video || es.frames != nil
+	switch {
+	case u.timed:
+		ahead := signed33(u.pts - u.dts)
+		u.dts = s.clock.unwrap(u.dts)
+		u.pts = u.dts + ahead
+	case es.video && es.known:
+		u.dts = es.dts + es.step
+		u.pts = u.dts
+		s.stats.DTSFallbacks.Add(1)
+	default:
+		u.dts = s.now
+		if back := es.dts - u.dts; es.known && back > 0 && back < ingest.ClockRate {
+			u.dts = es.dts // pictures and sound come in turns, and their times are not quite in order
+		}
+		u.pts = u.dts
+	}
+	delta := u.dts - es.dts
+	if es.known && (delta < 0 || delta > jump && (media || abs(u.dts-before) > jump)) {
+		u.flags |= ingest.Discontinuity
+	} else if es.known && u.timed && delta > 0 {
+		es.step = delta
+	}
+	es.known, es.dts = true, u.dts
+	if media {
+		s.now, s.timed = u.dts, true
+	}
+	if u.pts < u.dts { // nobody can show a picture before it is decoded: one of the two is wrong
+		u.dts = u.pts
+		s.stats.DTSFallbacks.Add(1)
+	}
+}
+
+func abs(x int64) int64 { return max(x, -x) }
+
+// section delivers a section of a data track. Sections have no times: they take that of the pictures or sound beside them.
+func (s *Scanner) section(es *elementary, x []byte) {
+	u := unit{data: x}
+	if hasCRC(x) && crc(x) != 0 {
+		u.flags = ingest.Damaged
+	}
+	s.time(es, &u)
+	s.send(es, u)
+}
+
+// send delivers u as one sample.
+func (s *Scanner) send(es *elementary, u unit) {
+	if u.rai && !es.track.Codec.IsAudio() {
+		u.flags |= ingest.RandomAccess
+	}
+	if es.track.Codec.IsAudio() && !s.tables.video {
+		u.flags |= ingest.RandomAccess
+	}
+	s.out.send(ingest.Sample{Track: es.track.ID, Flags: u.flags, PTS: u.pts, DTS: u.dts, Data: u.data})
+}
