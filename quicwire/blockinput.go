@@ -12,36 +12,47 @@ import (
 	"tailcast/feed/merkle"
 )
 
-// blockInputSize is the read buffer of a stream, in bytes. Payloads bypass it.
-const blockInputSize = 2048
-
-// A blockInput reads what block streams and ranges have in common, and turns what goes wrong into the right error. What it reads is in
-// the form of blocks, or ends the session.
+// A blockInput reads what block streams and ranges have in common. Its errors are those of the stream, or wrap errMalformed.
 type blockInput struct {
-	session *Session
-	stream  interface{ CancelRead(quic.StreamErrorCode) }
-	in      *bufio.Reader
-	repair  bool // its bytes count as repair
+	in     *bufio.Reader
+	logs   *logNumbers
+	media  *counter // where payloads count
+	proofs *counter // where all else counts
 }
 
-// parse reads fields that take at most limit bytes. fields may be called several times, with more bytes each time.
+// blockInputSize is the read buffer of a stream, in bytes: more than the largest run of fields. Payloads bypass it.
+const blockInputSize = 2048
+
+func newBlockInput(r io.Reader, logs *logNumbers, media, proofs *counter) blockInput {
+	return blockInput{in: bufio.NewReaderSize(r, blockInputSize), logs: logs, media: media, proofs: proofs}
+}
+
+// parse reads fields that take at most limit bytes. It may call fields several times, with more bytes each time.
 func (r *blockInput) parse(limit int, fields func(c *codec)) error {
 	for need := 1; ; {
 		p, err := r.in.Peek(min(limit, max(need, r.in.Buffered())))
-		c := codec{buf: p, reading: true, logs: &r.session.logs}
+		c := codec{buf: p, reading: true, logs: r.logs}
 		fields(&c)
 		switch {
 		case c.err == nil:
 			n, _ := r.in.Discard(len(p) - len(c.buf))
-			r.count(n, 0)
+			r.proofs.Add(uint64(n))
 			return nil
 		case !errors.Is(c.err, errShort) || len(p) == limit:
-			return r.malformed(c.err)
+			return fmt.Errorf("%w block stream: %w", errMalformed, c.err)
 		case err != nil:
-			return r.error(err)
+			return withinBlock(err)
 		}
 		need = len(p) + 1
 	}
+}
+
+// withinBlock makes the end of a stream where it must not end an error of form.
+func withinBlock(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w block stream: %w", errMalformed, errShort)
+	}
+	return err
 }
 
 // record reads record and signature of b.
@@ -58,55 +69,47 @@ func (r *blockInput) record(b *feed.Block) error {
 func (r *blockInput) payload(b *feed.Block) error {
 	b.Payload = make([]byte, b.Record.Length)
 	n, err := io.ReadFull(r.in, b.Payload)
-	r.count(0, n)
-	if err != nil {
-		return r.error(err)
-	}
-	return nil
+	r.media.Add(uint64(n))
+	return withinBlock(err)
 }
 
 // frontier reads the peaks that frontier(size) has more than f, and returns it.
-func (c *codec) frontier(f *merkle.Frontier, size uint64) (g merkle.Frontier) {
-	var peaks [maxPeaks]merkle.Hash
+func (r *blockInput) frontier(f *merkle.Frontier, size uint64) (g merkle.Frontier, err error) {
 	n := merkle.NewPeaks(f.Size(), size)
-	for i := range n {
-		c.hash(&peaks[i])
+	if n == 0 { // then the stream may well have nothing to peek at
+		return f.Advance(size, nil)
 	}
-	if c.err == nil {
-		g, c.err = f.Advance(size, peaks[:n])
-	}
-	return g
+	err = r.parse(n*merkle.HashSize, func(c *codec) {
+		var peaks [maxPeaks]merkle.Hash
+		for i := range n {
+			c.hash(&peaks[i])
+		}
+		if c.err == nil {
+			g, c.err = f.Advance(size, peaks[:n])
+		}
+	})
+	return g, err
 }
 
 // maxPeaks is the largest number of peaks of a tree: that of 1 bits in merkle.MaxSize.
 const maxPeaks = 40
 
-// count accounts for bytes received.
-func (r *blockInput) count(proofs, media int) {
-	received := &r.session.stats.received
-	if r.repair {
-		received.repair.Add(uint64(proofs + media))
-		return
-	}
-	received.proofs.Add(uint64(proofs))
-	received.media.Add(uint64(media))
-}
+// A canceler is the receiving half of a stream.
+type canceler interface{ CancelRead(quic.StreamErrorCode) }
 
-// error says what an error of the stream within a header or block means, and ends what it should end.
-func (r *blockInput) error(err error) error {
+// fault says what an error within a stream means to the caller, and ends what it should end: the session if the form was broken, the
+// stream if it was too slow.
+func (s *Session) fault(stream canceler, err error) error {
 	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, errMalformed):
+		return s.fail(CodeMalformed, err)
 	case isTimeout(err):
-		r.stream.CancelRead(quic.StreamErrorCode(StreamStale))
+		stream.CancelRead(quic.StreamErrorCode(StreamStale))
 		return &StreamError{Code: StreamStale}
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return r.malformed(errShort)
 	}
-	return r.session.streamError(err)
-}
-
-// malformed ends the session.
-func (r *blockInput) malformed(err error) error {
-	return r.session.fail(CodeMalformed, fmt.Errorf("%w block stream: %w", errMalformed, err))
+	return s.streamError(err)
 }
 
 // strayed returns the error for a stream that was reset because nobody wants it; too many end the session.

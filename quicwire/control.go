@@ -59,8 +59,16 @@ func (in *inbox) fill() error {
 
 // Receive returns the peer's next message. An error other than that of ctx is the session's, and final.
 func (s *Session) Receive(ctx context.Context) (Message, error) {
-	stop := context.AfterFunc(ctx, func() { s.in.stream.SetReadDeadline(time.Unix(1, 0)) })
-	defer stop()
+	interrupted := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(interrupted)
+		s.in.stream.SetReadDeadline(time.Unix(1, 0))
+	})
+	defer func() {
+		if !stop() {
+			<-interrupted // or it would interrupt the next call
+		}
+	}()
 	for {
 		m, err := s.receive(ctx)
 		switch {

@@ -34,6 +34,16 @@ func (r *Range) fields(c *codec) {
 	c.flags()
 }
 
+// append appends the request as it travels.
+func (r *Range) append(b []byte) ([]byte, error) {
+	c := codec{buf: append(b, streamRange)}
+	r.fields(&c)
+	if c.err != nil {
+		return b, fmt.Errorf("couldn't ask for a range: %w", c.err)
+	}
+	return c.buf, nil
+}
+
 // A rangeAnswer begins the answer.
 //
 //	status u8: 0 │ from varint │ to varint │ peaks of the tree of from records, 32 each │ blocks: record 80, signature 64, payload
@@ -52,6 +62,7 @@ type rangeAnswer struct {
 // maxRangeAnswer is more than the longest answer up to its peaks, in bytes.
 const maxRangeAnswer = 64
 
+// fields carries the answer up to the peaks.
 func (a *rangeAnswer) fields(c *codec) {
 	c.u8((*uint8)(&a.refused))
 	if a.refused != 0 {

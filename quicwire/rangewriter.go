@@ -1,7 +1,6 @@
 package quicwire
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"time"
@@ -23,10 +22,7 @@ type RangeRequest struct {
 func (s *Session) AcceptFetch(ctx context.Context) (*RangeRequest, error) {
 	stream, err := s.conn.AcceptStream(ctx)
 	if err != nil {
-		if ctx.Err() != nil && s.Err() == nil {
-			return nil, ctx.Err()
-		}
-		return nil, s.streamError(err)
+		return nil, s.acceptError(ctx, err)
 	}
 	return &RangeRequest{session: s, stream: stream}, nil
 }
@@ -35,24 +31,21 @@ func (s *Session) AcceptFetch(ctx context.Context) (*RangeRequest, error) {
 // than 64 a second end the session. Streams of unknown type are reset.
 func (q *RangeRequest) Read() (Range, error) {
 	q.stream.SetReadDeadline(time.Now().Add(messageTimeout))
-	in := blockInput{session: q.session, stream: q.stream, in: bufio.NewReaderSize(q.stream, maxRangeHeader), repair: true}
+	repair := &q.session.stats.received.repair
+	in := newBlockInput(q.stream, &q.session.logs, repair, repair)
 	kind, err := in.in.ReadByte()
 	if err != nil {
-		return Range{}, in.error(err)
+		return Range{}, q.session.fault(q.stream, withinBlock(err))
 	}
 	if kind != streamRange {
-		q.cancel(StreamUnknown)
+		reset(q.stream, StreamUnknown)
 		return Range{}, q.session.strayed(StreamUnknown)
 	}
 	if !q.session.reqs.AllowN(q.session.endpoint.cfg.Now(), 1) {
 		return Range{}, q.session.fail(CodeFlood, fmt.Errorf("%w ranges, want at most %d a second", errFlood, reqRate))
 	}
-	return q.asked, in.parse(maxRangeHeader, q.asked.fields)
-}
-
-func (q *RangeRequest) cancel(code StreamCode) {
-	q.stream.CancelRead(quic.StreamErrorCode(code))
-	q.stream.CancelWrite(quic.StreamErrorCode(code))
+	err = in.parse(maxRangeHeader, q.asked.fields)
+	return q.asked, q.session.fault(q.stream, err)
 }
 
 // Refuse answers that the range is not served.
@@ -132,7 +125,4 @@ func (w *RangeWriter) write(deadline time.Time) error {
 }
 
 // Reset ends the range early and tells the receiver why.
-func (w *RangeWriter) Reset(code StreamCode) {
-	w.stream.CancelRead(quic.StreamErrorCode(code))
-	w.stream.CancelWrite(quic.StreamErrorCode(code))
-}
+func (w *RangeWriter) Reset(code StreamCode) { reset(w.stream, code) }

@@ -81,13 +81,13 @@ func (s *Session) Done() <-chan struct{} { return s.conn.Context().Done() }
 
 // Err returns nil while the session is open, and then an *Error that says who ended it and why.
 func (s *Session) Err() error {
+	if s.conn.Context().Err() != nil {
+		return sessionError(context.Cause(s.conn.Context()))
+	}
 	if e := s.ended.Load(); e != nil {
 		return e
 	}
-	if s.conn.Context().Err() == nil {
-		return nil
-	}
-	return sessionError(context.Cause(s.conn.Context()))
+	return nil
 }
 
 // Close ends the session at once; the peer sees code and reason. Only the first call counts. It does not wait for the

@@ -1,8 +1,12 @@
 package quicwire
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/quic-go/quic-go/quicvarint"
 
 	"tailcast/feed"
 	"tailcast/feed/merkle"
@@ -46,11 +50,10 @@ func (h *StripeHeader) fields(c *codec) {
 	c.stripeOf(&h.Stripe, &h.Stripes)
 	c.mask(&h.Segment)
 	c.index(&h.First)
-	c.check(c.err != nil || h.First%uint64(h.Stripes) == uint64(h.Stripe), "block %d in stripe %d of %d", h.First, h.Stripe, h.Stripes)
+	if c.err == nil && h.First%uint64(h.Stripes) != uint64(h.Stripe) {
+		c.fail("block %d in stripe %d of %d", h.First, h.Stripe, h.Stripes)
+	}
 }
-
-// step returns the distance between neighbouring blocks of the stream.
-func (h *StripeHeader) step() uint64 { return max(1, uint64(h.Stripes)) }
 
 // append appends the header as it travels.
 func (h *StripeHeader) append(b []byte, logs *logNumbers) ([]byte, error) {
@@ -80,24 +83,30 @@ type StripeBlock struct {
 
 const flagPath = 1 << 0
 
-// A stripeState is what either end of a stream knows of the blocks before.
+// maxAge is the largest age that can be said: 12 days.
+const maxAge = 1 << 30 * time.Millisecond
+
+// A stripeState is what both ends of a stream know of the blocks before.
 type stripeState struct {
-	step  uint64
+	step  uint64 // distance between neighbouring blocks of the stripe
 	first uint64 // index of the first block
 	last  uint64 // index of the last block, once begun
 	begun bool
 	path  []ShortID // of the last block
 }
 
-// distance returns by how many steps index is after the block before.
-func (st *stripeState) distance(index uint64) (uint64, error) {
-	if !st.begun {
-		if index != st.first {
-			return 0, fmt.Errorf("block %d first, want %d as the stream's header says", index, st.first)
-		}
+func newStripeState(h *StripeHeader) stripeState {
+	return stripeState{step: max(1, uint64(h.Stripes)), first: h.First}
+}
+
+// steps returns by how many steps index is after the block before.
+func (st *stripeState) steps(index uint64) (uint64, error) {
+	switch {
+	case !st.begun && index == st.first:
 		return 0, nil
-	}
-	if index <= st.last || (index-st.last)%st.step != 0 {
+	case !st.begun:
+		return 0, fmt.Errorf("block %d first, want %d as the stream's header says", index, st.first)
+	case index <= st.last || (index-st.last)%st.step != 0:
 		return 0, fmt.Errorf("block %d after %d in steps of %d", index, st.last, st.step)
 	}
 	return (index - st.last) / st.step, nil
@@ -117,9 +126,7 @@ func (st *stripeState) index(steps uint64) (uint64, error) {
 }
 
 // done notes that a block has been carried.
-func (st *stripeState) done(index uint64, path []ShortID) {
-	st.begun, st.last, st.path = true, index, path
-}
+func (st *stripeState) done(b *StripeBlock) { st.begun, st.last, st.path = true, b.Index, b.Path }
 
 // have returns the size of the tree whose frontier the receiver holds.
 func (st *stripeState) have() uint64 {
@@ -127,4 +134,100 @@ func (st *stripeState) have() uint64 {
 		return 0
 	}
 	return st.last + 1
+}
+
+var errBlock = errors.New("it does not fit the stream or itself")
+
+// appendBlock appends a block as it travels, and returns where its payload begins.
+func (st *stripeState) appendBlock(p []byte, b *StripeBlock) (_ []byte, payload int, err error) {
+	steps, err := st.steps(b.Index)
+	if err != nil || b.Frontier.Size() != b.Index || len(b.Payload) != int(b.Record.Length) || len(b.Path) > MaxPath {
+		return p, 0, fmt.Errorf("couldn't send block %d with frontier(%d), %d bytes for a record of %d, a path of %d: %w",
+			b.Index, b.Frontier.Size(), len(b.Payload), b.Record.Length, len(b.Path), errors.Join(errBlock, err))
+	}
+	p = quicvarint.Append(p, steps)
+	p = quicvarint.Append(p, uint64(max(0, min(b.Age, maxAge).Round(time.Millisecond)/time.Millisecond)))
+	p = st.appendPath(p, b.Path)
+	p = b.Record.Append(p)
+	p = append(p, b.Signature[:]...)
+	for _, h := range b.Frontier.PeaksSince(st.have()) {
+		p = append(p, h[:]...)
+	}
+	payload = len(p)
+	return append(p, b.Payload...), payload, nil
+}
+
+// appendPath appends flags, and the path if it is news.
+func (st *stripeState) appendPath(p []byte, path []ShortID) []byte {
+	if st.begun && slices.Equal(st.path, path) {
+		return append(p, 0)
+	}
+	p = append(p, flagPath, byte(len(path)))
+	for i := range path {
+		p = append(p, path[i][:]...)
+	}
+	return p
+}
+
+// A stripeDecoder reads a stream of blocks.
+type stripeDecoder struct {
+	blockInput
+	stripeState
+	next merkle.Frontier // of the tree up to and with the last block, as the sender claims
+}
+
+// header reads what the stream begins with. It returns errUnknownStream for streams that do not carry blocks.
+func (d *stripeDecoder) header() (h StripeHeader, err error) {
+	kind, err := d.in.ReadByte()
+	if err != nil {
+		return h, withinBlock(err)
+	}
+	if kind != streamStripe && kind != streamRepair {
+		return h, errUnknownStream
+	}
+	h.Repair = kind == streamRepair
+	if h.Repair {
+		d.media = d.proofs
+	}
+	err = d.parse(maxStripeHeader, h.fields)
+	d.stripeState = newStripeState(&h)
+	return h, err
+}
+
+var errUnknownStream = errors.New("stream of unknown type")
+
+// head reads the fields of a block up to its payload.
+func (d *stripeDecoder) head() (b StripeBlock, err error) {
+	b.Path = d.path
+	var flags uint64
+	err = d.parse(3*8, func(c *codec) {
+		var steps uint64
+		c.varint(&steps, merkle.MaxSize)
+		c.ms(&b.Age)
+		c.varint(&flags, maxVarint)
+		if c.err == nil {
+			b.Index, c.err = d.index(steps)
+		}
+	})
+	if err == nil && flags&flagPath != 0 {
+		err = d.parse(1+4*MaxPath, func(c *codec) { c.path(&b.Path) })
+	}
+	if err == nil {
+		err = d.record(&b.Block)
+	}
+	if err == nil {
+		b.Frontier, err = d.frontier(&d.next, b.Index)
+	}
+	return b, err
+}
+
+// body reads the payload of b.
+func (d *stripeDecoder) body(b *StripeBlock) error {
+	if err := d.payload(&b.Block); err != nil {
+		return err
+	}
+	d.done(b)
+	d.next = b.Frontier
+	d.next.Append(b.Record.Leaf())
+	return nil
 }

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
-	"github.com/quic-go/quic-go/quicvarint"
 
 	"tailcast/feed"
 )
@@ -36,7 +35,7 @@ func (s *Session) OpenStripe(h StripeHeader) (*StripeWriter, error) {
 	if err != nil {
 		return nil, s.streamError(err)
 	}
-	w := &StripeWriter{session: s, stream: stream, header: h, buf: b, state: stripeState{step: h.step(), first: h.First}}
+	w := &StripeWriter{session: s, stream: stream, header: h, buf: b, state: newStripeState(&h)}
 	s.order.opened(w)
 	return w, nil
 }
@@ -48,49 +47,20 @@ func (w *StripeWriter) Header() StripeHeader { return w.header }
 // last bytes, which says nothing about the uplink: who paces, paces by the clock. At the deadline (zero: in 5 s) a block that is
 // not out by then resets the stream, as half a block is of no use, and the error is a *StreamError with StreamStale.
 func (w *StripeWriter) WriteBlock(b *StripeBlock, deadline time.Time) error {
-	steps, err := w.state.distance(b.Index)
-	if err != nil || b.Frontier.Size() != b.Index || len(b.Payload) != int(b.Record.Length) || len(b.Path) > MaxPath {
-		return fmt.Errorf("couldn't send block %d with frontier(%d), %d bytes for a record of %d, a path of %d: %w",
-			b.Index, b.Frontier.Size(), len(b.Payload), b.Record.Length, len(b.Path), errors.Join(errBlock, err))
-	}
-	w.buf = w.appendHead(w.buf, steps, b)
-	proofs := len(w.buf)
-	// One Write, so that head and payload share packets.
-	w.buf = append(w.buf, b.Payload...)
-	n, err := w.write(deadline)
-	w.count(n, proofs)
-	w.buf = w.buf[:0]
+	// One Write for all, so that head and payload share packets.
+	buf, payload, err := w.state.appendBlock(w.buf, b)
 	if err != nil {
 		return err
 	}
-	w.state.done(b.Index, b.Path)
-	return nil
-}
-
-var errBlock = errors.New("it does not fit the stream or itself")
-
-// appendHead appends all of a block but its payload.
-func (w *StripeWriter) appendHead(p []byte, steps uint64, b *StripeBlock) []byte {
-	p = quicvarint.Append(p, steps)
-	p = quicvarint.Append(p, uint64(max(0, min(b.Age, maxAge).Round(time.Millisecond)/time.Millisecond)))
-	if w.state.begun && slices.Equal(w.state.path, b.Path) {
-		p = append(p, 0)
-	} else {
-		p = append(p, flagPath, byte(len(b.Path)))
-		for i := range b.Path {
-			p = append(p, b.Path[i][:]...)
-		}
+	w.buf = buf
+	n, err := w.write(deadline)
+	w.count(n, payload)
+	w.buf = w.buf[:0]
+	if err == nil {
+		w.state.done(b)
 	}
-	p = b.Record.Append(p)
-	p = append(p, b.Signature[:]...)
-	for _, h := range b.Frontier.PeaksSince(w.state.have()) {
-		p = append(p, h[:]...)
-	}
-	return p
+	return err
 }
-
-// maxAge is the largest age that can be said: 12 days.
-const maxAge = 1 << 30 * time.Millisecond
 
 // write sends w.buf.
 func (w *StripeWriter) write(deadline time.Time) (int, error) {

@@ -76,7 +76,7 @@ func (n *Net) close() {
 func (n *Net) Host(link Link) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	addr := &net.UDPAddr{IP: simnet.IntToPublicIPv4(len(n.hosts) << 8), Port: 4433}
+	addr := &net.UDPAddr{IP: simnet.IntToPublicIPv4(len(n.hosts) << 8).To4(), Port: 4433}
 	settings := simnet.NodeBiDiLinkSettings{
 		Uplink:   simnet.LinkSettings{BitsPerSecond: orFast(link.Up)},
 		Downlink: simnet.LinkSettings{BitsPerSecond: orFast(link.Down)},
@@ -123,8 +123,11 @@ func (h *Host) AddrPort() netip.AddrPort {
 // Cut pulls the plug (true) or puts it back: nothing leaves or reaches the host, and nobody is told.
 func (h *Host) Cut(off bool) { h.cut.Store(off) }
 
-// WriteTo sends a packet, unless it vanishes.
+// WriteTo sends a packet, unless it vanishes. simnet tells 4 bytes of an IPv4 address from the same in 16; we do not.
 func (h *Host) WriteTo(p []byte, to net.Addr) (int, error) {
+	if u, ok := to.(*net.UDPAddr); ok && len(u.IP) == net.IPv6len && u.IP.To4() != nil {
+		to = &net.UDPAddr{IP: u.IP.To4(), Port: u.Port}
+	}
 	if h.cut.Load() || h.net.lost() {
 		return len(p), nil
 	}
