@@ -44,6 +44,7 @@ func (q *RangeRequest) Read() (Range, error) {
 	if !q.session.reqs.AllowN(q.session.endpoint.cfg.Now(), 1) {
 		return Range{}, q.session.fail(CodeFlood, fmt.Errorf("%w ranges, want at most %d a second", errFlood, reqRate))
 	}
+	repair.Add(1)
 	err = in.parse(maxRangeHeader, q.asked.fields)
 	return q.asked, q.session.fault(q.stream, err)
 }

@@ -173,7 +173,8 @@ func (st *stripeState) appendPath(p []byte, path []ShortID) []byte {
 type stripeDecoder struct {
 	blockInput
 	stripeState
-	next merkle.Frontier // of the tree up to and with the last block, as the sender claims
+	next   merkle.Frontier // of the tree up to and with the last block, as the sender claims
+	repair *counter        // where all bytes of a repair stream count
 }
 
 // header reads what the stream begins with. It returns errUnknownStream for streams that do not carry blocks.
@@ -185,10 +186,10 @@ func (d *stripeDecoder) header() (h StripeHeader, err error) {
 	if kind != streamStripe && kind != streamRepair {
 		return h, errUnknownStream
 	}
-	h.Repair = kind == streamRepair
-	if h.Repair {
-		d.media = d.proofs
+	if h.Repair = kind == streamRepair; h.Repair {
+		d.media, d.proofs = d.repair, d.repair
 	}
+	d.proofs.Add(1)
 	err = d.parse(maxStripeHeader, h.fields)
 	d.stripeState = newStripeState(&h)
 	return h, err

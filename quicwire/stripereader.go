@@ -26,7 +26,7 @@ func (s *Session) AcceptStripe(ctx context.Context) (*StripeReader, error) {
 	}
 	received := &s.stats.received
 	in := newBlockInput(stream, &s.logs, &received.media, &received.proofs)
-	return &StripeReader{session: s, stream: stream, decoder: stripeDecoder{blockInput: in}}, nil
+	return &StripeReader{session: s, stream: stream, decoder: stripeDecoder{blockInput: in, repair: &received.repair}}, nil
 }
 
 // acceptError returns the error of ctx if it has ended, else the session's.
