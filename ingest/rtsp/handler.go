@@ -78,8 +78,8 @@ func (h *handler) admits(ctx *gortsplib.ServerHandlerOnAnnounceCtx) bool {
 	if h.key == "" {
 		return true
 	}
-	path := strings.TrimRight(ctx.Path, "/")
-	if subtle.ConstantTimeCompare([]byte(path[strings.LastIndexByte(path, '/')+1:]), []byte(h.key)) == 1 {
+	last := ctx.Path[strings.LastIndexByte(ctx.Path, '/')+1:]
+	if subtle.ConstantTimeCompare([]byte(last), []byte(h.key)) == 1 {
 		return true
 	}
 	var a headers.Authorization
