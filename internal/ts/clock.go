@@ -16,11 +16,17 @@ type clock struct {
 }
 
 func (c *clock) unwrap(raw int64) int64 {
-	if !c.known {
-		c.known, c.last = true, raw
-	}
-	c.last += signed33(raw - c.last)
+	c.last = c.near(raw)
+	c.known = true
 	return c.last
+}
+
+// near is what unwrap would answer.
+func (c *clock) near(raw int64) int64 {
+	if !c.known {
+		return raw
+	}
+	return c.last + signed33(raw-c.last)
 }
 
 // signed33 reads the lowest 33 bits of d as a signed number.

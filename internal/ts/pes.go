@@ -59,6 +59,9 @@ type unit struct {
 	flags     ingest.Flags
 }
 
+// isMedia tells whether the stream is of pictures or sound, whose times are the program's.
+func (es *elementary) isMedia() bool { return es.video || es.frames != nil }
+
 // payload takes what one packet carries for a stream.
 func (s *Scanner) payload(p *pid, k packet) {
 	es, b := p.es, k.payload
@@ -120,6 +123,9 @@ func (s *Scanner) beginPES(es *elementary, k packet) {
 	es.open, es.headless, es.begun, es.idled = true, false, true, false
 	es.damaged, es.rai = k.suspect, k.randomAccess
 	es.restart, es.jumped = es.jumped, false
+	if dts, ok := timeOf(b); ok && es.isMedia() {
+		s.now, s.timed = s.clock.near(dts), true
+	}
 	s.grow(es, b, k.stuffed)
 }
 
@@ -201,6 +207,17 @@ func hasHeader(id uint8) bool {
 	return true
 }
 
+// timeOf reads the DTS of the PES packet that begins with b, if it is there.
+func timeOf(b []byte) (dts int64, ok bool) {
+	u := unit{}
+	if len(b) < 9 || !isPES(b) || !hasHeader(b[3]) {
+		return 0, false
+	}
+	n := min(9+int(b[8]), len(b))
+	u.times(b[7], b[9:n])
+	return u.dts, u.timed
+}
+
 // header reads the rest of the header.
 func (u *unit) header(b []byte) bool {
 	u.scrambled = len(b) > 6 && b[6]&0x30 != 0
@@ -209,14 +226,19 @@ func (u *unit) header(b []byte) bool {
 	}
 	h := b[9 : 9+int(b[8])]
 	u.data = b[9+len(h):]
+	u.times(b[7], h)
+	return true
+}
+
+// times reads PTS and DTS; flags say which are there.
+func (u *unit) times(flags byte, h []byte) {
 	switch {
-	case b[7]&0xc0 == 0xc0 && len(h) >= 10:
+	case flags&0xc0 == 0xc0 && len(h) >= 10:
 		u.timed, u.pts, u.dts = true, readTime(h), readTime(h[5:])
-	case b[7]&0x80 != 0 && len(h) >= 5:
+	case flags&0x80 != 0 && len(h) >= 5:
 		u.timed, u.pts = true, readTime(h)
 		u.dts = u.pts
 	}
-	return true
 }
 
 // unit gives u its times and splits it into samples.
@@ -241,7 +263,7 @@ func (s *Scanner) unit(es *elementary, u unit) {
 
 // time unwraps the times of u, or gives it some, and looks for jumps.
 func (s *Scanner) time(es *elementary, u *unit) {
-	before, media := s.clock.last, es.video || es.frames != nil
+	before := s.clock.last
 	switch {
 	case u.timed:
 		ahead := signed33(u.pts - u.dts)
@@ -259,15 +281,12 @@ func (s *Scanner) time(es *elementary, u *unit) {
 		u.pts = u.dts
 	}
 	delta := u.dts - es.dts
-	if es.known && (delta < 0 || delta > jump && (media || abs(u.dts-before) > jump)) {
+	if es.known && (delta < 0 || delta > jump && (es.isMedia() || abs(u.dts-before) > jump)) {
 		u.flags |= ingest.Discontinuity
 	} else if es.known && u.timed && delta > 0 {
 		es.step = delta
 	}
 	es.known, es.dts = true, u.dts
-	if media {
-		s.now, s.timed = u.dts, true
-	}
 	if u.pts < u.dts { // nobody can show a picture before it is decoded: one of the two is wrong
 		u.dts = u.pts
 		s.stats.DTSFallbacks.Add(1)
