@@ -1,0 +1,332 @@
+package rtsp
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v4"
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
+	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
+	"tailcast/ingest"
+)
+
+// camera is an RTSP server with one stream, which can be switched on and off and asks for a password if it has one.
+type camera struct {
+	t        *testing.T
+	server   *gortsplib.Server
+	addr     string
+	password string
+	played   chan struct{} // one for each PLAY
+
+	mu       sync.Mutex
+	stream   *gortsplib.ServerStream // nil: 404
+	desc     *description.Session
+	requests int // DESCRIBE
+}
+
+func newCamera(t *testing.T, password string) *camera {
+	t.Helper()
+	c := &camera{t: t, password: password, played: make(chan struct{}, 16)}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rtp, rtcp, err := listenPair("127.0.0.1", 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.addr = l.Addr().String()
+	c.server = &gortsplib.Server{
+		Handler: c, RTSPAddress: c.addr, UDPRTPAddress: rtp.LocalAddr().String(), UDPRTCPAddress: rtcp.LocalAddr().String(),
+		DisableRTCPSenderReports: true,
+		Listen:                   func(string, string) (net.Listener, error) { return l, nil },
+		ListenPacket: func(_, address string) (net.PacketConn, error) {
+			if address == rtp.LocalAddr().String() {
+				return rtp, nil
+			}
+			return rtcp, nil
+		},
+	}
+	if err := c.server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		c.off()
+		c.server.Close()
+	})
+	return c
+}
+
+// on begins a stream.
+func (c *camera) on() {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.desc = describe(plainFormat(), audioFormat())
+	c.stream = &gortsplib.ServerStream{Server: c.server, Desc: c.desc}
+	if err := c.stream.Initialize(); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// off ends the stream, and every reader's session with it.
+func (c *camera) off() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stream != nil {
+		c.stream.Close()
+		c.stream = nil
+	}
+}
+
+// frames sends pictures [from, to) and as much sound, reports first.
+func (c *camera) frames(from, to int) {
+	c.t.Helper()
+	for n := from; n < to; n++ {
+		video := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, Marker: true, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3600}, Payload: idr}
+		audio := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 97, Marker: true, SequenceNumber: uint16(n), Timestamp: uint32(n) * 1920}, Payload: aac(1)}
+		for i, p := range []*rtp.Packet{video, audio} {
+			if err := c.stream.WritePacketRTP(c.desc.Medias[i], p); err != nil {
+				c.t.Error(err)
+			}
+			if n > from {
+				continue
+			}
+			r := &rtcp.SenderReport{SSRC: p.SSRC, NTPTime: ntpOf(time.Now()), RTPTime: p.Timestamp}
+			if err := c.stream.WritePacketRTCP(c.desc.Medias[i], r); err != nil {
+				c.t.Error(err)
+			}
+		}
+	}
+}
+
+func (c *camera) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.requests++
+	if c.password != "" && !ctx.Conn.VerifyCredentials(ctx.Request, "admin", c.password) {
+		return &base.Response{StatusCode: base.StatusUnauthorized}, nil, liberrors.ErrServerAuth{}
+	}
+	if c.stream == nil {
+		return &base.Response{StatusCode: base.StatusNotFound}, nil, nil
+	}
+	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
+}
+
+func (c *camera) OnSetup(*gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stream == nil {
+		return &base.Response{StatusCode: base.StatusNotFound}, nil, nil
+	}
+	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
+}
+
+func (c *camera) OnPlay(*gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
+	select {
+	case c.played <- struct{}{}:
+	default:
+	}
+	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+// OnStreamWriteError is for readers that have just left.
+func (c *camera) OnStreamWriteError(*gortsplib.ServerHandlerOnStreamWriteErrorCtx) {}
+
+// waitPlay returns when somebody plays, and gortsplib has begun to write to them.
+func (c *camera) waitPlay() {
+	c.t.Helper()
+	select {
+	case <-c.played:
+	case <-time.After(10 * time.Second):
+		c.t.Fatal("nobody plays")
+	}
+}
+
+func pull(t *testing.T, cfg PullConfig) (*Pull, *record) {
+	t.Helper()
+	cfg.RetryMin, cfg.RetryMax = 10*time.Millisecond, 40*time.Millisecond
+	if cfg.Logger == nil {
+		cfg.Logger = quiet()
+	}
+	p, err := NewPull(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := newRecord()
+	start(t, p, r)
+	return p, r
+}
+
+// until sends pictures and sound until the puller has n samples: what is sent before PLAY took effect is lost to it.
+func (c *camera) until(r *record, n int) {
+	c.t.Helper()
+	for i := 0; len(r.all()) < n; i++ {
+		if i == 2000 {
+			c.t.Fatalf("%d samples, want %d", len(r.all()), n)
+		}
+		c.frames(i, i+1)
+		<-time.After(time.Millisecond)
+	}
+}
+
+func TestPullAgainAndAgain(t *testing.T) {
+	for name, udp := range map[string]bool{"tcp": false, "udp": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCamera(t, "")
+			p, r := pull(t, PullConfig{URL: "rtsp://" + c.addr + "/cam", UDP: udp})
+			for { // not there yet: it asks again
+				c.mu.Lock()
+				asked := c.requests
+				c.mu.Unlock()
+				if asked >= 3 {
+					break
+				}
+				<-time.After(5 * time.Millisecond)
+			}
+			c.on()
+			c.waitPlay()
+			c.until(r, 40)
+			n := len(r.all())
+			if udp { // the end of a stream is only noticed where there is a connection
+				return
+			}
+			c.off()
+			c.on()
+			c.waitPlay()
+			c.until(r, n+40)
+			got := r.all()
+			checkTimes(t, got)
+			breaks := 0
+			for _, g := range got {
+				if g.Flags&ingest.Discontinuity != 0 {
+					breaks++
+				}
+			}
+			if breaks != 2 {
+				t.Errorf("%d samples are discontinuities, want 2: the first of each track of the second session", breaks)
+			}
+			if n := p.Stats().Reconnects.Load(); n != 1 {
+				t.Errorf("%d reconnects, want 1", n)
+			}
+		})
+	}
+}
+
+func TestPullPassword(t *testing.T) {
+	t.Parallel()
+	c := newCamera(t, "s3cret")
+	c.on()
+	var mu sync.Mutex
+	var log bytes.Buffer
+	logger := slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+
+	_, r := pull(t, PullConfig{URL: "rtsp://admin:s3cret@" + c.addr + "/cam?token=t0ken", Logger: logger})
+	c.waitPlay()
+	c.until(r, 4)
+
+	p, err := NewPull(PullConfig{URL: "rtsp://admin:wr0ng@" + c.addr + "/cam?token=t0ken", Logger: logger})
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = p.Run(context.Background(), newRecord())
+	if want := "rtsp: " + c.addr + " refuses user and password: put the right ones into the URL"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	for _, secret := range []string{"s3cret", "wr0ng", "t0ken", "admin"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log tells %q:\n%s", secret, log.String())
+		}
+	}
+	if !strings.Contains(log.String(), c.addr+"/cam") {
+		t.Errorf("the log does not tell what was played:\n%s", log.String())
+	}
+}
+
+type lockedWriter struct {
+	mu *sync.Mutex
+	w  *bytes.Buffer
+}
+
+func (l lockedWriter) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.w.Write(p)
+}
+
+func TestPullConfigErrors(t *testing.T) {
+	for _, url := range []string{"", "http://host/x", "rtsp://", "rtsp://user:p%zzword@host/x", "rtsp://user:pa ss@host:port/x", "cam.local/x"} {
+		_, err := NewPull(PullConfig{URL: url})
+		if err == nil {
+			t.Errorf("%q was accepted", url)
+			continue
+		}
+		for _, secret := range []string{"p%zz", "pa ss"} {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("error %q tells the password", err)
+			}
+		}
+	}
+}
+
+// A host that does not answer at all is tried again until the context ends; Run ends at once then.
+func TestPullUnreachable(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	p, r := pull(t, PullConfig{URL: fmt.Sprintf("rtsp://%s/x", l.Addr())})
+	for p.Stats().LastError() == "" {
+		<-time.After(time.Millisecond)
+	}
+	if len(r.all()) != 0 {
+		t.Error("there are samples")
+	}
+}
+
+func TestSpread(t *testing.T) {
+	for range 100 {
+		if d := spread(3 * time.Second); d < 2*time.Second || d > 4*time.Second {
+			t.Fatalf("3 s became %v, want between 2 and 4 s", d)
+		}
+	}
+}
+
+// Strangers are cut off after a while; publishers are not.
+func TestGuardedConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer b.Close()
+		c := &guardedConn{Conn: a, leave: func() {}}
+		defer c.Close()
+		began := time.Now()
+		_ = c.SetReadDeadline(time.Time{})
+		if _, err := c.Read(make([]byte, 1)); err == nil || time.Since(began) != becomeWithin {
+			t.Errorf("a stranger's read ended after %v with %v, want a timeout after %v", time.Since(began), err, becomeWithin)
+		}
+		c.trust(true)
+		go func() {
+			time.Sleep(time.Hour)
+			b.Write([]byte{1})
+		}()
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			t.Errorf("a publisher's read ended with %v", err)
+		}
+	})
+}
