@@ -94,9 +94,7 @@ func (w *RangeWriter) WriteBlock(b *feed.Block, deadline time.Time) error {
 	if b.Index != w.next || w.next == w.to || len(b.Payload) != int(b.Record.Length) {
 		return fmt.Errorf("couldn't send block %d of a range that wants %d of %d: %w", b.Index, w.next, w.to, errBlock)
 	}
-	w.buf = b.Record.Append(w.buf)
-	w.buf = append(w.buf, b.Signature[:]...)
-	w.buf = append(w.buf, b.Payload...)
+	w.buf = appendRangeBlock(w.buf, b)
 	if err := w.write(deadline); err != nil {
 		return err
 	}
@@ -104,6 +102,13 @@ func (w *RangeWriter) WriteBlock(b *feed.Block, deadline time.Time) error {
 		return w.stream.Close()
 	}
 	return nil
+}
+
+// appendRangeBlock appends record, signature and payload.
+func appendRangeBlock(p []byte, b *feed.Block) []byte {
+	p = b.Record.Append(p)
+	p = append(p, b.Signature[:]...)
+	return append(p, b.Payload...)
 }
 
 // write sends w.buf and empties it.
