@@ -30,8 +30,8 @@ type mp4Track struct {
 	id    int  // in the file; 0 if left out of the current one
 	video bool // its samples make the parts
 
+	counting bool           // last (video) or next (audio) is known
 	next     int64          // audio: time of the next frame by counting samples, in ticks of the clock
-	counting bool           // next is known
 	pending  []*fmp4.Sample // audio: frames that wait for a picture
 	base     int64          // audio: time of the first of them
 	since    int64          // audio: its DTS
@@ -86,7 +86,7 @@ func (m *mp4) add(t *ingest.Track, before *mp4Track) {
 	if c == nil || t.Codec.IsVideo() && m.video { // browsers take one video track
 		return
 	}
-	mt := &mp4Track{carrier: c, track: t, video: t.Codec.IsVideo()}
+	mt := &mp4Track{carrier: c, track: t, video: t.Codec.IsVideo(), duration: firstDuration}
 	if before != nil && before.track.Codec == t.Codec {
 		*mt = *before
 		mt.track = t
@@ -124,16 +124,13 @@ func (m *mp4) writeVideo(t *mp4Track, s *ingest.Sample) {
 		m.begin(s.DTS)
 	}
 	frames, err := t.frames(s.Data)
-	if d := s.DTS - t.last; 0 < d && d < patience {
-		t.duration = d
-	}
-	if m.stream == nil || t.id == 0 || err != nil || len(frames) == 0 || s.DTS <= t.last || s.DTS < m.origin {
+	if m.stream == nil || t.id == 0 || err != nil || len(frames) == 0 || s.DTS < m.origin || t.counting && s.DTS <= t.last {
 		return
 	}
-	t.last = s.DTS
-	if t.duration == 0 {
-		t.duration = firstDuration
+	if d := s.DTS - t.last; t.counting && d < patience {
+		t.duration = d
 	}
+	t.last, t.counting = s.DTS, true
 	if random {
 		m.flush()
 		m.start = true

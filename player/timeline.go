@@ -1,12 +1,17 @@
 package player
 
-import "tailcast/ingest"
+import (
+	"math"
+
+	"tailcast/ingest"
+)
 
 // Limits of what counts as the same time, in ticks.
 const (
 	backwards = ingest.ClockRate      // a track that falls back further than this has begun a new time
 	gap       = 3 * ingest.ClockRate  // a jump of less than this forwards is a gap, and stays one
 	firstStep = ingest.ClockRate / 25 // between a track's samples while there is only one
+	longStep  = ingest.ClockRate / 5  // a sample lasts no longer: what comes more seldom is text
 )
 
 // A timeline makes one unbroken time out of the sections a channel is made of: another epoch, the far side of a hole, and a
@@ -20,7 +25,6 @@ type timeline struct {
 	section int   // the newest; 0 is the first
 	floor   int   // lanes in a section before this one are behind a reset: they change over whatever comes
 	offset  int64 // of the newest section
-	end     int64 // where the samples so far end, moved
 	started bool
 	pending bool // the next sample begins a section
 }
@@ -69,13 +73,13 @@ func (t *timeline) jumped(l *lane, s *ingest.Sample) bool {
 
 // near tells whether the sample would fit into the newest section.
 func (t *timeline) near(s *ingest.Sample) bool {
-	d := s.DTS + t.offset - t.end
+	d := s.DTS + t.offset - t.end()
 	return -gap < d && d < gap
 }
 
 func (t *timeline) begin(dts int64) {
 	t.section++
-	t.offset = t.end - dts
+	t.offset = t.end() - dts
 	if t.pending {
 		t.pending, t.floor = false, t.section
 	}
@@ -91,9 +95,16 @@ func (t *timeline) note(l *lane, dts int64) {
 	} else if l.step == 0 {
 		l.step = firstStep
 	}
-	l.last, l.used = dts, true
-	if !t.started || dts+l.step > t.end {
-		t.end = dts + l.step
+	l.last, l.used, t.started = dts, true, true
+}
+
+// end is where the samples so far end, moved.
+func (t *timeline) end() int64 {
+	end := int64(math.MinInt64)
+	for i := range t.lanes {
+		if l := &t.lanes[i]; l.used {
+			end = max(end, l.last+min(l.step, longStep))
+		}
 	}
-	t.started = true
+	return end
 }

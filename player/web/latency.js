@@ -1,0 +1,70 @@
+// How late to play. Nothing here knows of the page: times come in, a rate or a jump goes out, all in seconds.
+//
+// "Delay" is the clock minus the media time that is shown (the two clocks begin anywhere, only differences count). To never wait for
+// media, the delay must be at least as large as the largest distance between the clock and the end of what had arrived, just
+// before more arrived. That distance is measured over the last seconds; a small margin on top of it is the target.
+
+const WINDOW = 10;      // seconds of arrivals that count
+const QUANTILE = 0.98;  // of them, how many must have been in time
+const MARGIN = 0.12;    // what decoders and the sound output hold
+const TOO_LATE = 2;     // beyond the target: jump
+const NEAR = 0.04;      // as good as on target
+const FASTEST = 1.25, SLOWEST = 0.95;
+const STALL = 0.2;      // what a stall adds to the target
+const STALLS = 2;       // and at most
+const DECAY = 0.01;     // of that, what goes away each second
+
+export class Latency {
+  #arrivals = [];     // {at, before, after}: the distance just before and just after each arrival
+  #end = null;        // of what has arrived
+  #boost = 0;
+  #boostAt = 0;
+  #settled = false;   // the jump after the start is done
+
+  // arrived: at the time now, media up to end is there.
+  arrived(now, end) {
+    if (this.#end !== null && end <= this.#end) return;
+    const after = now - end;
+    const best = this.#best();
+    if (after < best - 0.25 || (!this.#settled && after < best)) {
+      this.#arrivals = []; // we were being brought up to date: what came before tells nothing
+    }
+    const before = this.#arrivals.length ? now - this.#end : after;
+    this.#arrivals.push({ at: now, before, after });
+    this.#end = end;
+    while (this.#arrivals[0].at < now - WINDOW) this.#arrivals.shift();
+  }
+
+  stalled(now) {
+    this.#boost = Math.min(STALLS, this.boost(now) + STALL);
+    this.#boostAt = now;
+  }
+
+  boost(now) { return Math.max(0, this.#boost - DECAY * (now - this.#boostAt)); }
+
+  #best() { return Math.min(...this.#arrivals.map(a => a.after)); } // Infinity while nothing has come
+
+  #late() {
+    const sorted = this.#arrivals.map(a => a.before).sort((a, b) => a - b);
+    return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * QUANTILE))];
+  }
+
+  // jitter is how much more than the best case must be waited: the time between arrivals, and what the network adds.
+  jitter() { return this.#arrivals.length ? Math.max(0, this.#late() - this.#best()) : 0; }
+
+  // buffer is how much media should be there when the best case has just arrived.
+  buffer(now) { return this.jitter() + MARGIN + this.boost(now); }
+
+  // decide says how fast to play, and where to jump to, if at all (null: nowhere). It is asked from when the picture runs.
+  decide(now, position) {
+    if (this.#end === null) return { rate: 1, jump: null };
+    const target = this.#best() + this.buffer(now);
+    const excess = now - position - target;
+    const late = this.#settled ? TOO_LATE : 0.1;
+    this.#settled = true;
+    if (excess > late) return { rate: 1, jump: Math.min(now - target, this.#end - 0.02) };
+    if (excess > NEAR) return { rate: Math.min(FASTEST, 1 + excess / 2), jump: null };
+    if (excess < -NEAR) return { rate: Math.max(SLOWEST, 1 + excess / 4), jump: null };
+    return { rate: 1, jump: null };
+  }
+}
