@@ -1,0 +1,58 @@
+package swarm
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// A Config says what a Swarm works with.
+type Config struct {
+	Endpoint *quicwire.Endpoint
+	Replica  *feed.Replica
+	Role     quicwire.Role // If zero, quicwire.Viewer
+
+	Anchors    []feed.Anchor // of the link: whom to follow, best first if nothing else tells them apart. A streamer has none
+	Renditions []string      // which to follow. If empty, all
+	NoShare    bool          // serve nobody
+	MaxPeers   int           // peers served at a time. If zero, 256 for a streamer and 64 for others
+
+	// Accept brings inbound sessions of the Replica's channel. If nil, Endpoint.Accept: the Swarm is then the only one at its Endpoint.
+	Accept func(context.Context) (*quicwire.Session, error)
+
+	// OnBlock is told of every block that a peer pushed to us in time: when it was verified, after the wall clock of its record. Called
+	// from one goroutine; must not block. May be nil.
+	OnBlock func(lag time.Duration)
+
+	Logger *slog.Logger     // If nil, slog.Default()
+	Now    func() time.Time // If nil, time.Now. For what is compared with other clocks; delays follow the runtime's clock
+}
+
+// withDefaults fills in what is zero.
+func (c Config) withDefaults() Config {
+	if c.Role == 0 {
+		c.Role = quicwire.Viewer
+	}
+	if c.MaxPeers == 0 && c.Role == quicwire.Streamer {
+		c.MaxPeers = 256
+	}
+	if c.MaxPeers == 0 {
+		c.MaxPeers = 64
+	}
+	if c.Accept == nil {
+		c.Accept = c.Endpoint.Accept
+	}
+	if c.OnBlock == nil {
+		c.OnBlock = func(time.Duration) {}
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}

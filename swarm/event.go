@@ -1,0 +1,200 @@
+package swarm
+
+import (
+	"cmp"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// A SessionID names a session with a peer; 0 is none. They count up, and are not used again.
+type SessionID uint64
+
+// An Epoch is what Direct knows of an epoch: its place in the order of epochs, and its name.
+type Epoch struct {
+	Generation, Number uint64
+	ID                 feed.EpochID
+}
+
+// Compare orders epochs as DESIGN does: by generation, then by number. The zero Epoch is below all others.
+func (e Epoch) Compare(o Epoch) int {
+	return cmp.Or(cmp.Compare(e.Generation, o.Generation), cmp.Compare(e.Number, o.Number))
+}
+
+// An Event is something that happened, for Direct to know: one of the structs below.
+type Event interface{ event() }
+
+type (
+	// Tick says that time has passed. Direct wants one every TickEvery.
+	Tick struct{}
+
+	// SessionUp says that a session is open, HELLO exchanged and the peer's notes verified.
+	SessionUp struct {
+		Session SessionID
+		Anchor  int // index in DirectConfig.Anchors; -1 if the peer dialled us
+		Peer    feed.PublicKey
+		Addr    string // host:port, as we see it
+		Role    quicwire.Role
+		Flags   quicwire.NodeFlags
+		Epoch   Epoch // of the peer's notes; zero if it had none
+		Expired bool  // it had some, but they have expired
+		RTT     time.Duration
+		Wall    time.Time // the peer's clock in HELLO
+	}
+
+	// SessionDown says that a session has ended.
+	SessionDown struct {
+		Session SessionID
+		Err     error
+	}
+
+	// DialFailed says that a Dial came to nothing.
+	DialFailed struct {
+		Anchor int
+		Err    error
+	}
+
+	// Heard brings a message of a peer. Notes come as NotesHeard.
+	Heard struct {
+		Session SessionID
+		Message quicwire.Message
+		RTT     time.Duration
+		Proved  bool // the message is a Status with a signed head, and the signature holds
+	}
+
+	// NotesHeard says that a peer has sent notes, and that they verify.
+	NotesHeard struct {
+		Session SessionID
+		Epoch   Epoch
+		Expired bool // but for having expired; Epoch is zero then
+	}
+
+	// Misbehaved says that a peer has sent what no honest node sends.
+	Misbehaved struct {
+		Session SessionID
+		Code    quicwire.Code
+		Reason  string
+	}
+
+	// EpochKnown says which epoch is the newest that this node knows.
+	EpochKnown struct{ Epoch Epoch }
+
+	// Publishing says that this node signs an epoch itself.
+	Publishing struct{ Epoch Epoch }
+
+	// BlockIn says that a peer has sent a block, and that it verifies.
+	BlockIn struct {
+		Session  SessionID
+		Log      quicwire.LogID
+		Index    uint64
+		Kind     feed.Kind
+		Back     uint32 // records since the first of its segment
+		Wall     time.Time
+		Path     []quicwire.ShortID
+		Fresh    bool // we did not have it
+		Repaired bool // it answers a Req of ours
+	}
+
+	// BlockBad says that a peer has sent a block that does not verify.
+	BlockBad struct {
+		Session SessionID
+		Log     quicwire.LogID
+		Index   uint64
+		Err     error
+		Signer  bool // the signer is to blame, not the sender
+	}
+)
+
+func (Tick) event()        {}
+func (SessionUp) event()   {}
+func (SessionDown) event() {}
+func (DialFailed) event()  {}
+func (Heard) event()       {}
+func (NotesHeard) event()  {}
+func (Misbehaved) event()  {}
+func (EpochKnown) event()  {}
+func (Publishing) event()  {}
+func (BlockIn) event()     {}
+func (BlockBad) event()    {}
+
+// An Action is something to be done: one of the structs below.
+type Action interface{ action() }
+
+type (
+	// Dial asks for a session with an anchor. The answer is SessionUp or DialFailed.
+	Dial struct {
+		Anchor  int
+		Addr    string
+		Node    *feed.PublicKey
+		Timeout time.Duration
+	}
+
+	// Close ends a session. SessionDown follows.
+	Close struct {
+		Session SessionID
+		Code    quicwire.Code
+		Reason  string
+	}
+
+	// Send sends a message.
+	Send struct {
+		Session SessionID
+		Message quicwire.Message
+	}
+
+	// Serve pushes a stripe to a peer from now on, beginning as Sub asks. OK is the answer to send, but for First.
+	Serve struct {
+		Session SessionID
+		Sub     quicwire.Sub
+		OK      quicwire.SubOK
+	}
+
+	// Stop ends a Serve.
+	Stop struct {
+		Session SessionID
+		Log     quicwire.LogID
+		Stripe  uint8
+	}
+
+	// Reroute changes the path that goes with the blocks of a Serve.
+	Reroute struct {
+		Session SessionID
+		Log     quicwire.LogID
+		Stripe  uint8
+		Path    []quicwire.ShortID
+	}
+
+	// Repair sends the blocks of a Req, which are all held.
+	Repair struct {
+		Session SessionID
+		Req     quicwire.Req
+	}
+)
+
+func (Dial) action()    {}
+func (Close) action()   {}
+func (Send) action()    {}
+func (Serve) action()   {}
+func (Stop) action()    {}
+func (Reroute) action() {}
+func (Repair) action()  {}
+
+// A Shelf is what Direct may look up of what this node holds. Each answer comes from memory, at once.
+type Shelf interface {
+	// Notes returns those of the newest epoch; empty if none is known.
+	Notes() feed.Notes
+	// Renditions returns those of an epoch's newest State; nil if none is known.
+	Renditions(feed.EpochID) []feed.Rendition
+	// Look returns what is held of a log; false if its epoch is not known here, or has no such log.
+	Look(quicwire.LogID) (Holding, bool)
+	// Has reports whether a block is held.
+	Has(log quicwire.LogID, index uint64) bool
+}
+
+// A Holding is what a node holds of a log.
+type Holding struct {
+	Head    feed.Head // newest verified; Size 0 if none
+	Base    uint64    // first block held
+	Stripes int       // how many the log has; 0 if not known yet
+}

@@ -1,0 +1,136 @@
+package swarm
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// Here blocks are given to who asks for them: single ones near the live edge (Req), and ranges of the past.
+
+// repair sends the blocks of a Req, in a goroutine; with too many of these for the peer, it refuses.
+func (s *Swarm) repair(x *session, m quicwire.Req) {
+	if x == nil {
+		return
+	}
+	l := s.shelf.log(m.Log)
+	if l == nil {
+		return
+	}
+	select {
+	case x.repairs <- struct{}{}:
+		s.group.Go(func() error {
+			defer func() { <-x.repairs }()
+			s.sendBlocks(x, l, &m)
+			return nil
+		})
+	default:
+		s.send(x, &quicwire.Nack{ID: m.ID, Log: m.Log, Reason: quicwire.RefusedBusy, Size: l.Head().Size, Blocks: m.Blocks})
+	}
+}
+
+// sendBlocks sends the blocks of a Req on one stream, until its deadline.
+func (s *Swarm) sendBlocks(x *session, l *feed.Log, m *quicwire.Req) {
+	var deadline time.Time
+	if m.Deadline > 0 {
+		deadline = time.Now().Add(m.Deadline)
+	}
+	var w *quicwire.StripeWriter
+	for _, i := range m.Blocks {
+		b, err := proved(l, i)
+		if err != nil {
+			continue // gone meanwhile
+		}
+		if w == nil {
+			h := quicwire.StripeHeader{Log: m.Log, Repair: true, Request: m.ID, First: i, Urgent: m.Orphan}
+			if w, err = x.wire.OpenStripe(h); err != nil {
+				return
+			}
+		}
+		b.Age, b.Path = s.ages.of(l, &b.Block, s.cfg.Now()), []quicwire.ShortID{s.self}
+		if w.WriteBlock(&b, deadline) != nil {
+			return
+		}
+	}
+	if w != nil {
+		w.Close()
+	}
+}
+
+// proved returns a block with what proves it.
+func proved(l *feed.Log, i uint64) (b quicwire.StripeBlock, err error) {
+	if b.Block, err = l.Block(i); err != nil {
+		return b, err
+	}
+	b.Frontier, err = l.Frontier(i)
+	return b, err
+}
+
+// fetches takes in requests for ranges, each in a goroutine; quicwire bounds their number.
+func (s *Swarm) fetches(ctx context.Context, x *session, all *sync.WaitGroup) {
+	for {
+		q, err := x.wire.AcceptFetch(ctx)
+		if err != nil {
+			return
+		}
+		all.Go(func() { s.fetch(x, q) })
+	}
+}
+
+// fetch serves a range, or says why not.
+func (s *Swarm) fetch(x *session, q *quicwire.RangeRequest) {
+	m, err := q.Read()
+	if err != nil {
+		return
+	}
+	l := s.shelf.log(m.Log)
+	switch {
+	case s.cfg.NoShare:
+		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedUnwilling})
+		return
+	case l == nil:
+		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedLog})
+		return
+	}
+	select {
+	case x.ranges <- struct{}{}:
+		defer func() { <-x.ranges }()
+		s.sendRange(q, l, m)
+	default:
+		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedBusy, Base: l.Base(), Size: l.Head().Size, Retry: time.Second})
+	}
+}
+
+// sendRange sends the first run of blocks of a range that is held.
+func (s *Swarm) sendRange(q *quicwire.RangeRequest, l *feed.Log, m quicwire.Range) {
+	size := l.Head().Size
+	from, to := m.From, min(m.To, size)
+	for from < to && !l.Has(from) {
+		from++
+	}
+	before, err := l.Frontier(from)
+	if from >= to || err != nil {
+		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedNotHeld, Base: l.Base(), Size: size})
+		return
+	}
+	if missing := l.Missing(from, to, 1); len(missing) > 0 {
+		to = missing[0].From
+	}
+	w, err := q.Serve(from, to, &before)
+	if err != nil {
+		return
+	}
+	for i := from; i < to; i++ {
+		b, err := l.Block(i)
+		if err != nil {
+			w.Reset(quicwire.StreamDone)
+			return
+		}
+		if w.WriteBlock(&b, time.Time{}) != nil {
+			return
+		}
+	}
+}

@@ -1,0 +1,233 @@
+package swarm
+
+import (
+	"math"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+const (
+	snapshotEvery = 200 * time.Millisecond
+	rateEvery     = time.Second
+	lagWindow     = 10 * time.Second
+	maxLags       = 4096
+)
+
+// A meter makes the Status. It is owned by loop.
+type meter struct {
+	lags      lags
+	gone      totals // of sessions that have ended
+	next      time.Time
+	nextRates time.Time
+	p50, p99  time.Duration
+}
+
+// totals are what sessions carried.
+type totals struct {
+	sent, received         quicwire.Bytes
+	wireSent, wireReceived uint64
+}
+
+func (t *totals) add(s quicwire.Stats) {
+	addBytes(&t.sent, s.Sent)
+	addBytes(&t.received, s.Received)
+	t.wireSent += s.WireSent
+	t.wireReceived += s.WireReceived
+}
+
+func addBytes(sum *quicwire.Bytes, b quicwire.Bytes) {
+	sum.Media += b.Media
+	sum.Proofs += b.Proofs
+	sum.Control += b.Control
+	sum.Repair += b.Repair
+}
+
+// rates are those of one session.
+type rates struct {
+	at             time.Time
+	sent, received uint64
+	up, down       float64 // bits per second, smoothed over some seconds
+}
+
+// update takes in the totals of a session.
+func (r *rates) update(now time.Time, s quicwire.Stats) {
+	if dt := now.Sub(r.at).Seconds(); !r.at.IsZero() && dt > 0 {
+		r.up += (8*float64(s.WireSent-r.sent)/dt - r.up) / 2
+		r.down += (8*float64(s.WireReceived-r.received)/dt - r.down) / 2
+	}
+	r.at, r.sent, r.received = now, s.WireSent, s.WireReceived
+}
+
+// ended keeps the totals of a session that has ended.
+func (m *meter) ended(x *session) {
+	if x != nil {
+		m.gone.add(x.wire.Stats())
+	}
+}
+
+// tick replaces the snapshot if it is due.
+func (m *meter) tick(s *Swarm) {
+	now := time.Now()
+	if now.Before(m.next) {
+		return
+	}
+	m.next = now.Add(snapshotEvery)
+	if !now.Before(m.nextRates) {
+		m.nextRates = now.Add(rateEvery)
+		m.p50, m.p99 = m.lags.percentiles(s.cfg.Now())
+		for _, x := range s.sessions {
+			x.rates.update(now, x.wire.Stats())
+		}
+	}
+	s.snapshot.Store(s.status())
+}
+
+// status makes a snapshot. Called by loop, and by New before there is one.
+func (s *Swarm) status() *Status {
+	now := s.cfg.Now()
+	st := s.direct.status(now)
+	sum := s.meter.gone
+	for i := range st.Peers {
+		x := s.sessions[st.Peers[i].session]
+		if x == nil {
+			continue
+		}
+		sum.add(x.wire.Stats())
+		p := &st.Peers[i]
+		p.Inbound, p.Up, p.Down = x.wire.Inbound(), x.rates.up, x.rates.down
+		st.Clocks = append(st.Clocks, feed.PeerClock{Subnet: subnet(x.wire.Addr()), Offset: p.offset})
+	}
+	st.Sent, st.Received, st.WireSent, st.WireReceived = sum.sent, sum.received, sum.wireSent, sum.wireReceived
+	st.LagP50, st.LagP99 = s.meter.p50, s.meter.p99
+	st.Skipped = s.skipped.Load()
+	return st
+}
+
+// subnet returns the part of an address that one owner tends to hold: a /24, or a /48.
+func subnet(a netip.AddrPort) string {
+	bits := 48
+	if a.Addr().Is4() {
+		bits = 24
+	}
+	p, err := a.Addr().Prefix(bits)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
+// status makes the part of a Status that Direct knows.
+func (d *Direct) status(now time.Time) *Status {
+	st := &Status{HighestEpoch: max(d.highest.Number, d.epoch.Number), Superseded: d.superseded, Blocks: d.blocks, Banned: d.banned, Epoch: d.own}
+	st.State, st.Reason = d.State(now)
+	if d.run != nil && !d.cfg.Publisher {
+		st.Epoch, st.Ahead = d.run.epoch, d.ahead()
+	}
+	for _, p := range d.peers {
+		st.Peers = append(st.Peers, d.peerStatus(p))
+	}
+	return st
+}
+
+func (d *Direct) peerStatus(p *peer) Peer {
+	s := Peer{
+		ID: shortName(p.key), Addr: p.addr, Role: p.role, RTT: p.rtt, Lag: quicwire.NoLag, Stripes: len(p.children),
+		session: p.id, offset: p.offset,
+	}
+	for log, c := range p.claims {
+		if log.Epoch == d.epoch.ID && log.Name != feed.CatalogLog {
+			s.Lag = min(s.Lag, c.lag)
+		}
+	}
+	s.Parent = d.run != nil && d.run.parent == p
+	if !s.Parent {
+		return s
+	}
+	for _, f := range d.run.logs {
+		for i := range f.stripes {
+			if f.stripes[i].ok && f.flows(d.now) {
+				s.Stripes++
+			}
+		}
+	}
+	return s
+}
+
+// clearlyAhead is by how many records of the catalog a peer must be ahead: it gets one a second, and what we hear is a second old.
+const clearlyAhead = 5
+
+// ahead reports whether a peer has proved to be clearly further than we are.
+func (d *Direct) ahead() bool {
+	f := d.run.follow(quicwire.LogID{Epoch: d.run.epoch.ID, Name: feed.CatalogLog})
+	return f != nil && slices.ContainsFunc(d.peers, func(p *peer) bool { return p.size(d.run) > f.top+clearlyAhead })
+}
+
+// lags are those of the newest blocks: a ring.
+type lags struct {
+	list []lag
+	at   int // next place
+}
+
+type lag struct {
+	when time.Time
+	lag  time.Duration
+}
+
+func (l *lags) add(now time.Time, d time.Duration) {
+	if len(l.list) < maxLags {
+		l.list = append(l.list, lag{now, d})
+		return
+	}
+	l.list[l.at] = lag{now, d}
+	l.at = (l.at + 1) % maxLags
+}
+
+// percentiles returns p50 and p99 of the last lagWindow; 0 if there is nothing.
+func (l *lags) percentiles(now time.Time) (p50, p99 time.Duration) {
+	recent := make([]time.Duration, 0, len(l.list))
+	for _, x := range l.list {
+		if now.Sub(x.when) <= lagWindow {
+			recent = append(recent, x.lag)
+		}
+	}
+	if len(recent) == 0 {
+		return 0, 0
+	}
+	slices.Sort(recent)
+	return recent[len(recent)/2], recent[int(math.Ceil(0.99*float64(len(recent))))-1]
+}
+
+// ages remembers for the newest blocks when they were signed, by our clock and as the hops before us count it (StripeBlock.Age).
+type ages struct {
+	mu   sync.Mutex // guards ring
+	ring [1024]signed
+}
+
+type signed struct {
+	log   *feed.Log
+	index uint64
+	at    time.Time
+}
+
+// note remembers when a block was signed.
+func (a *ages) note(l *feed.Log, index uint64, at time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ring[index%uint64(len(a.ring))] = signed{l, index, at}
+}
+
+// of returns the age of a block. One that nobody sent us is our own, and our clock signed it; or it is so old that it does not matter.
+func (a *ages) of(l *feed.Log, b *feed.Block, now time.Time) time.Duration {
+	a.mu.Lock()
+	s := a.ring[b.Index%uint64(len(a.ring))]
+	a.mu.Unlock()
+	if s.log == l && s.index == b.Index {
+		return time.Since(s.at)
+	}
+	return max(0, now.Sub(time.UnixMicro(b.Record.Wall)))
+}

@@ -1,0 +1,364 @@
+package swarm
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// choose chooses a parent if there is none. The first choice waits for a second opinion: a fast neighbour that replays yesterday must
+// not win because it is fast.
+func (d *Direct) choose() {
+	r := d.run
+	if r == nil || r.parent != nil || r.fault != nil || d.joining() {
+		return
+	}
+	if p := d.best(r); p != nil {
+		r.parent, r.overdue, r.retried = p, time.Time{}, d.now
+		for _, f := range r.logs {
+			f.progress, f.share = d.now, share{}
+		}
+	}
+}
+
+// joining reports whether a second HELLO may still come.
+func (d *Direct) joining() bool {
+	if d.run.seenAny() || d.old != nil || d.cfg.Publisher || d.firstUp.IsZero() || d.now.Sub(d.firstUp) >= helloWait {
+		return false
+	}
+	return slices.ContainsFunc(d.anchors, func(a *anchor) bool { return a.state != connected && a.fails == 0 && a.lost.IsZero() })
+}
+
+func (r *run) seenAny() bool {
+	return slices.ContainsFunc(r.logs, func(f *follow) bool { return f.seen > 0 })
+}
+
+// eligible reports whether p may be the parent of r at all.
+func (d *Direct) eligible(r *run, p *peer) bool {
+	known := p.anchor != nil && p.anchor.session == p.id || d.cfg.Publisher
+	return known && p.epoch.ID == r.epoch.ID && p.leaving.IsZero() && !d.now.Before(p.refused)
+}
+
+// best returns who should be the parent of r: of those that are not clearly behind the others one that flows, then the nearest; nil if there
+// is nobody.
+func (d *Direct) best(r *run) *peer {
+	var most uint64
+	for _, p := range d.peers {
+		if d.eligible(r, p) {
+			most = max(most, p.size(r))
+		}
+	}
+	var best *peer
+	for _, p := range d.peers {
+		if d.eligible(r, p) && p.size(r)+farBehind > most && (best == nil || d.better(r, p, best)) {
+			best = p
+		}
+	}
+	return best
+}
+
+// farBehind is by how many records of the catalog, which gets one every second, a peer must trail another to be behind it.
+const farBehind = 3
+
+// size returns how many records of the catalog p has proved to have: how far it is in the epoch.
+func (p *peer) size(r *run) uint64 {
+	return p.claims[quicwire.LogID{Epoch: r.epoch.ID, Name: feed.CatalogLog}].proved
+}
+
+// flows reports whether the epoch flows at p, as it says.
+func (p *peer) flows(r *run) bool {
+	any := false
+	for log, c := range p.claims {
+		if log.Epoch == r.epoch.ID {
+			any = true
+			if c.lag == quicwire.NoLag {
+				return false
+			}
+		}
+	}
+	return any
+}
+
+func (d *Direct) better(r *run, p, q *peer) bool {
+	if a, b := p.flows(r), q.flows(r); a != b {
+		return a
+	}
+	return p.rtt < q.rtt
+}
+
+// subBurst and subRate keep below what quicwire allows.
+const (
+	subBurst = 48
+	subRate  = 24 // a second
+)
+
+// subscribe asks the parent for all stripes that it has not been asked for.
+func (d *Direct) subscribe() {
+	r := d.run
+	if r == nil || r.parent == nil {
+		return
+	}
+	for _, f := range r.logs {
+		if f.ended || d.now.Before(f.retry) {
+			continue
+		}
+		for i := range f.stripes {
+			if f.stripes[i].parent == nil && r.parent.mayAsk(d.now) {
+				d.sub(r.parent, f, uint8(i))
+			}
+		}
+	}
+}
+
+// mayAsk takes a token for a Sub.
+func (p *peer) mayAsk(now time.Time) bool {
+	p.subs = min(p.subs+now.Sub(p.subsAt).Seconds()*subRate, subBurst)
+	p.subsAt = now
+	if p.subs < 1 {
+		return false
+	}
+	p.subs--
+	return true
+}
+
+// sub asks p for a stripe: at first from the newest segment on, later from what we lack on.
+func (d *Direct) sub(p *peer, f *follow, i uint8) {
+	s := &f.stripes[i]
+	s.parent, s.ok, s.path = p, false, nil
+	m := &quicwire.Sub{Log: f.log, Stripe: i, Stripes: uint8(len(f.stripes)), Urgent: true, Patience: patience}
+	if !f.joined.IsZero() {
+		m.Start, m.From = quicwire.StartIndex, f.lacks(i)
+	}
+	if f.progress.Before(d.run.retried) {
+		f.progress = d.now
+	}
+	d.send(p, m)
+}
+
+// lacks returns the first index of a stripe that is not held.
+func (f *follow) lacks(stripe uint8) uint64 {
+	step := uint64(len(f.stripes))
+	first := f.top
+	for i := range f.holes {
+		if i%step == uint64(stripe) {
+			first = min(first, i)
+		}
+	}
+	return first + (uint64(stripe)+step-first%step)%step
+}
+
+// unsubscribe ends the subscriptions of a log.
+func (d *Direct) unsubscribe(f *follow, why quicwire.UnsubReason) {
+	for i := range f.stripes {
+		if s := &f.stripes[i]; s.parent != nil {
+			d.send(s.parent, &quicwire.Unsub{Log: f.log, Stripe: uint8(i), Reason: why})
+			s.parent, s.ok, s.path = nil, false, nil
+		}
+	}
+}
+
+// leave gives up a parent for a while; choose looks for another.
+func (d *Direct) leave(p *peer, why quicwire.UnsubReason, away time.Duration) {
+	for _, f := range d.run.logs {
+		d.unsubscribe(f, why)
+	}
+	d.run.parent, d.unsettled = nil, true
+	p.refused, p.refusal = d.now.Add(away), 0
+}
+
+// heardSubOK takes in that a parent serves us.
+func (d *Direct) heardSubOK(p *peer, m *quicwire.SubOK) {
+	f := d.follow(m.Log)
+	if f == nil || int(m.Stripe) >= len(f.stripes) || f.stripes[m.Stripe].parent != p {
+		return
+	}
+	f.stripes[m.Stripe].ok = true
+	d.route(f, subKey{m.Log, m.Stripe}, m.Path)
+}
+
+// heardPath takes in that the way to us has changed.
+func (d *Direct) heardPath(p *peer, key subKey, path []quicwire.ShortID) {
+	f := d.follow(key.log)
+	if f != nil && int(key.stripe) < len(f.stripes) && f.stripes[key.stripe].parent == p {
+		d.route(f, key, path)
+	}
+}
+
+// route notes the way on which a stripe comes to us, and tells those that it goes on to. Who finds itself on it leaves.
+func (d *Direct) route(f *follow, key subKey, path []quicwire.ShortID) {
+	s := &f.stripes[key.stripe]
+	if slices.Equal(s.path, path) {
+		return
+	}
+	s.path = slices.Clone(path)
+	if loop := slices.Contains(path, d.cfg.Self); loop || len(path) >= quicwire.MaxPath {
+		if d.run != nil && d.run.parent == s.parent {
+			d.leave(s.parent, quicwire.UnsubLoop, 2*time.Second)
+		}
+		return
+	}
+	d.reroute(key)
+}
+
+// refusedBy takes in that p does not push a stripe to us, or no more.
+func (d *Direct) refusedBy(p *peer, key subKey, why quicwire.Refusal, retry time.Duration) {
+	f := d.run.follow(key.log)
+	if f == nil || int(key.stripe) >= len(f.stripes) || f.stripes[key.stripe].parent != p {
+		return
+	}
+	f.stripes[key.stripe].parent, f.stripes[key.stripe].ok = nil, false
+	away := min(max(retry, time.Second), shunTime)
+	switch why {
+	case quicwire.RefusedLog, quicwire.RefusedNotHeld, quicwire.RefusedStripes:
+		f.retry = d.now.Add(away) // it may do for the other logs
+		return
+	}
+	if d.run.parent == p {
+		d.leave(p, quicwire.UnsubDone, away)
+		p.refusal = why
+	}
+}
+
+// watch looks after what is overdue: asks around, and leaves a parent for one that has more.
+func (d *Direct) watch() {
+	r := d.run
+	if r == nil || r.fault != nil {
+		return
+	}
+	late := r.latest(d.now)
+	if late == nil {
+		r.overdue = time.Time{}
+		d.switchUnfair(r)
+		return
+	}
+	if r.overdue.IsZero() {
+		r.overdue = late.due()
+	}
+	if d.now.Sub(r.pinged) >= pingEvery {
+		r.pinged = d.now
+		d.pingAll(r, late)
+	}
+	d.endDead()
+	if r.parent != nil {
+		d.judge(r, late)
+	}
+	if r.parent != nil && d.now.Sub(r.moved) > deadAfter && d.now.Sub(r.hurried) > deadAfter {
+		r.hurried = d.now
+		d.hurry()
+	}
+}
+
+// latest returns the log that is overdue for longest; nil if none is.
+func (r *run) latest(now time.Time) (late *follow) {
+	for _, f := range r.logs {
+		if !f.ended && !f.progress.IsZero() && now.After(f.due()) && (late == nil || f.due().Before(late.due())) {
+			late = f
+		}
+	}
+	return late
+}
+
+// pingAll asks the parent, and those that could take its place, whether they have the next block.
+func (d *Direct) pingAll(r *run, f *follow) {
+	for _, p := range d.peers {
+		if p != r.parent && !d.eligible(r, p) {
+			continue
+		}
+		d.nextReq++
+		stripe := uint8(f.top % uint64(len(f.stripes)))
+		d.send(p, &quicwire.Ping{ID: d.nextReq, Log: f.log, Stripe: stripe, Index: f.top})
+		if p.pinged.IsZero() {
+			p.pinged = d.now
+		}
+	}
+}
+
+// heardPong remembers what p says.
+func (d *Direct) heardPong(p *peer, m *quicwire.Pong) {
+	p.pinged = time.Time{}
+	p.pong = pong{d.now, m.Log, m.Next, m.Flows}
+	d.clock(p, m.Wall)
+}
+
+// endDead ends sessions whose peer does not answer: a node that was killed says nothing, and QUIC would wait for 15 s.
+func (d *Direct) endDead() {
+	for _, p := range d.peers {
+		if !p.pinged.IsZero() && d.now.Sub(p.pinged) >= deadAfter {
+			p.pinged = time.Time{}
+			d.close(p, quicwire.CodeTimeout, fmt.Sprintf("no answer for %v", deadAfter))
+		}
+	}
+}
+
+// has reports whether p has said, since the log is overdue, that it has more of it than we.
+func (p *peer) has(f *follow, since time.Time) bool {
+	return p.pong.log == f.log && p.pong.at.After(since) && p.pong.next > f.top || p.claims[f.log].size > f.top
+}
+
+// judge leaves the parent if it keeps blocks to itself, or if it has none and somebody else has.
+func (d *Direct) judge(r *run, f *follow) {
+	p, waited := r.parent, d.now.Sub(r.overdue)
+	answered := p.pong.at.After(r.overdue)
+	other := slices.ContainsFunc(d.peers, func(q *peer) bool { return q != p && d.eligible(r, q) && q.has(f, r.overdue) })
+	switch {
+	case waited >= leaveLiar && answered && p.pong.log == f.log && p.pong.next > f.top && other:
+		d.leave(p, quicwire.UnsubStalled, shunTime)
+	case waited >= leaveLiar && answered && p.pong.log == f.log && p.pong.next > f.top:
+		d.again(r)
+	case waited >= leaveHungry && other:
+		d.leave(p, quicwire.UnsubStalled, deadAfter)
+	}
+}
+
+// again subscribes everything anew at the same parent, as there is no other.
+func (d *Direct) again(r *run) {
+	if d.now.Sub(r.retried) < deadAfter {
+		return
+	}
+	r.retried = d.now
+	for _, f := range r.logs {
+		d.unsubscribe(f, quicwire.UnsubStalled)
+	}
+}
+
+// switchUnfair leaves a parent of whose stripes more than a tenth had to be asked for block by block, if there is another.
+func (d *Direct) switchUnfair(r *run) {
+	if r.parent == nil || !slices.ContainsFunc(r.logs, func(f *follow) bool { return f.share.unfair(d.now) }) {
+		return
+	}
+	if slices.ContainsFunc(d.peers, func(q *peer) bool { return q != r.parent && d.eligible(r, q) && q.flows(r) }) {
+		d.leave(r.parent, quicwire.UnsubStalled, shunTime)
+	}
+}
+
+// A share counts how the blocks of a log came, over a window of some seconds.
+type share struct {
+	since           time.Time
+	pushed, repairs int
+}
+
+// shareWindow is how long a parent is watched, and shareLeast how many blocks it takes to judge it.
+const (
+	shareWindow = 5 * time.Second
+	shareLeast  = 20
+)
+
+func (s *share) count(now time.Time, repaired bool) {
+	if now.Sub(s.since) > 2*shareWindow {
+		*s = share{since: now}
+	}
+	if repaired {
+		s.repairs++
+	} else {
+		s.pushed++
+	}
+}
+
+// unfair reports whether over a window more than a tenth came by repair.
+func (s *share) unfair(now time.Time) bool {
+	n := s.pushed + s.repairs
+	return now.Sub(s.since) >= shareWindow && n >= shareLeast && 10*s.repairs > n
+}

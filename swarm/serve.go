@@ -1,0 +1,227 @@
+package swarm
+
+import (
+	"slices"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// Any node serves what it holds to any node that knows the link. Here is the serving half of Direct.
+
+// heardSub takes a subscription on, or refuses it.
+func (d *Direct) heardSub(p *peer, m *quicwire.Sub) {
+	key := subKey{m.Log, m.Stripe}
+	if why, retry := d.refusal(p, m); why != 0 {
+		d.send(p, &quicwire.SubNo{Log: m.Log, Stripe: m.Stripe, Reason: why, Retry: retry})
+		return
+	}
+	if !slices.Contains(p.children, key) {
+		p.children = append(p.children, key)
+	}
+	ok := quicwire.SubOK{Log: m.Log, Stripe: m.Stripe, Path: d.path(key)}
+	if f := d.run.follow(m.Log); f != nil && int(m.Stripe) < len(f.stripes) {
+		ok.Lag = f.stripes[m.Stripe].lag
+	}
+	d.do(Serve{p.id, *m, ok})
+}
+
+// refusal returns why a subscription is refused, and when to ask again; 0 if it is not.
+func (d *Direct) refusal(p *peer, m *quicwire.Sub) (quicwire.Refusal, time.Duration) {
+	held, known := d.cfg.Shelf.Look(m.Log)
+	path := d.path(subKey{m.Log, m.Stripe})
+	switch {
+	case d.cfg.NoShare:
+		return quicwire.RefusedUnwilling, shunTime
+	case !known:
+		return quicwire.RefusedLog, time.Second
+	case held.Stripes == 0:
+		return quicwire.RefusedNotHeld, time.Second
+	case held.Stripes != int(m.Stripes):
+		return quicwire.RefusedStripes, shunTime
+	case slices.Contains(path, quicwire.ShortIDOf(p.key)):
+		return quicwire.RefusedLoop, 2 * time.Second
+	case len(path) >= quicwire.MaxPath:
+		return quicwire.RefusedDeep, 5 * time.Second
+	case len(p.children) == 0 && d.served() >= d.cfg.MaxPeers:
+		return quicwire.RefusedBusy, 5 * time.Second
+	}
+	return 0, 0
+}
+
+// served returns how many peers are served.
+func (d *Direct) served() (n int) {
+	for _, p := range d.peers {
+		if len(p.children) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// path returns the way of a stripe from the source to this node.
+func (d *Direct) path(key subKey) []quicwire.ShortID {
+	var path []quicwire.ShortID
+	if f := d.follow(key.log); f != nil && int(key.stripe) < len(f.stripes) {
+		path = f.stripes[key.stripe].path
+	}
+	return append(slices.Clone(path), d.cfg.Self)
+}
+
+// reroute tells those to whom a stripe goes on that its way has changed.
+func (d *Direct) reroute(key subKey) {
+	path := d.path(key)
+	for _, p := range d.peers {
+		if slices.Contains(p.children, key) {
+			d.send(p, &quicwire.Path{Log: key.log, Stripe: key.stripe, Path: path})
+			d.do(Reroute{p.id, key.log, key.stripe, path})
+		}
+	}
+}
+
+func (d *Direct) heardUnsub(p *peer, m *quicwire.Unsub) {
+	key := subKey{m.Log, m.Stripe}
+	if i := slices.Index(p.children, key); i >= 0 {
+		p.children = slices.Delete(p.children, i, i+1)
+		d.do(Stop{p.id, key.log, key.stripe})
+	}
+}
+
+// heardReq sends what is held of what p lacks, and names the rest.
+func (d *Direct) heardReq(p *peer, m *quicwire.Req) {
+	held, _ := d.cfg.Shelf.Look(m.Log)
+	nack := &quicwire.Nack{ID: m.ID, Log: m.Log, Reason: quicwire.RefusedNotHeld, Size: held.Head.Size}
+	if d.cfg.NoShare {
+		nack.Reason, nack.Blocks = quicwire.RefusedUnwilling, m.Blocks
+		d.send(p, nack)
+		return
+	}
+	have := *m
+	have.Blocks = nil
+	for _, i := range m.Blocks {
+		if d.cfg.Shelf.Has(m.Log, i) && len(have.Blocks) < 2*maxAsked {
+			have.Blocks = append(have.Blocks, i)
+		} else {
+			nack.Blocks = append(nack.Blocks, i)
+		}
+	}
+	if len(have.Blocks) > 0 {
+		d.do(Repair{p.id, have})
+	}
+	if len(nack.Blocks) > 0 {
+		d.send(p, nack)
+	}
+}
+
+// heardPing says how a stripe does here.
+func (d *Direct) heardPing(p *peer, m *quicwire.Ping) {
+	pong := &quicwire.Pong{
+		ID: m.ID, Log: m.Log, Stripe: m.Stripe, Flows: d.lag(m.Log, m.Stripe) != quicwire.NoLag,
+		Has: d.cfg.Shelf.Has(m.Log, m.Index), Next: d.next(m.Log, m.Stripe),
+	}
+	if pong.Flows {
+		pong.Lag = d.lag(m.Log, m.Stripe)
+	}
+	d.send(p, pong)
+}
+
+// next returns the index after the newest block of a stripe that is held; 0 if none is, or none near the head.
+func (d *Direct) next(log quicwire.LogID, stripe uint8) uint64 {
+	held, _ := d.cfg.Shelf.Look(log)
+	if held.Head.Size == 0 || held.Stripes == 0 {
+		return 0
+	}
+	step := uint64(held.Stripes)
+	i := held.Head.Size - 1
+	i -= min(i, (i+step-uint64(stripe)%step)%step)
+	for range maxAsked {
+		if d.cfg.Shelf.Has(log, i) {
+			return i + 1
+		}
+		if i < step {
+			break
+		}
+		i -= step
+	}
+	return 0
+}
+
+// lag returns the lag of a stripe here, NoLag if it does not flow.
+func (d *Direct) lag(log quicwire.LogID, stripe uint8) time.Duration {
+	if log.Epoch == d.own.ID {
+		return 0
+	}
+	f := d.run.follow(log)
+	if f == nil || int(stripe) >= len(f.stripes) || !f.flows(d.now) {
+		return quicwire.NoLag
+	}
+	return f.stripes[stripe].lag
+}
+
+// beat sends statuses: once a second, and soon after something has begun or ceased to flow.
+func (d *Direct) beat() {
+	flows := d.flowing()
+	soon := flows != d.flowed && d.now.Sub(d.lastStatus) >= statusSoon
+	if d.now.Before(d.nextStatus) && !soon {
+		return
+	}
+	d.flowed, d.lastStatus, d.nextStatus = flows, d.now, d.now.Add(statusEvery)
+	for _, p := range d.peers {
+		d.tell(p)
+	}
+}
+
+// flowing reports whether all that is followed flows.
+func (d *Direct) flowing() bool {
+	return d.run != nil && len(d.run.logs) > 0 && !slices.ContainsFunc(d.run.logs, func(f *follow) bool { return !f.flows(d.now) })
+}
+
+// tell sends p the status of all logs of the epoch that we sign, or else follow. The head itself goes with the first, and always with that
+// of the catalog: by it parents are compared.
+func (d *Direct) tell(p *peer) {
+	if !p.leaving.IsZero() {
+		return
+	}
+	for _, log := range d.logs() {
+		held, ok := d.cfg.Shelf.Look(log)
+		if !ok || held.Head.Size == 0 || held.Stripes == 0 {
+			continue
+		}
+		m := &quicwire.Status{Log: log, Size: held.Head.Size, Base: held.Base, Slots: d.slots()}
+		copy(m.Prefix[:], held.Head.Root[:])
+		if !p.told[log] || log.Name == feed.CatalogLog {
+			m.Signed = &quicwire.SignedRoot{Root: held.Head.Root, Signature: held.Head.Signature}
+			p.told[log] = true
+		}
+		for i := range held.Stripes {
+			m.Lags = append(m.Lags, d.lag(log, uint8(i)))
+		}
+		d.send(p, m)
+	}
+}
+
+// logs returns those whose status is of interest.
+func (d *Direct) logs() (list []quicwire.LogID) {
+	if d.own != (Epoch{}) {
+		list = append(list, quicwire.LogID{Epoch: d.own.ID, Name: feed.CatalogLog})
+		for _, v := range d.cfg.Shelf.Renditions(d.own.ID) {
+			list = append(list, quicwire.LogID{Epoch: d.own.ID, Name: v.Name})
+		}
+		return list
+	}
+	if d.run != nil {
+		for _, f := range d.run.logs {
+			list = append(list, f.log)
+		}
+	}
+	return list
+}
+
+// slots returns how many stripes can still be taken on. Here one peer takes all stripes or none.
+func (d *Direct) slots() uint32 {
+	if d.cfg.NoShare {
+		return 0
+	}
+	return uint32(max(0, d.cfg.MaxPeers-d.served()) * quicwire.MaxStripes)
+}

@@ -1,0 +1,159 @@
+package swarm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// A session is a quicwire.Session with what runs for it.
+type session struct {
+	id      SessionID
+	wire    *quicwire.Session
+	repairs chan struct{} // one token for each repair under way
+	ranges  chan struct{} // one token for each range that is served
+
+	mu      sync.Mutex // guards pushers
+	pushers map[quicwire.LogID]*pusher
+
+	rates rates // owned by loop
+}
+
+// opened is SessionUp, with the session for loop.
+type opened struct {
+	SessionUp
+	session *session
+}
+
+// What one peer can have under way.
+const (
+	maxRepairs = 8
+	maxRanges  = 4
+)
+
+// name returns the peer's name for logs.
+func (x *session) name() string { return shortName(x.wire.Peer()) }
+
+func shortName(k feed.PublicKey) string { return k.String()[:8] }
+
+// converse runs a session until it ends, or ctx does: it reports all that happens on it to loop.
+func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int) {
+	defer context.AfterFunc(ctx, func() { wire.Close(quicwire.CodeGoingAway, "the node shuts down") })()
+	hello := wire.Hello()
+	epoch, expired, err := s.notes(hello.Notes)
+	if err != nil {
+		wire.Close(quicwire.CodeNotes, err.Error())
+		if anchor >= 0 {
+			s.post(ctx, DialFailed{anchor, wire.Err()})
+		}
+		return
+	}
+	x := &session{
+		id: SessionID(s.ids.Add(1)), wire: wire, pushers: make(map[quicwire.LogID]*pusher),
+		repairs: make(chan struct{}, maxRepairs), ranges: make(chan struct{}, maxRanges),
+	}
+	up := SessionUp{
+		Session: x.id, Anchor: anchor, Peer: wire.Peer(), Addr: wire.Addr().String(), Role: hello.Role, Flags: hello.Flags,
+		Epoch: epoch, Expired: expired, RTT: wire.RTT(), Wall: hello.Wall,
+	}
+	if !s.post(ctx, opened{up, x}) {
+		return
+	}
+	var all sync.WaitGroup
+	all.Go(func() { s.messages(ctx, x) })
+	all.Go(func() { s.streams(ctx, x, &all) })
+	all.Go(func() { s.fetches(ctx, x, &all) })
+	all.Wait()
+	wire.Close(quicwire.CodeDone, "") // if it has not ended, ctx has
+	s.post(ctx, SessionDown{x.id, wire.Err()})
+}
+
+// messages takes in the control stream.
+func (s *Swarm) messages(ctx context.Context, x *session) {
+	for {
+		m, err := x.wire.Receive(ctx)
+		if err != nil {
+			return
+		}
+		switch m := m.(type) {
+		case *quicwire.Notes:
+			epoch, expired, err := s.notes(m.Notes)
+			if err != nil {
+				s.post(ctx, Misbehaved{x.id, quicwire.CodeNotes, err.Error()})
+			} else {
+				s.post(ctx, NotesHeard{x.id, epoch, expired})
+			}
+		case *quicwire.Status:
+			s.checkStatus(ctx, x, m)
+		default:
+			s.post(ctx, Heard{Session: x.id, Message: m, RTT: x.wire.RTT()})
+		}
+	}
+}
+
+// checkStatus verifies the signed head of a Status, if there is one.
+func (s *Swarm) checkStatus(ctx context.Context, x *session, m *quicwire.Status) {
+	e := s.cfg.Replica.Epoch(m.Log.Epoch)
+	if e == nil {
+		return // of an epoch that we do not know, or know no more
+	}
+	proved := m.Signed != nil
+	if proved {
+		head := feed.Head{Size: m.Size, Root: m.Signed.Root, Signature: m.Signed.Signature}
+		if !head.Verify(e.Note().Key, feed.Origin(s.cfg.Replica.Root(), m.Log.Epoch, m.Log.Name)) {
+			s.post(ctx, Misbehaved{x.id, quicwire.CodeBadBlock, fmt.Sprintf("the head of size %d in a STATUS is not signed", m.Size)})
+			return
+		}
+	}
+	s.post(ctx, Heard{Session: x.id, Message: m, RTT: x.wire.RTT(), Proved: proved})
+}
+
+// streams takes in the streams on which blocks come, each in a goroutine; quicwire bounds their number.
+func (s *Swarm) streams(ctx context.Context, x *session, all *sync.WaitGroup) {
+	for {
+		r, err := x.wire.AcceptStripe(ctx)
+		if err != nil {
+			return
+		}
+		all.Go(func() { s.blocks(ctx, x, r) })
+	}
+}
+
+// blocks takes in the blocks of one stream.
+func (s *Swarm) blocks(ctx context.Context, x *session, r *quicwire.StripeReader) {
+	h, err := r.Header()
+	if err != nil {
+		return
+	}
+	l := s.shelf.log(h.Log)
+	if l == nil {
+		r.Reset(quicwire.StreamUnsolicited)
+		return
+	}
+	for {
+		b, err := r.ReadBlock()
+		if err != nil || !s.block(ctx, x, l, &h, &b) {
+			return
+		}
+	}
+}
+
+// block verifies a block, stores it, and reports it to loop. It returns false if nothing more is wanted from its stream.
+func (s *Swarm) block(ctx context.Context, x *session, l *feed.Log, h *quicwire.StripeHeader, b *quicwire.StripeBlock) bool {
+	s.ages.note(l, b.Index, time.Now().Add(-b.Age-x.wire.RTT()/2))
+	fresh, err := l.Put(b.Block, b.Frontier)
+	if err != nil {
+		signer := errors.As(err, new(*feed.Fault))
+		s.post(ctx, BlockBad{Session: x.id, Log: h.Log, Index: b.Index, Err: err, Signer: signer})
+		return false
+	}
+	return s.post(ctx, BlockIn{
+		Session: x.id, Log: h.Log, Index: b.Index, Kind: b.Record.Kind, Back: b.Record.Back, Wall: time.UnixMicro(b.Record.Wall),
+		Path: b.Path, Fresh: fresh, Repaired: h.Repair,
+	})
+}

@@ -1,0 +1,79 @@
+package swarm
+
+import (
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// A State says how following the channel goes.
+//
+//	Waiting ──▶ Starting ──▶ Flowing ◀──▶ Stalled
+//	   ▲           ▲            │             │
+//	   │           └────────────┴── new epoch ┤
+//	   │                        ▼             │
+//	no epoch                  Ended ◀─────────┘
+type State uint8
+
+// The states. A streamer is always Flowing.
+const (
+	Waiting  State = iota // no epoch is known
+	Starting              // an epoch is known, but nothing of its renditions has come yet
+	Flowing               // blocks come
+	Stalled               // blocks do not come; Reason says why
+	Ended                 // the signer ended all that we follow
+)
+
+// String returns the state in lower case.
+func (s State) String() string {
+	return [...]string{"waiting", "starting", "flowing", "stalled", "ended"}[s]
+}
+
+// A Status is a snapshot of a Swarm, at most 200 ms old.
+type Status struct {
+	State  State
+	Reason string // one sentence: why nothing comes, if State is Waiting, Starting or Stalled; else empty
+
+	Epoch        Epoch  // the one that is followed; of a streamer its own
+	HighestEpoch uint64 // the highest number of an epoch that any peer has shown, of the highest generation
+	Superseded   *Epoch // streamer: a higher epoch of this channel, which is live. Two streamers run: this one should stop
+
+	Peers          []Peer
+	Sent, Received quicwire.Bytes // of all sessions since the start
+	WireSent       uint64         // QUIC packets, without UDP and IP headers
+	WireReceived   uint64
+	Blocks         Blocks
+	LagP50, LagP99 time.Duration // of the blocks of the last 10 s: verified here, after the wall clock of the record
+
+	Clocks  []feed.PeerClock // for feed.Freshness
+	Ahead   bool             // a peer proves a size clearly above ours: for feed.FreshnessInput.Higher
+	Banned  uint64           // sessions that we ended because of what the peer did
+	Skipped uint64           // how often a subscriber that fell behind was taken to the newest segment
+}
+
+// Blocks counts blocks since the start, by what became of them.
+type Blocks struct {
+	Verified  uint64 // taken in, the repaired ones included
+	Rejected  uint64 // did not verify
+	Missed    uint64 // given up
+	Duplicate uint64 // had them already
+	Repaired  uint64 // came because we asked for them one by one
+}
+
+// A Peer is one session.
+type Peer struct {
+	ID      string // first 8 characters of its node key
+	Addr    string
+	Role    quicwire.Role
+	Inbound bool // it dialled us
+	RTT     time.Duration
+	Up      float64       // bytes of all kinds that we send to it, bits per second over the last seconds
+	Down    float64       // likewise that it sends to us
+	Lag     time.Duration // of the rendition that it is furthest with, as it says; quicwire.NoLag: it says that nothing flows, or nothing
+	Parent  bool          // we follow it
+	Stripes int           // that flow between us, both ways
+
+	session SessionID
+	offset  time.Duration // its clock minus ours
+}
