@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Diagnose says in one sentence why no sample was delivered so far; nil if one was.
+// Diagnose says in one sentence why no sample came of the input, or of what followed the last Flush; nil if one did.
 func (s *Scanner) Diagnose() error {
 	t := &s.tables
 	switch {
@@ -16,7 +16,7 @@ func (s *Scanner) Diagnose() error {
 	case s.received == 0:
 		return errors.New("the input is empty: not a single byte arrived")
 	case s.packets == 0:
-		return fmt.Errorf("this is not MPEG-TS: no packets found in %d bytes; if it is another format, remux it, as with ffmpeg -c copy -f mpegts", s.received)
+		return fmt.Errorf("%w: no packets found in %d bytes; if it is another format, remux it, as with ffmpeg -c copy -f mpegts", ErrNotTS, s.received)
 	case t.pmtPID == 0 && t.wanted != 0 && len(t.listed) > 0:
 		return fmt.Errorf("program %d is not in this stream; it has %v", t.wanted, t.listed)
 	case t.pmtPID == 0:
@@ -28,6 +28,9 @@ func (s *Scanner) Diagnose() error {
 	}
 	return fmt.Errorf("program %d declares %d streams, but none of them sent anything", t.program.Number, len(t.streams))
 }
+
+// ErrNotTS is why nothing was delivered if no packets were found.
+var ErrNotTS = errors.New("this is not MPEG-TS")
 
 var errScrambled = errors.New("the stream is scrambled, and Tailcast does not descramble: send it in the clear")
 

@@ -34,6 +34,7 @@ type Scanner struct {
 	pids      [maxPIDs]*pid // nil: not of interest
 	last      *pid          // of the last packet; nil if not of interest
 	held      int           // bytes in open PES packets
+	ended     bool          // by Flush; the next bytes begin anew what Diagnose tells of
 	received  uint64        // bytes
 	packets   uint64
 	scrambled uint64
@@ -68,6 +69,9 @@ func NewScanner(cfg Config) *Scanner {
 
 // Write takes any portion of the stream; it always takes all and never fails.
 func (s *Scanner) Write(p []byte) (int, error) {
+	if s.ended {
+		s.ended, s.out.delivered, s.received, s.packets, s.scrambled = false, false, 0, 0, 0
+	}
 	s.received += uint64(len(p))
 	s.stats.Bytes.Add(uint64(len(p)))
 	skipped := s.sync.skipped
@@ -91,6 +95,7 @@ func (s *Scanner) Idle() {
 // Flush delivers all that is open and forgets counters and positions: at the end of the input, or where it was
 // interrupted. Tables, tracks and the clock stay.
 func (s *Scanner) Flush() {
+	s.ended = true
 	for _, es := range s.tables.streams {
 		s.endPES(es)
 		s.endSplit(es)
