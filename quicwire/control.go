@@ -173,7 +173,7 @@ func (s *Session) allow(kind Type) error {
 	return nil
 }
 
-// receiveError ends the session for an error of Receive, and returns the session's.
+// receiveError ends the session for an error of the control stream's reading half, and returns the session's.
 func (s *Session) receiveError(err error) error {
 	switch {
 	case s.Err() != nil:

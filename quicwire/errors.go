@@ -100,7 +100,7 @@ func (e *Error) Error() string {
 // Is makes errors.Is(err, &Error{Code: c}) ask for the code only.
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
-	return ok && t.Code == e.Code && t.Reason == ""
+	return ok && (*t == *e || *t == Error{Code: e.Code})
 }
 
 // maxReason is the longest reason sent or kept, in bytes.

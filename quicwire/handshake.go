@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
 	"time"
@@ -99,28 +98,30 @@ func (e *Endpoint) prepare(conn *quic.Conn, inbound bool) (*Session, error) {
 func (s *Session) handshake(ctx context.Context, hello func() Hello) error {
 	stop := context.AfterFunc(ctx, func() { s.Close(CodeDone, "the dial was given up") })
 	defer stop()
-	timer := time.AfterFunc(proofTimeout, func() { s.Close(CodeTimeout, "no link proof within 3 s") })
-	hello, err := s.proveLink(ctx, hello)
-	if !timer.Stop() || err != nil {
-		return s.handshakeError(err)
+	err := s.within(proofTimeout, "no link proof within 3 s", func() (err error) {
+		hello, err = s.proveLink(ctx, hello)
+		return err
+	})
+	if err != nil {
+		return err
 	}
-	timer = time.AfterFunc(messageTimeout, func() { s.Close(CodeTimeout, "no HELLO within 5 s") })
-	err = s.exchangeHello(hello)
-	if !timer.Stop() || err != nil {
-		return s.handshakeError(err)
+	if err := s.within(messageTimeout, "no HELLO within 5 s", func() error { return s.exchangeHello(hello) }); err != nil {
+		return err
 	}
 	return s.open()
 }
 
-// handshakeError ends the session for an error of its handshake, unless it has ended.
-func (s *Session) handshakeError(err error) error {
-	if s.Err() != nil {
-		return s.Err()
+// within runs a part of the handshake that has limit to complete. Whatever goes wrong ends the session.
+func (s *Session) within(limit time.Duration, late string, part func() error) error {
+	timer := time.AfterFunc(limit, func() { s.Close(CodeTimeout, late) })
+	err := part()
+	if !timer.Stop() && err == nil {
+		err = context.DeadlineExceeded
 	}
-	if err == nil || errors.Is(err, io.EOF) {
-		err = errors.New("the control stream ended")
+	if err != nil {
+		return s.receiveError(err)
 	}
-	return s.fail(CodeMalformed, err)
+	return nil
 }
 
 // errLink is all that anybody learns from a proof that does not hold: unknown channel, wrong proof and unknown type of proof are one case.
