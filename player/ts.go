@@ -22,6 +22,7 @@ type tsFormat struct {
 	start   bool         // the buffer begins with a start
 	segment bool         // no sample of the segment has come yet
 	video   bool         // the program has pictures: they are the starts
+	program *ingest.Program
 	tracks  [ingest.MaxTracks]ingest.Codec
 }
 
@@ -38,7 +39,7 @@ func (f *tsFormat) setProgram(p *ingest.Program) {
 		f.out.refuse(whyNotTS(p, err))
 		return
 	}
-	f.video = false
+	f.program, f.video = p, false
 	for _, t := range p.Tracks {
 		f.tracks[t.ID%ingest.MaxTracks] = t.Codec
 		f.video = f.video || t.Codec.IsVideo()
@@ -70,6 +71,7 @@ func (f *tsFormat) writeSample(s *ingest.Sample) {
 	if f.starts(s) {
 		f.flush()
 		f.start = true
+		_ = f.mux.SetProgram(f.program) // it did before; now the tables come first, whenever they were last written
 	}
 	f.segment = false
 	_ = f.mux.WriteSample(*s) // the buffer takes everything; a sample that cannot be written leaves the stream as it was

@@ -36,7 +36,7 @@ function still(on) {
 
 // behind is how old what is shown is: the way here, by the node's measure, and what waits in the buffer.
 function behind() {
-  if (stream.phase !== 'playing' || !status) return null;
+  if (stream.phase !== 'playing' || status?.state !== 'live') return null;
   return (status.lag_s?.p50 ?? 0) + stream.ahead();
 }
 
@@ -81,11 +81,11 @@ let before = { at: 0 };
 function numbers() {
   const at = performance.now() / 1000, b = status?.blocks ?? {}, list = peers(status);
   const now = { at, verified: b.verified ?? 0, sent: sent(status), received: received(status), appended: status?.bytes?.appended ?? 0 };
-  const rate = key => before.at ? Math.max(0, now[key] - before[key]) / (at - before.at) : 0;
+  const rate = key => before.at ? Math.max(0, now[key] - before[key]) / (at - before.at) : null;
   lag();
   set('verified', (b.verified ?? 0).toLocaleString('en'));
   const bad = [b.rejected && `${b.rejected} rejected`, b.missed && `${b.missed} missed`].filter(Boolean).join(', ');
-  set('verified-note', bad || `none rejected, ${Math.round(rate('verified'))} a second`);
+  set('verified-note', bad || `none rejected, ${Math.round(rate('verified') ?? 0)} a second`);
   $('verified-note').classList.toggle('alarm', b.rejected > 0);
   sparks.verified.push(rate('verified'));
   set('peers', String(list.length));
@@ -104,10 +104,9 @@ function lag() {
   const b = behind();
   set('lag', b === null ? '–' : seconds(b));
   set('lag-unit', b === null ? '' : 's');
-  set('lag-note', b === null ? 'not playing' : `${Math.round(1000 * (status.lag_s?.p50 ?? 0))} ms on the way, ${Math.round(1000 * stream.ahead())} ms in this page`);
-  const live = status?.state === 'live' && b !== null;
-  $('bar-behind').hidden = !live;
-  if (live) set('bar-behind', `${seconds(b)} s behind live`);
+  set('lag-note', b !== null ? `${(status.lag_s?.p50 ?? 0).toFixed(1)} s on the way, ${stream.ahead().toFixed(1)} s here` : status?.state === 'live' ? 'not playing' : 'not live');
+  $('bar-behind').hidden = b === null;
+  if (b !== null) set('bar-behind', `${seconds(b)} s behind live`);
   sparks.lag.push(b);
 }
 
@@ -140,12 +139,12 @@ function facts() {
     'Picture': video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : '–',
     'Coding': codecs(stream.type).map(([name]) => name).join(', ') || '–',
     'Left out here': stream.omitted || 'nothing',
-    'Frames shown, dropped': `${q.totalVideoFrames}, ${q.droppedVideoFrames}`,
+    'Frames, dropped': `${q.totalVideoFrames}, ${q.droppedVideoFrames}`,
     'Buffer, target': `${stream.ahead().toFixed(2)}, ${stream.latency.buffer(performance.now() / 1000).toFixed(2)} s`,
     'Jitter': `${Math.round(1000 * stream.latency.jitter())} ms`,
     'Speed': `${video.playbackRate.toFixed(2)}×`,
     'Stalls': String(stream.stalls),
-    'Way here, half and 99 %': `${(status?.lag_s?.p50 ?? 0).toFixed(2)}, ${(status?.lag_s?.p99 ?? 0).toFixed(2)} s`,
+    'On the way, p50, p99': `${(status?.lag_s?.p50 ?? 0).toFixed(2)}, ${(status?.lag_s?.p99 ?? 0).toFixed(2)} s`,
     'Rendition': r ? `${r.name}, ${bitrate(r.bitrate_bps)}` : '–',
     'Epoch': r?.epoch || '–',
     'Newest block': r ? String(r.head) : '–',

@@ -69,6 +69,7 @@ try {
   await shot('details');
   await page.click('#details > summary');
   await page.setViewportSize({ width: 390, height: 844 });
+  await page.evaluate(() => scrollTo(0, 0));
   await page.waitForTimeout(300);
   await shot('phone-light');
   await page.emulateMedia({ colorScheme: 'dark' });
@@ -77,6 +78,7 @@ try {
   const wide = await page.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(wide <= 390, `the page is ${wide} pixels wide on a phone of 390`);
   await page.setViewportSize({ width: 1280, height: 900 });
+  await page.evaluate(() => scrollTo(0, 0));
 
   for (const [state, label] of [['waiting', 'Waiting'], ['starting', 'Starting'], ['stalled', 'Stalled'], ['ended', 'Ended'], ['', 'Not live'], ['LIVE', 'Not live']]) {
     await status({ state, reason: 'the reason, as the node puts it' });
