@@ -50,14 +50,14 @@ type Lag struct {
 
 // Peer is one connected node.
 type Peer struct {
-	ID      string  `json:"id"`
-	Addr    string  `json:"addr"`
-	Role    string  `json:"role"`
-	RTT     float64 `json:"rtt_ms"`
-	Up      float64 `json:"up_bps"`   // we send to it
-	Down    float64 `json:"down_bps"` // it sends to us
-	Lag     float64 `json:"lag_s"`
-	Stripes int     `json:"stripes"` // that flow between us, both ways
+	ID      string   `json:"id"`
+	Addr    string   `json:"addr"`
+	Role    string   `json:"role"`
+	RTT     float64  `json:"rtt_ms"`
+	Up      float64  `json:"up_bps"`   // we send to it
+	Down    float64  `json:"down_bps"` // it sends to us
+	Lag     *float64 `json:"lag_s"`    // null: nothing flows there
+	Stripes int      `json:"stripes"`  // that flow between us, both ways
 }
 
 // Bytes are totals since the start.

@@ -1,0 +1,76 @@
+// Streamer goes live: it takes one program from an encoder, a file or a network, signs it block by block and serves it to
+// whoever knows the link.
+package main
+
+import (
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"tailcast/node"
+)
+
+// options are the flags of both `streamer` and `streamer demo`.
+type options struct {
+	node.Flags
+	title   string
+	program uint16
+	loop    bool
+	rtsp    string
+	rtspUDP bool
+	keyFile string
+	key     string // from keyFile; never logged
+}
+
+func main() { os.Exit(node.Main(command())) }
+
+func command() *cobra.Command {
+	o := &options{}
+	root := &cobra.Command{
+		Use:   "streamer [INPUT]",
+		Short: "Go live: sign a stream block by block and serve it to whoever knows the link",
+		Long: `Go live: sign a stream block by block and serve it to whoever knows the link.
+
+INPUT is a .ts file, - (TS on standard input), udp://host:port (unicast or multicast, ?interface=eth0),
+rtsp://host/path, or http(s)://host/path (TS). Without INPUT the streamer waits for an encoder to push:
+RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http.`,
+		Example: `  streamer film.ts --loop
+  ffmpeg -re -i film.mp4 -c copy -f mpegts - | streamer -
+  streamer udp://239.1.1.1:5000
+  streamer rtsp://camera.local/stream
+  streamer                     # then: ffmpeg … -f rtsp rtsp://127.0.0.1:8554/live`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			in, err := parseInput(args)
+			if err != nil {
+				return err
+			}
+			return run(cmd.Context(), o, in, open)
+		},
+	}
+	o.Register(root.PersistentFlags(), node.DataDir("streamer"))
+	flags := root.PersistentFlags()
+	flags.StringVar(&o.title, "title", "", "what people call the channel")
+	flags.Uint16Var(&o.program, "program", 0, "program_number to take of a TS with several; 0 takes the first")
+	flags.BoolVar(&o.loop, "loop", false, "begin a file again at its end, with a continuous clock")
+	flags.StringVar(&o.rtsp, "rtsp", "127.0.0.1:8554", "`address` to wait at for an RTSP push; empty is off")
+	flags.StringVar(&o.keyFile, "stream-key-file", "", "`file` with the key that encoders must show; needed to listen for them beyond this machine")
+	flags.BoolVar(&o.rtspUDP, "rtsp-udp", false, "pull RTSP with RTP over UDP")
+	root.AddCommand(&cobra.Command{
+		Use:   "demo",
+		Short: "Go live with the built-in clip, looped with a continuous clock",
+		Args:  noInput,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.Context(), o, input{text: "the built-in clip"}, demo)
+		},
+	})
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}
+
+func noInput(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return node.Usagef("demo takes no INPUT; `streamer %s` airs it", args[0])
+	}
+	return nil
+}

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"tailcast/feed"
+	"tailcast/node"
+	"tailcast/player"
+	"tailcast/quicwire"
+)
+
+// linger is how long a streamer whose input has ended goes on serving, so that viewers get the last blocks.
+const linger = 5 * time.Second
+
+// opener makes the source; `streamer` and `streamer demo` differ in nothing else.
+type opener func(*options, input, *slog.Logger) (*source, error)
+
+// run builds the parts and airs the input until it ends or ctx does.
+func run(ctx context.Context, o *options, in input, open opener) (err error) {
+	if err := o.Load(); err != nil {
+		return err
+	}
+	log, err := o.Logger(os.Stderr)
+	if err != nil {
+		return err
+	}
+	if o.key, err = streamKey(o.keyFile); err != nil {
+		return err
+	}
+	station, err := openStation(o.Data)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, station.Close()) }()
+	replica, err := node.OpenReplica(station.Root(), filepath.Join(o.Data, "feed"), log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, replica.Close()) }()
+	config := feed.WriterConfig{Replica: replica, Station: station, Logger: log}
+	writer, err := feed.NewWriter(config)
+	if err != nil {
+		return err
+	}
+	key, err := node.Key(o.Data)
+	if err != nil {
+		return err
+	}
+	n, err := node.New(node.Config{Role: quicwire.Streamer, Flags: &o.Flags, Replica: replica, Key: key, Logger: log})
+	if err != nil {
+		return err
+	}
+	src, err := open(o, in, log)
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	p := &programme{
+		node: n, config: config, writer: writer, source: src, log: log,
+		sink: &onAir{writer: writer, title: o.title, log: log},
+		page: player.New(player.Config{Replica: replica, Logger: log}),
+	}
+	n.Ingest(func() *node.Ingest { return src.health(in) })
+	n.Register(p.page.Metrics()...)
+	if err := o.Announce(n.Ready(node.Ready{RTSP: src.rtsp, Input: in.text})); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	return p.air(ctx)
+}
+
+func openStation(dir string) (*feed.Station, error) {
+	station, err := feed.OpenStation(dir, nil)
+	if errors.Is(err, feed.ErrLocked) {
+		err = fmt.Errorf("another streamer uses %s: stop it, or name another directory with --data for another channel", dir)
+	}
+	return station, node.Configuration(err)
+}
+
+// programme is what is on air: the parts that run, and the order in which they end.
+type programme struct {
+	node   *node.Node
+	config feed.WriterConfig
+	writer *feed.Writer // of the first epoch
+	source *source
+	sink   *onAir
+	page   *player.Server
+	log    *slog.Logger
+}
+
+// air runs until the input ends, ctx does, or a part fails. The parts end one after the other, so that nothing is lost: first
+// the source, then the log is ended and signed, then those who listen have got it.
+func (p *programme) air(ctx context.Context) error {
+	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
+	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
+	group, airing := errgroup.WithContext(ctx)
+	group.Go(func() error { return p.node.Run(serving, p.handler()) })
+	group.Go(func() error { return p.page.Run(serving) })
+	group.Go(func() error {
+		defer stopServing()
+		err := p.write(writing)
+		p.goodbye(airing)
+		return err
+	})
+	group.Go(func() error {
+		defer stopWriting()
+		err := p.source.run(airing, p.sink)
+		return errors.Join(err, p.sink.Close())
+	})
+	err := group.Wait()
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// write runs the writer; when the system clock is set, the next epoch begins with the new time.
+func (p *programme) write(ctx context.Context) error {
+	w := p.writer
+	for {
+		err := w.Run(ctx)
+		if errors.Is(err, feed.ErrSuperseded) {
+			return fmt.Errorf("%w: stop one of the two streamers, they share the keys of this channel; if there is no other, start this one again", err)
+		}
+		if !errors.Is(err, feed.ErrClockStep) {
+			return err
+		}
+		p.log.Warn("the system clock was set, going on in a new epoch")
+		if w, err = feed.NewWriter(p.config); err != nil {
+			return err
+		}
+		if err := p.sink.use(w); err != nil {
+			return err
+		}
+	}
+}
+
+// goodbye gives those who listen time for the last blocks, unless somebody is in a hurry.
+func (p *programme) goodbye(airing context.Context) {
+	select {
+	case <-airing.Done():
+	case <-time.After(linger):
+	}
+}
+
+// handler adds the way in for encoders to the page.
+func (p *programme) handler() http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", p.page)
+	if p.source.publish != nil {
+		mux.Handle("/ingest", p.source.publish)
+	}
+	return mux
+}

@@ -1,0 +1,58 @@
+// Viewer watches a channel: it follows the link, verifies every block, plays it on a local page and for local players, and passes
+// it on to others who know the link.
+package main
+
+import (
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"tailcast/node"
+)
+
+type options struct {
+	node.Flags
+	noShare bool
+	stdout  bool
+	record  string
+	player  string
+	giveUp  time.Duration
+}
+
+func main() { os.Exit(node.Main(command())) }
+
+func command() *cobra.Command {
+	o := &options{}
+	root := &cobra.Command{
+		Use:   "viewer LINK",
+		Short: "Watch a channel, verify every block of it, and pass it on",
+		Long: `Watch a channel, verify every block of it, and pass it on.
+
+LINK is what the streamer prints: tailcast: and 56 characters, then ?a=host:port of somebody to begin with.
+The page is at the address printed as http; players open /live.ts there.`,
+		Example: `  viewer 'tailcast:…?a=192.0.2.7:4433'
+  viewer LINK --player mpv
+  viewer LINK --stdout | ffmpeg -i - …`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			link, err := node.LinkArgument(args)
+			if err != nil {
+				return err
+			}
+			if len(link.Anchors) == 0 {
+				return node.Usagef("this LINK names nobody to begin with: ask for one that ends in ?a=host:port, or add the address of anybody who watches")
+			}
+			return run(cmd.Context(), o, link)
+		},
+	}
+	flags := root.Flags()
+	o.Register(flags, node.DataDir("viewer"))
+	flags.BoolVar(&o.noShare, "no-share", false, "pass nothing on to others")
+	flags.BoolVar(&o.stdout, "stdout", false, "write the stream as TS to standard output, facts to standard error")
+	flags.StringVar(&o.record, "record", "", "write the stream as TS to `FILE`, which must not exist")
+	flags.StringVar(&o.player, "player", "", "open mpv, vlc or browser")
+	flags.DurationVar(&o.giveUp, "give-up", 0, "end with an error if nothing has arrived after this time; 0 waits for ever")
+	root.CompletionOptions.HiddenDefaultCmd = true
+	return root
+}

@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"tailcast/internal/clip"
+	"tailcast/internal/command"
+)
+
+// bin is the folder of the commands under test, clipFile the demo clip; both are made once by TestMain and only read after.
+var bin, clipFile string
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "tailcast-e2e-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	bin, clipFile = dir, filepath.Join(dir, "clip.ts")
+	if out, err := exec.Command("go", "build", "-o", dir, "tailcast/cmd/...").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+		return 1
+	}
+	if err := os.WriteFile(clipFile, clip.Bytes(), 0o600); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return m.Run()
+}
+
+// patience bounds every wait of these tests; none passes because time went by.
+const patience = 30 * time.Second
+
+// need skips where a program is missing; CI has them all and makes skips failures.
+func need(t *testing.T, programs ...string) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("end-to-end tests are left out by -short")
+	}
+	for _, p := range programs {
+		if _, err := exec.LookPath(p); err != nil {
+			t.Skipf("%s is not installed", p)
+		}
+	}
+}
+
+// start runs a command and kills it at the test's end, if the test has not stopped it.
+func start(t *testing.T, name string, stdin io.Reader, args ...string) *command.Process {
+	t.Helper()
+	p, err := command.Start(command.Config{Bin: bin, Name: name, Args: args, Stdin: stdin})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = p.Kill()
+		if t.Failed() {
+			t.Logf("%s wrote:\n%s", name, p.Stderr())
+		}
+	})
+	return p
+}
+
+// streamer goes live with a data directory of its own.
+func streamer(t *testing.T, args ...string) *command.Process {
+	t.Helper()
+	return start(t, "streamer", nil, append(args, "--data", t.TempDir())...)
+}
+
+func viewer(t *testing.T, link string, args ...string) *command.Process {
+	t.Helper()
+	return start(t, "viewer", nil, append([]string{link, "--data", t.TempDir()}, args...)...)
+}
+
+// status is the part of /api/v1/status that the tests look at.
+type status struct {
+	State      string
+	Reason     string
+	Renditions []struct {
+		Name, Epoch string
+		Head        uint64
+	}
+	Peers  []struct{ Addr, Role string }
+	Blocks struct{ Verified, Rejected, Missed uint64 }
+}
+
+func getStatus(p *command.Process) (s status, err error) {
+	r, err := http.Get(p.HTTP + "/api/v1/status")
+	if err != nil {
+		return s, err
+	}
+	defer r.Body.Close()
+	return s, json.NewDecoder(r.Body).Decode(&s)
+}
+
+// until polls the status of p until ok says so; what names the wish in the error.
+func until(t *testing.T, p *command.Process, what string, ok func(status) bool) status {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := getStatus(p)
+		if err == nil && ok(s) {
+			return s
+		}
+		select {
+		case <-tick.C:
+		case <-p.Done():
+			t.Fatalf("%s ended while waiting until %s: %s", p.Name, what, p.Stderr())
+		case <-ctx.Done():
+			t.Fatalf("%s: waited %v until %s; status %+v, error %v", p.Name, patience, what, s, err)
+		}
+	}
+}
+
+func live(s status) bool { return s.State == "live" }
+
+// freePort is one nobody listens on now; for programs that cannot report one they chose.
+func freePort(t *testing.T) string {
+	t.Helper()
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_, port, _ := net.SplitHostPort(c.LocalAddr().String())
+	return port
+}
+
+// ffmpeg runs ffmpeg to its end.
+func ffmpeg(t *testing.T, args ...string) {
+	t.Helper()
+	args = append([]string{"-hide_banner", "-loglevel", "error", "-nostdin", "-y"}, args...)
+	if out, err := exec.CommandContext(t.Context(), "ffmpeg", args...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+}
+
+// record copies the stream at url into a file until it ends or ctx does.
+func record(ctx context.Context, t *testing.T, url, file string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, "GET", url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s", url, r.Status)
+	}
+	f, err := os.Create(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.Copy(f, r.Body); err != nil && ctx.Err() == nil {
+		t.Fatalf("GET %s: %v", url, err)
+	}
+}

@@ -1,0 +1,71 @@
+package e2e
+
+import (
+	"context"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// playTime is how long a player plays in the test; several times through the demo clip, so that its loop is seen too.
+const playTime = 20 * time.Second
+
+// complaints are what players say of a stream whose times are wrong.
+var complaints = []string{"timestamp", "pts", "dts", "discontinuity", "invalid", "corrupt", "too late", "picture is too late", "desync"}
+
+// TestPlayersPlayWithoutComplaint lets mpv and VLC play the looping clip as TS and as MP4.
+func TestPlayersPlayWithoutComplaint(t *testing.T) {
+	need(t, "mpv", "cvlc")
+	t.Parallel()
+	s := streamer(t, "demo")
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	for _, path := range []string{"/live.ts?join=next", "/live.mp4?join=next"} {
+		t.Run("mpv"+path, func(t *testing.T) {
+			t.Parallel()
+			play(t, "mpv", "--no-config", "--vo=null", "--ao=null", "--msg-level=all=warn", "--length="+seconds(), v.HTTP+path)
+		})
+		t.Run("vlc"+path, func(t *testing.T) {
+			t.Parallel()
+			playAsUser(t, "cvlc", "-q", "--vout", "dummy", "--aout", "dummy", "--run-time", seconds(), "--play-and-exit", v.HTTP+path, "vlc://quit")
+		})
+	}
+}
+
+func seconds() string { return strings.TrimSuffix(playTime.String(), "s") }
+
+func play(t *testing.T, program string, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), playTime+patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", program, err, out)
+	}
+	for _, line := range strings.Split(strings.ToLower(string(out)), "\n") {
+		for _, c := range complaints {
+			if strings.Contains(line, c) {
+				t.Errorf("%s: %s", program, line)
+			}
+		}
+	}
+}
+
+// playAsUser plays as nobody where we are root: VLC refuses to run as root.
+func playAsUser(t *testing.T, program string, args ...string) {
+	t.Helper()
+	path, err := exec.LookPath(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, _ := exec.Command("id", "-u").Output(); strings.TrimSpace(string(out)) == "0" {
+		home := filepath.Join("/tmp", "tailcast-vlc")
+		args = append([]string{"-u", "nobody", "--", "env", "HOME=" + home, path}, args...)
+		path = "runuser"
+	}
+	play(t, path, args...)
+}

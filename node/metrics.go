@@ -1,0 +1,82 @@
+package node
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+)
+
+// registerMetrics makes /metrics: names with the prefix tailcast_, base units, no peer ids in labels.
+func (n *Node) registerMetrics() {
+	n.metrics = prometheus.NewRegistry()
+	n.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name:    "tailcast_block_lag_seconds",
+		Help:    "Verified here minus the wall clock of the record, of blocks that were pushed to us in time.",
+		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .3, .5, .75, 1, 2, 5},
+	})
+	n.metrics.MustRegister(n.lag, &statusCollector{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+}
+
+// statusCollector turns the status into metrics, so that the two cannot disagree.
+type statusCollector struct{ node *Node }
+
+var (
+	appendedBytes = prometheus.NewDesc("tailcast_feed_appended_bytes_total", "Payload that was signed here.", nil, nil)
+	sentBytes     = prometheus.NewDesc("tailcast_peer_sent_bytes_total", "Sent to peers, by what it was for.", []string{"kind"}, nil)
+	receivedBytes = prometheus.NewDesc("tailcast_peer_received_bytes_total", "Received from peers, by what it was for.", []string{"kind"}, nil)
+	blocks        = prometheus.NewDesc("tailcast_blocks_total", "Blocks by what became of them.", []string{"result"}, nil)
+	peersByRole   = prometheus.NewDesc("tailcast_peers", "Connected peers.", []string{"role"}, nil)
+	isLive        = prometheus.NewDesc("tailcast_live", "1 while the node may say that it is live.", nil, nil)
+	ingestBytes   = prometheus.NewDesc("tailcast_ingest_received_bytes_total", "Received from the encoder.", nil, nil)
+	ingestSamples = prometheus.NewDesc("tailcast_ingest_samples_total", "Access units and data units taken in.", nil, nil)
+	ingestLost    = prometheus.NewDesc("tailcast_ingest_lost_packets_total", "Packets missing on the way from the encoder.", nil, nil)
+	ingestDamaged = prometheus.NewDesc("tailcast_ingest_damaged_samples_total", "Samples that lost bytes on the way in.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{appendedBytes, sentBytes, receivedBytes, blocks, peersByRole, isLive, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
+	s := c.node.Status()
+	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+	}
+	gauge := func(d *prometheus.Desc, v float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+	}
+	counter(appendedBytes, s.Bytes.Appended)
+	for desc, t := range map[*prometheus.Desc]Traffic{sentBytes: s.Bytes.Sent, receivedBytes: s.Bytes.Received} {
+		counter(desc, t.Media, "media")
+		counter(desc, t.Proofs, "proofs")
+		counter(desc, t.Control, "control")
+		counter(desc, t.Repair, "repair")
+	}
+	counter(blocks, s.Blocks.Verified, "verified")
+	counter(blocks, s.Blocks.Rejected, "rejected")
+	counter(blocks, s.Blocks.Missed, "missed")
+	counter(blocks, s.Blocks.Duplicate, "duplicate")
+	counter(blocks, s.Blocks.Repaired, "repaired")
+	roles := map[string]float64{"streamer": 0, "relay": 0, "viewer": 0}
+	for _, p := range s.Peers {
+		roles[p.Role]++
+	}
+	for role, count := range roles {
+		gauge(peersByRole, count, role)
+	}
+	live := 0.0
+	if s.State == StateLive {
+		live = 1
+	}
+	gauge(isLive, live)
+	if s.Ingest == nil {
+		return
+	}
+	counter(ingestBytes, s.Ingest.Bytes)
+	counter(ingestSamples, s.Ingest.Samples)
+	counter(ingestLost, s.Ingest.LostPackets)
+	counter(ingestDamaged, s.Ingest.DamagedSamples)
+}
