@@ -51,7 +51,7 @@ type Reader struct {
 func (r *Replica) Follow(log string, join Join, patience time.Duration) *Reader {
 	rd := &Reader{replica: r, name: log, join: join, patience: cmp.Or(patience, time.Second), from: make(map[*Log]uint64)}
 	for _, e := range r.Epochs() {
-		if l := e.lookup(log); l != nil {
+		if l := e.lookup(log); l != nil && l.Head().Size > 0 {
 			rd.from[l] = l.Head().Size // JoinNext begins after what is there now
 		}
 	}

@@ -1,0 +1,18 @@
+package feed
+
+import "crypto/ed25519"
+
+// OSFiles is the Files of the operating system, for its contract test.
+func OSFiles(dir string) Files { return osFiles{dir} }
+
+// Sizes of the disk layout, for tests that damage it.
+const (
+	RowSize   = rowSize
+	ChunkRows = chunkRows
+)
+
+// Key is the key of the epoch, for tests of signers that break the rules.
+func (w *Writer) Key() ed25519.PrivateKey { return w.key }
+
+// ReplicaOf returns the replica that holds a log.
+func ReplicaOf(l *Log) *Replica { return l.epoch.replica }
