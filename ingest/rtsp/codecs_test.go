@@ -35,7 +35,7 @@ func fill(n int) []byte {
 }
 
 // frameWith is n bytes beginning with header.
-func frameWith(n int, header ...byte) []byte { return append(header, fill(n - len(header))...) }
+func frameWith(n int, header ...byte) []byte { return append(header, fill(n-len(header))...) }
 
 func TestCodecs(t *testing.T) {
 	aacConfig := &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 44100, ChannelConfig: 2, ChannelCount: 2}

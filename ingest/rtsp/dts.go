@@ -55,25 +55,22 @@ func (d *decodeClock) next(nalus [][]byte, pts int64, idr, key bool) (outPTS, dt
 	if d.depth == depthUnknown {
 		dts, guessed = d.extract(nalus, pts, idr)
 	} else {
-		dts = d.reorder(pts)
+		dts = d.reorder(pts, idr)
 	}
 	if d.started && dts <= d.last {
 		dts, guessed = d.last+1, true
 	}
-	if !guessed && d.started {
-		d.frame = min(dts-d.last, ingest.ClockRate)
+	if !guessed && d.started && dts-d.last < ingest.ClockRate/5 {
+		d.frame = dts - d.last
 	}
 	d.started, d.last = true, dts
 	return max(pts, dts), dts, guessed || dts > pts
 }
 
 // reorder exchanges pts for the smallest time that waits.
-func (d *decodeClock) reorder(pts int64) int64 {
+func (d *decodeClock) reorder(pts int64, idr bool) int64 {
 	if d.waiting == nil {
-		d.waiting = make([]int64, 0, maxDepth+1)
-		for i := d.depth; i > 0; i-- { // what came before is unknown: one frame apart
-			d.waiting = append(d.waiting, pts-int64(i)*d.frame)
-		}
+		d.begin(pts, idr)
 	}
 	at, _ := slices.BinarySearch(d.waiting, pts)
 	d.waiting = slices.Insert(d.waiting, at, pts)
@@ -86,6 +83,18 @@ func (d *decodeClock) reorder(pts int64) int64 {
 	dts := d.waiting[0]
 	d.waiting = slices.Delete(d.waiting, 0, 1)
 	return dts
+}
+
+// begin makes up the times that wait when the first unit comes: the frames before it. Unless that is an IDR, what follows may be
+// shown before it, by as much as a decoder can hold back.
+func (d *decodeClock) begin(pts int64, idr bool) {
+	if !idr {
+		pts -= maxDepth * d.frame
+	}
+	d.waiting = make([]int64, 0, maxDepth+1)
+	for i := d.depth; i > 0; i-- {
+		d.waiting = append(d.waiting, pts-int64(i)*d.frame)
+	}
 }
 
 // extract asks mediacommon, which needs an IDR to begin and is of no use after an error until the next.

@@ -10,7 +10,7 @@ import (
 // decode gives the units with these presentation times, in frames of 100 ticks, their decoding times.
 func decode(d *decodeClock, frames []int64) (pts, dts []int64, guessed int) {
 	for i, f := range frames {
-		p, at, g := d.next(nil, f*100, i == 0, i == 0)
+		p, at, g := d.next(nil, f*100, i == 0 && frames[1] > 0, i == 0)
 		pts, dts = append(pts, p), append(dts, at)
 		if g {
 			guessed++
@@ -33,6 +33,7 @@ func TestDecodingTimes(t *testing.T) {
 		{"reordering declared and not used", 2, []int64{0, 1, 2, 3}, []int64{-200, -100, 0, 100}, 0},
 		{"variable frame rate", 1, []int64{0, 9, 3, 11, 10}, []int64{-100, 0, 300, 900, 1000}, 0},
 		{"a picture is lost", 1, []int64{0, 2, 4, 3, 6, 5}, []int64{-100, 0, 200, 300, 400, 500}, 0},
+		{"joined within", 2, []int64{0, -2, -3, -1, 4, 2, 1, 3}, []int64{-1800, -1700, -300, -200, -100, 0, 100, 200}, 0},
 		{"more reordering than declared", 0, []int64{0, 2, 1, 4, 3, 6, 5}, []int64{0, 200, 201, 202, 300, 400, 500}, 2},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,7 +1,6 @@
 package rtsp
 
 import (
-	"bytes"
 	"crypto/md5"
 	"encoding/binary"
 	"encoding/hex"
@@ -9,6 +8,8 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -108,19 +109,25 @@ func bare(t *testing.T, codec ingest.Codec, data []byte, inBand bool) string {
 	return "MD5:" + hex.EncodeToString(sum[:])
 }
 
-// match finds each sample in the file, in order, and returns the times of the file minus ours. tail is how many at the end of the
-// file may be missing.
-func match(t *testing.T, what string, codec ingest.Codec, got []ingest.Sample, want []probed, tail int) (pts, dts []int64) {
+// match finds each sample in the file, in order from the first that came, and returns our times minus the file's. head and tail
+// are how many of the file may be missing at its beginning and end.
+func match(t *testing.T, codec ingest.Codec, got []ingest.Sample, want []probed, head, tail int) (pts, dts []int64) {
 	t.Helper()
-	if len(got) < len(want)-tail || len(got) > len(want) {
-		t.Fatalf("%s: %d samples, want %d (up to %d of the last may be missing)", what, len(got), len(want), tail)
+	if len(got) == 0 {
+		t.Fatalf("%s: no sample came", codec)
+	}
+	first := bare(t, codec, got[0].Data, false)
+	skip := slices.IndexFunc(want, func(p probed) bool { return p.Hash == first })
+	if skip < 0 || skip > head || len(got) < len(want)-skip-tail || len(got) > len(want)-skip {
+		t.Fatalf("%s: %d samples of %d, from number %d on; the first %d and the last %d may be missing", codec, len(got), len(want), skip, head, tail)
 	}
 	for i, s := range got {
-		if h := bare(t, codec, s.Data, false); h != want[i].Hash {
-			t.Fatalf("%s: sample %d differs from the file's", what, i)
+		w := want[skip+i]
+		if h := bare(t, codec, s.Data, false); h != w.Hash {
+			t.Fatalf("%s: sample %d differs from the file's", codec, i)
 		}
-		pts = append(pts, s.PTS-seconds(t, want[i].PTS))
-		dts = append(dts, s.DTS-seconds(t, want[i].DTS))
+		pts = append(pts, s.PTS-seconds(t, w.PTS))
+		dts = append(dts, s.DTS-seconds(t, w.DTS))
 	}
 	return pts, dts
 }
@@ -133,56 +140,88 @@ func spreadOf(v []int64) (low, high int64) {
 	return low, high
 }
 
+// clip is a file made for a test, with what is in it.
+type clip struct {
+	path         string
+	video, audio ingest.Codec
+	pictures     []probed
+	sound        []probed
+}
+
+// x264 makes B pictures in a pyramid, a random access point each second.
+var x264 = []string{"-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf", "3"}
+
+// newClip encodes four seconds.
+func newClip(t *testing.T, video, audio ingest.Codec, encode ...string) clip {
+	t.Helper()
+	c := clip{path: filepath.Join(t.TempDir(), "clip.mp4"), video: video, audio: audio}
+	args := []string{"-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=4", "-f", "lavfi", "-i", "sine=f=440:r=48000:d=4"}
+	runFFmpeg(t, append(append(args, encode...), c.path)...)
+	c.pictures, c.sound = probe(t, c.path)
+	return c
+}
+
+// ffmpeg does not send AC-3 by RTP; TestCodecs does.
 func TestPushByFFmpeg(t *testing.T) {
 	needFFmpeg(t)
-	video := []string{"-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=4"}
-	audio := []string{"-f", "lavfi", "-i", "sine=f=440:r=48000:d=4"}
-	x264 := []string{"-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf", "3"}
 	for _, c := range []struct {
-		name, file   string
-		encode       []string
+		name         string
 		video, audio ingest.Codec
-		push         []string
+		encode, push []string
 	}{
-		{"h264 aac", "c.mp4", append(x264, "-c:a", "aac"), ingest.H264, ingest.AAC, nil},
-		{"h264 no pyramid, aac 44100", "c.mp4", append(x264, "-x264-params", "b-pyramid=0", "-c:a", "aac", "-ar", "44100"), ingest.H264, ingest.AAC, nil},
-		{"h264 latm", "c.mp4", append(x264, "-c:a", "aac"), ingest.H264, ingest.AAC, []string{"-rtpflags", "latm"}},
-		{"h265 opus", "c.mp4", []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=25:bframes=3", "-c:a", "libopus"}, ingest.H265, ingest.Opus, nil},
-		{"h264 mp2", "c.mp4", append(x264, "-c:a", "mp2"), ingest.H264, ingest.MPEGAudio, nil},
+		{"h264 aac", ingest.H264, ingest.AAC, append(x264[:len(x264):len(x264)], "-c:a", "aac"), nil},
+		{"h264 without pyramid, aac of 44100 Hz", ingest.H264, ingest.AAC, append(x264[:len(x264):len(x264)], "-x264-params", "b-pyramid=0", "-c:a", "aac", "-ar", "44100"), nil},
+		{"h264 latm", ingest.H264, ingest.AAC, append(x264[:len(x264):len(x264)], "-c:a", "aac"), []string{"-rtpflags", "latm"}},
+		{"h265 opus", ingest.H265, ingest.Opus, []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=25:bframes=3", "-c:a", "libopus"}, nil},
+		{"h264 mp2", ingest.H264, ingest.MPEGAudio, append(x264[:len(x264):len(x264)], "-c:a", "mp2"), nil},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			path := filepath.Join(t.TempDir(), c.file)
-			runFFmpeg(t, append(append(append(append([]string{}, video...), audio...), c.encode...), path)...)
-			wantVideo, wantAudio := probe(t, path)
-			for _, transport := range []string{"tcp", "udp"} {
-				t.Run(transport, func(t *testing.T) {
-					t.Parallel()
-					s, r := listen(t, ServerConfig{})
-					push(t, s, path, transport, c.push)
-					waitLeft(t, s)
-					checkPush(t, s, r, c.video, c.audio, wantVideo, wantAudio)
-				})
-			}
+		file := newClip(t, c.video, c.audio, c.encode...)
+		for _, transport := range []string{"tcp", "udp"} {
+			t.Run(c.name+" "+transport, func(t *testing.T) {
+				t.Parallel()
+				s, r := listen(t, ServerConfig{})
+				push(t, 4, file.path, transport, fmt.Sprintf("rtsp://%s/live", s.Addr()), c.push...)
+				waitLeft(t, s.Stats())
+				file.check(t, s.Stats(), r, 0)
+			})
+		}
+		if testing.Short() {
+			return
+		}
+	}
+}
+
+// A server relays what an encoder pushes; we join when it plays already. It sends no reports in that time, so the arrival has to do.
+func TestPullThroughServer(t *testing.T) {
+	needFFmpeg(t)
+	file := newClip(t, ingest.H264, ingest.AAC, append(x264[:len(x264):len(x264)], "-c:a", "aac")...)
+	for name, udp := range map[string]bool{"tcp": false, "udp": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newCamera(t, "")
+			url := "rtsp://" + c.addr + "/live"
+			p, r := pull(t, PullConfig{URL: url, UDP: udp})
+			push(t, 1, file.path, "tcp", url)
+			waitLeft(t, p.Stats())
+			file.check(t, p.Stats(), r, 50)
 		})
 	}
 }
 
-func push(t *testing.T, s *Server, path, transport string, flags []string) {
+// push sends a file at so many times its speed.
+func push(t *testing.T, rate int, path, transport, url string, flags ...string) {
 	t.Helper()
-	args := append([]string{"-v", "warning", "-nostdin", "-re", "-i", path, "-c", "copy", "-f", "rtsp", "-rtsp_transport", transport}, flags...)
-	var stderr bytes.Buffer
-	cmd := exec.Command("ffmpeg", append(args, fmt.Sprintf("rtsp://%s/live", s.Addr()))...)
-	cmd.Stderr = &stderr
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("ffmpeg: %v\n%s", err, stderr.String())
+	args := append([]string{"-v", "warning", "-nostdin", "-readrate", strconv.Itoa(rate), "-i", path, "-c", "copy", "-f", "rtsp", "-rtsp_transport", transport}, flags...)
+	if out, err := exec.Command("ffmpeg", append(args, url)...).CombinedOutput(); err != nil {
+		t.Fatalf("ffmpeg: %v\n%s", err, out)
 	}
 }
 
 // waitLeft returns when no sample has come for a moment: ffmpeg tears its session down before it ends.
-func waitLeft(t *testing.T, s *Server) {
+func waitLeft(t *testing.T, stats *ingest.Stats) {
 	t.Helper()
 	for last := uint64(0); ; {
-		n := s.Stats().Samples.Load()
+		n := stats.Samples.Load()
 		if n == last && n > 0 {
 			return
 		}
@@ -191,27 +230,27 @@ func waitLeft(t *testing.T, s *Server) {
 	}
 }
 
-func checkPush(t *testing.T, s *Server, r *record, video, audio ingest.Codec, wantVideo, wantAudio []probed) {
+// check compares what has come with the file: bytes, times, and the offset of the sound.
+func (c clip) check(t *testing.T, stats *ingest.Stats, r *record, head int) {
 	t.Helper()
 	p := r.program(t)
-	if len(p.Tracks) != 2 || p.Tracks[0].Codec != video || p.Tracks[1].Codec != audio {
-		t.Fatalf("program is %+v, want %s and %s", p, video, audio)
+	if len(p.Tracks) != 2 || p.Tracks[0].Codec != c.video || p.Tracks[1].Codec != c.audio {
+		t.Fatalf("program is %+v, want %s and %s", p, c.video, c.audio)
 	}
 	checkTimes(t, r.all())
-	pts, dts := match(t, "video", video, r.of(0), wantVideo, 0)
-	if low, high := spreadOf(pts); low != high {
-		t.Errorf("video PTS differences are off by up to %d ticks", high-low)
-	}
+	pts, dts := match(t, c.video, r.of(0), c.pictures, head, 0)
+	low, high := spreadOf(pts)
 	lowDTS, highDTS := spreadOf(dts)
-	apts, _ := match(t, "audio", audio, r.of(1), wantAudio, 12)
-	low, high := spreadOf(apts)
+	if low != high || head == 0 && (lowDTS != low || highDTS != high) { // who joins within does not know what came before
+		t.Errorf("video times are the file's plus %d to %d (PTS) and %d to %d (DTS), want one offset", low, high, lowDTS, highDTS)
+	}
+	sound, _ := match(t, c.audio, r.of(1), c.sound, 3*head, 12)
+	low, high = spreadOf(sound)
 	if off := max(high-pts[0], pts[0]-low); off > 40*90 {
 		t.Errorf("sound is %d ticks off the picture, want at most 40 ms", off)
 	}
-	st := s.Stats()
-	t.Logf("DTS %d..%d off the PTS shift; A/V off by %d..%d ticks; audio %d of %d; lost %d, guessed %d, discontinuities %d",
-		lowDTS-pts[0], highDTS-pts[0], low-pts[0], high-pts[0], len(apts), len(wantAudio), st.LostPackets.Load(), st.DTSFallbacks.Load(), st.Discontinuities.Load())
-	if n := st.LostPackets.Load() + st.DTSFallbacks.Load() + st.Discontinuities.Load(); n != 0 {
-		t.Errorf("%d lost packets, guessed times and discontinuities, want none; last error %q", n, st.LastError())
+	if n := stats.LostPackets.Load() + stats.DTSFallbacks.Load() + stats.Discontinuities.Load(); n != 0 {
+		t.Errorf("%d lost packets, guessed times and discontinuities, want none; last error %q", n, stats.LastError())
 	}
+	t.Logf("sound off by %d to %d ticks, %d of %d frames of it came", low-pts[0], high-pts[0], len(sound), len(c.sound))
 }

@@ -38,6 +38,7 @@ type publication struct {
 	session *gortsplib.ServerSession
 	conn    *gortsplib.ServerConn
 	intake  *intake
+	udp     bool          // its packets come over UDP. Under handler.mu
 	orphan  bool          // conn is gone; only over UDP does the session outlive it. Under handler.mu
 	closed  chan struct{} // the session has ended
 }
@@ -140,6 +141,7 @@ func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Respo
 		return refuse(base.StatusForbidden, errBusy)
 	}
 	h.mu.Lock()
+	p.udp = *ctx.Session.SetuppedTransport() == gortsplib.TransportUDP
 	if h.count++; h.count > 1 {
 		h.out.stats.Reconnects.Add(1)
 	}
@@ -148,6 +150,19 @@ func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Respo
 	trust(ctx.Conn, true)
 	h.log.Info("rtsp publisher came", "peer", peer(ctx.Conn), "transport", ctx.Session.SetuppedTransport().String(), "tracks", len(p.intake.tracks))
 	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+// lastPackets is how long a TEARDOWN waits for what it has overtaken: packets in a UDP socket would be lost with the session.
+const lastPackets = 100 * time.Millisecond
+
+// OnRequest implements gortsplib.ServerHandlerOnRequest.
+func (h *handler) OnRequest(c *gortsplib.ServerConn, r *base.Request) {
+	h.mu.Lock()
+	wait := r.Method == base.Teardown && h.pub != nil && h.pub.conn == c && h.pub.udp
+	h.mu.Unlock()
+	if wait {
+		<-time.After(lastPackets)
+	}
 }
 
 // OnSessionClose implements gortsplib.ServerHandlerOnSessionClose.

@@ -114,9 +114,7 @@ func (in *intake) packet(t *track, p *rtp.Packet, now time.Time) {
 	if err != nil {
 		in.complain(t, err, now)
 	}
-	if !in.decided && in.ready(now) {
-		in.decide()
-	}
+	in.settle(now)
 }
 
 // report takes a sender report of a media that arrived now.
@@ -132,6 +130,7 @@ func (in *intake) report(media int, r *rtcp.SenderReport, now time.Time) {
 		}
 	}
 	if !in.decided {
+		in.settle(now)
 		return
 	}
 	if moved := in.sender.correct(in.tracks); moved > 0 {
@@ -167,9 +166,18 @@ func (in *intake) take(t *track, u unit, now time.Time) {
 	if !t.waiting {
 		t.waiting, t.first, t.lead = true, u.dts, lead
 	}
-	t.lead = min(t.lead, lead)
+	if !u.guessed {
+		t.lead = min(t.lead, lead)
+	}
 	u.data = append([]byte(nil), u.data...)
 	in.held, in.bytes = append(in.held, heldUnit{t, u, now}), in.bytes+len(u.data)
+}
+
+// settle ends the holding if it is of no more use. A report may come before the first packet.
+func (in *intake) settle(now time.Time) {
+	if !in.decided && !in.started.IsZero() && in.ready(now) {
+		in.decide()
+	}
 }
 
 // ready tells whether holding on would be of no use.

@@ -220,6 +220,31 @@ func TestLateReportsMoveForward(t *testing.T) {
 	}
 }
 
+// Over UDP a report may overtake the packets that it is about, and the other way round.
+func TestReportsOvertake(t *testing.T) {
+	for name, run := range map[string]func(*session){
+		"reports first": func(s *session) {
+			s.report(0, 0, 0)
+			s.report(1, 0, 0)
+			s.send(0, 0, 0, true, idr)
+			s.send(1, 0, 0, true, aac(1))
+		},
+		"reports last": func(s *session) {
+			s.send(0, 0, 0, true, idr)
+			s.send(1, 0, 0, true, aac(1))
+			s.report(0, 0, 0)
+			s.report(1, 0, 0)
+		},
+	} {
+		s := newSession(t, plainFormat(), audioFormat())
+		run(s)
+		got := s.rec.all()
+		if len(got) != 2 || got[0].PTS != 0 || got[1].PTS != 0 {
+			t.Errorf("%s: got %+v, want both samples at once, at the start of time", name, got)
+		}
+	}
+}
+
 // Clocks that drift apart are corrected by steady reports, not by a single odd one.
 func TestDriftIsCorrectedAndHiccupsAreNot(t *testing.T) {
 	s := newSession(t, plainFormat(), audioFormat())

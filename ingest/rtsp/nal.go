@@ -16,7 +16,8 @@ type nalKind uint8
 const (
 	nalOther nalKind = iota
 	nalSlice
-	nalIRAP // a slice of a picture where decoding can start without regard to what came before
+	nalIDR  // a slice of a picture that nothing after it looks back beyond
+	nalIRAP // the same, except that pictures shown before it may (CRA and BLA of H.265)
 	nalVPS
 	nalSPS
 	nalPPS
@@ -40,7 +41,7 @@ func (c codecNAL) kind(nalu []byte) nalKind {
 func kind264(t h264.NALUType) nalKind {
 	switch t {
 	case h264.NALUTypeIDR:
-		return nalIRAP
+		return nalIDR
 	case h264.NALUTypeNonIDR, h264.NALUTypeDataPartitionA, h264.NALUTypeDataPartitionB, h264.NALUTypeDataPartitionC:
 		return nalSlice
 	case h264.NALUTypeSPS:
@@ -57,6 +58,8 @@ func kind264(t h264.NALUType) nalKind {
 
 func kind265(t h265.NALUType) nalKind {
 	switch {
+	case t == h265.NALUType_IDR_W_RADL || t == h265.NALUType_IDR_N_LP:
+		return nalIDR
 	case t >= h265.NALUType_BLA_W_LP && t <= h265.NALUType_CRA_NUT:
 		return nalIRAP
 	case t < 32: // VCL, table 7-1

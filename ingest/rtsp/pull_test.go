@@ -15,6 +15,7 @@ import (
 	"github.com/bluenviron/gortsplib/v4"
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/format"
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -125,7 +126,10 @@ func (c *camera) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Re
 	return &base.Response{StatusCode: base.StatusOK}, c.stream, nil
 }
 
-func (c *camera) OnSetup(*gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+func (c *camera) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
+	if ctx.Session.State() == gortsplib.ServerSessionStatePreRecord {
+		return &base.Response{StatusCode: base.StatusOK}, nil, nil
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stream == nil {
@@ -139,6 +143,26 @@ func (c *camera) OnPlay(*gortsplib.ServerHandlerOnPlayCtx) (*base.Response, erro
 	case c.played <- struct{}{}:
 	default:
 	}
+	return &base.Response{StatusCode: base.StatusOK}, nil
+}
+
+// OnAnnounce lets an encoder push what the camera plays.
+func (c *camera) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Response, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.desc = ctx.Description
+	c.stream = &gortsplib.ServerStream{Server: c.server, Desc: c.desc}
+	return &base.Response{StatusCode: base.StatusOK}, c.stream.Initialize()
+}
+
+// OnRecord relays an encoder's packets, but not its reports: servers send reports of their own.
+func (c *camera) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Response, error) {
+	stream := c.stream
+	ctx.Session.OnPacketRTPAny(func(m *description.Media, _ format.Format, p *rtp.Packet) {
+		if err := stream.WritePacketRTP(m, p); err != nil {
+			c.t.Error(err)
+		}
+	})
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }
 

@@ -381,7 +381,7 @@ func TestGarbage(t *testing.T) {
 	}
 	for n := 3; n < 10; n++ { // and the publisher itself may send what is no RTP
 		e.write(0, e.packet(0, n))
-		e.write(1, &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 97, SequenceNumber: uint16(n), Timestamp: uint32(n) * 1920}, Payload: noise[n:2*n]})
+		e.write(1, &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 97, SequenceNumber: uint16(n), Timestamp: uint32(n) * 1920}, Payload: noise[n : 2*n]})
 	}
 	r.wait(t, 3+3+7)
 	checkTimes(t, r.all())

@@ -128,7 +128,7 @@ func (v *nalVideo) add(nalus [][]byte) error {
 			return errTooLarge
 		}
 		v.nalus, v.size = append(v.nalus, n), v.size+len(n)
-		if k := v.codec.kind(n); k == nalSlice || k == nalIRAP {
+		if k := v.codec.kind(n); k >= nalSlice && k <= nalIRAP {
 			v.picture = true
 		}
 	}
@@ -151,7 +151,7 @@ func (v *nalVideo) finish(emit func(unit)) {
 	if damaged {
 		u.flags |= ingest.Damaged
 	}
-	u.pts, u.dts, u.guessed = v.clock.next(nalus, at, v.idr(nalus), u.flags&ingest.RandomAccess != 0)
+	u.pts, u.dts, u.guessed = v.clock.next(nalus, at, v.has(nalus, nalIDR), u.flags&ingest.RandomAccess != 0)
 	v.buf = annexB(v.buf[:0], nalus)
 	u.data = v.buf
 	emit(u)
@@ -159,7 +159,7 @@ func (v *nalVideo) finish(emit func(unit)) {
 
 // access tells whether decoding can start at an access unit.
 func (v *nalVideo) access(nalus [][]byte) ingest.Flags {
-	if v.idr(nalus) {
+	if v.has(nalus, nalIDR) || v.has(nalus, nalIRAP) {
 		return ingest.RandomAccess
 	}
 	for _, n := range nalus {
@@ -170,8 +170,8 @@ func (v *nalVideo) access(nalus [][]byte) ingest.Flags {
 	return 0
 }
 
-func (v *nalVideo) idr(nalus [][]byte) bool {
-	return slices.ContainsFunc(nalus, func(n []byte) bool { return v.codec.kind(n) == nalIRAP })
+func (v *nalVideo) has(nalus [][]byte, k nalKind) bool {
+	return slices.ContainsFunc(nalus, func(n []byte) bool { return v.codec.kind(n) == k })
 }
 
 func (v *nalVideo) flush(emit func(unit)) {
