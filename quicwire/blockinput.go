@@ -15,7 +15,7 @@ import (
 // A blockInput reads what block streams and ranges have in common. Its errors are those of the stream, or wrap errMalformed.
 type blockInput struct {
 	in     *bufio.Reader
-	logs   *logNumbers
+	codec  codec    // of the run of fields being read; here, so that none is allocated for each
 	media  *counter // where payloads count
 	proofs *counter // where all else counts
 }
@@ -24,26 +24,28 @@ type blockInput struct {
 const blockInputSize = 2048
 
 func newBlockInput(r io.Reader, logs *logNumbers, media, proofs *counter) blockInput {
-	return blockInput{in: bufio.NewReaderSize(r, blockInputSize), logs: logs, media: media, proofs: proofs}
+	in := bufio.NewReaderSize(r, blockInputSize)
+	return blockInput{in: in, codec: codec{reading: true, logs: logs}, media: media, proofs: proofs}
 }
 
-// parse reads fields that take at most limit bytes. It may call fields several times, with more bytes each time.
+// parse reads a run of fields that takes at most limit bytes. It may call fields several times, with more bytes each time.
 func (r *blockInput) parse(limit int, fields func(c *codec)) error {
-	for need := 1; ; {
-		p, err := r.in.Peek(min(limit, max(need, r.in.Buffered())))
-		c := codec{buf: p, reading: true, logs: r.logs}
-		fields(&c)
+	for need := 1; ; need = len(r.codec.buf) + 1 {
+		_, err := r.in.Peek(min(need, limit))
+		p, _ := r.in.Peek(min(limit, r.in.Buffered()))
+		r.codec.buf, r.codec.err = p, nil
+		fields(&r.codec)
 		switch {
-		case c.err == nil:
-			n, _ := r.in.Discard(len(p) - len(c.buf))
+		case r.codec.err == nil:
+			n, _ := r.in.Discard(len(p) - len(r.codec.buf))
 			r.proofs.Add(uint64(n))
 			return nil
-		case !errors.Is(c.err, errShort) || len(p) == limit:
-			return fmt.Errorf("%w block stream: %w", errMalformed, c.err)
+		case !errors.Is(r.codec.err, errShort) || len(p) == limit:
+			return fmt.Errorf("%w block stream: %w", errMalformed, r.codec.err)
 		case err != nil:
 			return withinBlock(err)
 		}
-		need = len(p) + 1
+		r.codec.buf = p
 	}
 }
 
@@ -55,15 +57,28 @@ func withinBlock(err error) error {
 	return err
 }
 
-// record reads record and signature of b.
-func (r *blockInput) record(b *feed.Block) error {
-	return r.parse(feed.RecordSize+feed.SignatureSize, func(c *codec) {
-		if p := c.take(feed.RecordSize); p != nil {
-			b.Record, c.err = feed.ParseRecord(p)
-		}
-		c.signature(&b.Signature)
-	})
+// record carries record and signature of b to the reader.
+func (c *codec) record(b *feed.Block) {
+	if p := c.take(feed.RecordSize); p != nil {
+		b.Record, c.err = feed.ParseRecord(p)
+	}
+	c.signature(&b.Signature)
 }
+
+// peaks reads the peaks that frontier(size) has more than f, and makes g of both.
+func (c *codec) peaks(g, f *merkle.Frontier, size uint64) {
+	var peaks [maxPeaks]merkle.Hash
+	n := merkle.NewPeaks(f.Size(), size)
+	for i := range n {
+		c.hash(&peaks[i])
+	}
+	if c.err == nil {
+		*g, c.err = f.Advance(size, peaks[:n])
+	}
+}
+
+// maxPeaks is the largest number of peaks of a tree: that of 1 bits in merkle.MaxSize.
+const maxPeaks = 40
 
 // payload reads the payload of b into a buffer of its own.
 func (r *blockInput) payload(b *feed.Block) error {
@@ -72,27 +87,6 @@ func (r *blockInput) payload(b *feed.Block) error {
 	r.media.Add(uint64(n))
 	return withinBlock(err)
 }
-
-// frontier reads the peaks that frontier(size) has more than f, and returns it.
-func (r *blockInput) frontier(f *merkle.Frontier, size uint64) (g merkle.Frontier, err error) {
-	n := merkle.NewPeaks(f.Size(), size)
-	if n == 0 { // then the stream may well have nothing to peek at
-		return f.Advance(size, nil)
-	}
-	err = r.parse(n*merkle.HashSize, func(c *codec) {
-		var peaks [maxPeaks]merkle.Hash
-		for i := range n {
-			c.hash(&peaks[i])
-		}
-		if c.err == nil {
-			g, c.err = f.Advance(size, peaks[:n])
-		}
-	})
-	return g, err
-}
-
-// maxPeaks is the largest number of peaks of a tree: that of 1 bits in merkle.MaxSize.
-const maxPeaks = 40
 
 // A canceler is the receiving half of a stream.
 type canceler interface{ CancelRead(quic.StreamErrorCode) }

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -436,7 +437,7 @@ func TestSlowPeer(t *testing.T) {
 }
 
 func TestSessionCaps(t *testing.T) {
-	g := &gate{max: 16, subnets: make(map[netip.Prefix]int)}
+	g := &gate{max: 16, subnets: make(map[netip.Prefix]held)}
 	from := func(addr string) *ticket {
 		ctx, err := g.admit(t.Context(), &quic.ClientInfo{RemoteAddr: net.UDPAddrFromAddrPort(netip.MustParseAddrPort(addr))})
 		if err != nil {
@@ -473,24 +474,39 @@ func TestSessionCaps(t *testing.T) {
 }
 
 func TestUnprovenCap(t *testing.T) {
-	g := &gate{max: 1000, subnets: make(map[netip.Prefix]int)}
+	g := &gate{max: 1000, subnets: make(map[netip.Prefix]held)}
+	take := func(addr string) *ticket {
+		tk := &ticket{gate: g, subnet: subnetOf(netip.MustParseAddr(addr))}
+		if !tk.take() {
+			return nil
+		}
+		return tk
+	}
 	var tickets []*ticket
-	for i := range maxUnproven + 1 {
+	for i := range maxUnproven / 2 {
 		if got, want := g.retry(nil), i >= retryUnproven; got != want {
 			t.Errorf("with %d unproven connections, Retry is %v", i, got)
 		}
-		tk := &ticket{gate: g, subnet: subnetOf(netip.MustParseAddr("192.0.2.1"))}
-		if tk.take() != (i < maxUnproven) {
-			t.Errorf("connection %d: admitted %v", i, i >= maxUnproven)
-		}
-		tickets = append(tickets, tk)
+		tickets = append(tickets, take("192.0.2.1"))
+	}
+	if take("192.0.2.99") != nil {
+		t.Error("a /24 that holds half of the places gets another")
+	}
+	for i := range maxUnproven / 2 {
+		tickets = append(tickets, take(netip.AddrFrom4([4]byte{198, 51, byte(i), 1}).String()))
+	}
+	if slices.Contains(tickets, nil) {
+		t.Error("a connection is refused while there is room")
+	}
+	if take("203.0.113.1") != nil {
+		t.Error("one connection too many")
 	}
 	tickets[0].prove()
 	tickets[0].prove()
 	if g.unproven != maxUnproven-1 {
 		t.Errorf("%d unproven after one proof", g.unproven)
 	}
-	for _, tk := range tickets[:maxUnproven] {
+	for _, tk := range tickets {
 		tk.release()
 	}
 	if g.total != 0 || g.unproven != 0 || len(g.subnets) != 0 {

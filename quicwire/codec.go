@@ -86,19 +86,22 @@ func (c *codec) varint(v *uint64, limit uint64) {
 	if c.err != nil {
 		return
 	}
+	if c.reading {
+		n, size, err := quicvarint.Parse(c.buf)
+		if err != nil {
+			c.err = errShort
+			return
+		}
+		c.buf = c.buf[size:]
+		*v = n
+	}
+	if *v > limit {
+		c.fail("%d is over %d", *v, limit)
+		return
+	}
 	if !c.reading {
-		c.check(*v <= limit, "%d is over %d", *v, limit)
-		c.buf = quicvarint.Append(c.buf, min(*v, quicvarint.Max))
-		return
+		c.buf = quicvarint.Append(c.buf, *v)
 	}
-	n, size, err := quicvarint.Parse(c.buf)
-	if err != nil {
-		c.err = errShort
-		return
-	}
-	c.buf = c.buf[size:]
-	c.check(n <= limit, "%d is over %d", n, limit)
-	*v = n
 }
 
 // index carries the index of a block, or the size of a log.

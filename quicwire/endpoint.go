@@ -26,6 +26,7 @@ type Endpoint struct {
 	listener  *quic.Listener
 	gate      gate
 	windows   windowBudget
+	buffers   sync.Pool // *[]byte: one for each block under way
 
 	ctx      context.Context // ends at Close
 	cancel   context.CancelFunc
@@ -57,7 +58,7 @@ func New(cfg Config) (*Endpoint, error) {
 	}
 	e := &Endpoint{
 		cfg: cfg, node: node, cert: cert,
-		gate:     gate{max: cfg.MaxSessions, subnets: make(map[netip.Prefix]int)},
+		gate:     gate{max: cfg.MaxSessions, subnets: make(map[netip.Prefix]held)},
 		windows:  windowBudget{left: cfg.WindowBudget, parents: make(map[*quic.Conn]int), grown: make(map[*quic.Conn]int64)},
 		accepted: make(chan *Session),
 		channels: make(map[feed.PublicKey]func() Hello),
@@ -257,4 +258,18 @@ func (e *Endpoint) forget(s *Session) {
 	if key := (sessionKey{s.root, s.peer}); e.sessions[key] == s {
 		delete(e.sessions, key)
 	}
+}
+
+// buffer returns an empty buffer for a block to send. Streams are many and mostly idle, so they have none of their own.
+func (e *Endpoint) buffer() *[]byte {
+	if b, ok := e.buffers.Get().(*[]byte); ok {
+		return b
+	}
+	return new([]byte)
+}
+
+// recycle takes a buffer back.
+func (e *Endpoint) recycle(b *[]byte) {
+	*b = (*b)[:0]
+	e.buffers.Put(b)
 }

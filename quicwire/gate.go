@@ -13,20 +13,24 @@ import (
 // maxUnproven is how many inbound connections may be without a link proof at a time; from retryUnproven on, addresses are verified
 // first (Retry, RFC 9000 section 8.1.2), which costs strangers a round trip and us no state.
 const (
-	maxUnproven   = 64
-	retryUnproven = 16
+	maxUnproven   = 128
+	retryUnproven = 32
 )
 
 // A gate decides, at its first packet, whether a connection may come in. Caps bite late, so that a mobile operator behind one
-// address is no attack: only above 75 % load, one /24 or /48 may hold at most a quarter of the sessions.
+// address is no attack: only above 75 % load, one /24 or /48 may hold at most a quarter of the sessions; and only when half of
+// the places for the unproven are taken, at most a quarter of these.
 type gate struct {
 	max int
 
 	mu       sync.Mutex // guards all below
 	total    int        // connections, both directions
 	unproven int        // inbound ones without a link proof
-	subnets  map[netip.Prefix]int
+	subnets  map[netip.Prefix]held
 }
+
+// held is what one subnet holds.
+type held struct{ total, unproven int }
 
 // A ticket is one inbound connection's place.
 type ticket struct {
@@ -53,15 +57,16 @@ func (t *ticket) take() bool {
 	g := t.gate
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	h := g.subnets[t.subnet]
 	switch {
 	case g.total >= g.max || g.unproven >= maxUnproven:
 		return false
-	case g.loaded() && 4*g.subnets[t.subnet] >= g.max:
+	case g.loaded() && 4*h.total >= g.max:
+		return false
+	case 2*g.unproven >= maxUnproven && 4*h.unproven >= maxUnproven:
 		return false
 	}
-	g.total++
-	g.unproven++
-	g.subnets[t.subnet]++
+	g.add(t.subnet, 1, 1)
 	return true
 }
 
@@ -71,18 +76,27 @@ func (t *ticket) prove() {
 	defer t.gate.mu.Unlock()
 	if !t.proven {
 		t.proven = true
-		t.gate.unproven--
+		t.gate.add(t.subnet, 0, -1)
 	}
 }
 
+// release gives the place back.
 func (t *ticket) release() {
 	t.prove()
-	g := t.gate
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.total--
-	if g.subnets[t.subnet]--; g.subnets[t.subnet] == 0 {
-		delete(g.subnets, t.subnet)
+	t.gate.mu.Lock()
+	defer t.gate.mu.Unlock()
+	t.gate.add(t.subnet, -1, 0)
+}
+
+// add counts connections of a subnet. The caller holds mu.
+func (g *gate) add(subnet netip.Prefix, total, unproven int) {
+	g.total += total
+	g.unproven += unproven
+	h := g.subnets[subnet]
+	h.total += total
+	h.unproven += unproven
+	if g.subnets[subnet] = h; h == (held{}) {
+		delete(g.subnets, subnet)
 	}
 }
 

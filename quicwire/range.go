@@ -3,6 +3,8 @@ package quicwire
 import (
 	"fmt"
 	"time"
+
+	"tailcast/feed/merkle"
 )
 
 // MaxRange is the largest number of blocks of one range.
@@ -59,8 +61,8 @@ type rangeAnswer struct {
 	retry    time.Duration
 }
 
-// maxRangeAnswer is more than the longest answer up to its peaks, in bytes.
-const maxRangeAnswer = 64
+// maxRangeAnswer is more than the longest answer up to its first block, in bytes.
+const maxRangeAnswer = 64 + maxPeaks*merkle.HashSize
 
 // fields carries the answer up to the peaks.
 func (a *rangeAnswer) fields(c *codec) {
@@ -73,6 +75,7 @@ func (a *rangeAnswer) fields(c *codec) {
 	}
 	c.index(&a.from)
 	c.index(&a.to)
+	c.check(a.from < a.to && a.to-a.from <= MaxRange, "it serves [%d, %d), want 1 to %d blocks", a.from, a.to, MaxRange)
 }
 
 // A RangeRefused says that a peer does not serve a range, and what it could serve.

@@ -3,7 +3,6 @@ package quicwire
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"time"
 
@@ -106,18 +105,16 @@ type rangeDecoder struct {
 // answer reads the answer up to the first block. A *RangeRefused says that there is none.
 func (d *rangeDecoder) answer() error {
 	var a rangeAnswer
-	if err := d.parse(maxRangeAnswer, a.fields); err != nil {
-		return err
-	}
-	if a.refused != 0 {
+	err := d.parse(maxRangeAnswer, func(c *codec) {
+		a.fields(c)
+		if c.err == nil && a.refused == 0 {
+			c.peaks(&d.next, &merkle.Frontier{}, a.from)
+		}
+	})
+	if err == nil && a.refused != 0 {
 		return &RangeRefused{a.refused, a.base, a.size, a.retry}
 	}
-	if a.from >= a.to || a.to-a.from > MaxRange {
-		return fmt.Errorf("%w range: it serves [%d, %d)", errMalformed, a.from, a.to)
-	}
 	d.from, d.to = a.from, a.to
-	var err error
-	d.next, err = d.frontier(&merkle.Frontier{}, a.from)
 	return err
 }
 
@@ -127,7 +124,7 @@ func (d *rangeDecoder) block() (feed.Block, merkle.Frontier, error) {
 	if b.Index == d.to {
 		return b, d.next, io.EOF
 	}
-	if err := d.record(&b); err != nil {
+	if err := d.parse(feed.RecordSize+feed.SignatureSize, func(c *codec) { c.record(&b) }); err != nil {
 		return b, d.next, err
 	}
 	if err := d.payload(&b); err != nil {

@@ -54,8 +54,8 @@ func (q *RangeRequest) Refuse(why RangeRefused) error {
 	c := codec{}
 	a := rangeAnswer{refused: max(why.Reason, RefusedBusy), base: why.Base, size: why.Size, retry: why.Retry}
 	a.fields(&c)
-	w := RangeWriter{session: q.session, stream: q.stream, buf: c.buf}
-	if err := w.write(time.Time{}); err != nil {
+	w := RangeWriter{session: q.session, stream: q.stream}
+	if err := w.write(c.buf, time.Time{}); err != nil {
 		return err
 	}
 	return q.stream.Close()
@@ -66,7 +66,7 @@ func (q *RangeRequest) Serve(from, to uint64, before *merkle.Frontier) (*RangeWr
 	c := codec{}
 	a := rangeAnswer{from: from, to: to}
 	a.fields(&c)
-	c.check(before.Size() == from && from < to && to-from <= MaxRange, "blocks [%d, %d) with frontier(%d)", from, to, before.Size())
+	c.check(before.Size() == from, "blocks [%d, %d) with frontier(%d)", from, to, before.Size())
 	if c.err != nil {
 		return nil, fmt.Errorf("couldn't serve a range: %w", c.err)
 	}
@@ -78,14 +78,14 @@ func (q *RangeRequest) Serve(from, to uint64, before *merkle.Frontier) (*RangeWr
 		urgency = urgencyHurried
 	}
 	q.stream.SetPriority(urgency, false)
-	return &RangeWriter{session: q.session, stream: q.stream, buf: c.buf, next: from, to: to}, nil
+	return &RangeWriter{session: q.session, stream: q.stream, begin: c.buf, next: from, to: to}, nil
 }
 
 // A RangeWriter sends the blocks of a range, each in its turn.
 type RangeWriter struct {
 	session  *Session
 	stream   *quic.Stream
-	buf      []byte // answer and block under way; reused
+	begin    []byte // the answer up to the first block, until it has been sent with that
 	next, to uint64
 }
 
@@ -94,8 +94,11 @@ func (w *RangeWriter) WriteBlock(b *feed.Block, deadline time.Time) error {
 	if b.Index != w.next || w.next == w.to || len(b.Payload) != int(b.Record.Length) {
 		return fmt.Errorf("couldn't send block %d of a range that wants %d of %d: %w", b.Index, w.next, w.to, errBlock)
 	}
-	w.buf = appendRangeBlock(w.buf, b)
-	if err := w.write(deadline); err != nil {
+	buf := w.session.endpoint.buffer()
+	defer w.session.endpoint.recycle(buf)
+	*buf = appendRangeBlock(append(*buf, w.begin...), b)
+	w.begin = nil
+	if err := w.write(*buf, deadline); err != nil {
 		return err
 	}
 	if w.next++; w.next == w.to {
@@ -111,14 +114,13 @@ func appendRangeBlock(p []byte, b *feed.Block) []byte {
 	return append(p, b.Payload...)
 }
 
-// write sends w.buf and empties it.
-func (w *RangeWriter) write(deadline time.Time) error {
+// write sends p.
+func (w *RangeWriter) write(p []byte, deadline time.Time) error {
 	if deadline.IsZero() {
 		deadline = time.Now().Add(messageTimeout)
 	}
 	w.stream.SetWriteDeadline(deadline)
-	n, err := w.stream.Write(w.buf)
-	w.buf = w.buf[:0]
+	n, err := w.stream.Write(p)
 	w.session.stats.sent.repair.Add(uint64(n))
 	if err == nil {
 		return nil

@@ -197,28 +197,27 @@ func (d *stripeDecoder) header() (h StripeHeader, err error) {
 
 var errUnknownStream = errors.New("stream of unknown type")
 
+// maxBlockHead is more than the longest block without its payload, in bytes.
+const maxBlockHead = 3*8 + 1 + 4*MaxPath + feed.RecordSize + feed.SignatureSize + maxPeaks*merkle.HashSize
+
 // head reads the fields of a block up to its payload.
 func (d *stripeDecoder) head() (b StripeBlock, err error) {
-	b.Path = d.path
-	var flags uint64
-	err = d.parse(3*8, func(c *codec) {
-		var steps uint64
-		c.varint(&steps, merkle.MaxSize)
+	err = d.parse(maxBlockHead, func(c *codec) {
+		var steps, flags uint64
+		c.index(&steps)
 		c.ms(&b.Age)
 		c.varint(&flags, maxVarint)
+		if b.Path = d.path; flags&flagPath != 0 {
+			c.path(&b.Path)
+		}
+		c.record(&b.Block)
 		if c.err == nil {
 			b.Index, c.err = d.index(steps)
 		}
+		if c.err == nil {
+			c.peaks(&b.Frontier, &d.next, b.Index)
+		}
 	})
-	if err == nil && flags&flagPath != 0 {
-		err = d.parse(1+4*MaxPath, func(c *codec) { c.path(&b.Path) })
-	}
-	if err == nil {
-		err = d.record(&b.Block)
-	}
-	if err == nil {
-		b.Frontier, err = d.frontier(&d.next, b.Index)
-	}
 	return b, err
 }
 

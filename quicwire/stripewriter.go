@@ -18,7 +18,7 @@ type StripeWriter struct {
 	stream  *quic.SendStream
 	header  StripeHeader
 	state   stripeState
-	buf     []byte // header and block under way; reused
+	begin   []byte // the header, until it has been sent with the first block
 }
 
 // OpenStripe opens a stream for the blocks of h to a peer that has asked for them. It does not block: if the peer lets no more
@@ -35,7 +35,7 @@ func (s *Session) OpenStripe(h StripeHeader) (*StripeWriter, error) {
 	if err != nil {
 		return nil, s.streamError(err)
 	}
-	w := &StripeWriter{session: s, stream: stream, header: h, buf: b, state: newStripeState(&h)}
+	w := &StripeWriter{session: s, stream: stream, header: h, begin: b, state: newStripeState(&h)}
 	s.order.opened(w)
 	return w, nil
 }
@@ -47,28 +47,30 @@ func (w *StripeWriter) Header() StripeHeader { return w.header }
 // last bytes, which says nothing about the uplink: who paces, paces by the clock. At the deadline (zero: in 5 s) a block that is
 // not out by then resets the stream, as half a block is of no use, and the error is a *StreamError with StreamStale.
 func (w *StripeWriter) WriteBlock(b *StripeBlock, deadline time.Time) error {
+	buf := w.session.endpoint.buffer()
+	defer w.session.endpoint.recycle(buf)
 	// One Write for all, so that head and payload share packets.
-	buf, payload, err := w.state.appendBlock(w.buf, b)
-	if err != nil {
+	var payload int
+	var err error
+	if *buf, payload, err = w.state.appendBlock(append(*buf, w.begin...), b); err != nil {
 		return err
 	}
-	w.buf = buf
-	n, err := w.write(deadline)
+	w.begin = nil
+	n, err := w.write(*buf, deadline)
 	w.count(n, payload)
-	w.buf = w.buf[:0]
 	if err == nil {
 		w.state.done(b)
 	}
 	return err
 }
 
-// write sends w.buf.
-func (w *StripeWriter) write(deadline time.Time) (int, error) {
+// write sends p.
+func (w *StripeWriter) write(p []byte, deadline time.Time) (int, error) {
 	if deadline.IsZero() {
 		deadline = time.Now().Add(messageTimeout)
 	}
 	w.stream.SetWriteDeadline(deadline)
-	n, err := w.stream.Write(w.buf)
+	n, err := w.stream.Write(p)
 	if err == nil {
 		return n, nil
 	}

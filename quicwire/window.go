@@ -11,7 +11,7 @@ import (
 type windowBudget struct {
 	mu      sync.Mutex // guards all below; held for look-ups only, as quic-go calls in from within a connection
 	left    int64
-	parents map[*quic.Conn]int   // how much we want from a peer: subscriptions, requests, ranges
+	parents map[*quic.Conn]int   // how much we want from a peer: subscriptions and ranges
 	grown   map[*quic.Conn]int64 // what has been granted
 }
 
