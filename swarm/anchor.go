@@ -43,7 +43,7 @@ type anchor struct {
 	session SessionID // connected: the session
 	fails   int       // dials that failed since it was connected last
 	lost    time.Time // when it was connected last; zero: never
-	shunned time.Time // not to be dialled before
+	shunned time.Time // to be kept away from until then
 
 	key  *feed.PublicKey // that it had when it was connected last
 	role quicwire.Role   // likewise
@@ -59,7 +59,7 @@ func (d *Direct) dial() {
 		}
 	}
 	for _, a := range d.anchors {
-		if a.state == pausing && dials < maxDials && !d.now.Before(a.next) && !d.now.Before(a.shunned) {
+		if a.state == pausing && dials < maxDials && !d.now.Before(a.next) {
 			dials++
 			a.state = dialling
 			d.do(Dial{a.index, a.Addr, a.Node, dialTimeout})
@@ -84,6 +84,10 @@ func (d *Direct) pause(a *anchor, err error) {
 	switch {
 	case errors.Is(err, &quicwire.Error{Code: quicwire.CodeSelf}):
 		delay = dialSelf
+	case d.now.Before(a.shunned) && len(d.anchors) > 1:
+		delay = a.shunned.Sub(d.now)
+	case d.now.Before(a.shunned):
+		delay = dialMost // there is nobody else
 	case !a.lost.IsZero() && d.now.Sub(a.lost) < redialFor:
 		delay = redialEvery
 	}
@@ -127,17 +131,10 @@ func (d *Direct) unbind(p *peer, err error) {
 	}
 }
 
-// shunAnchor keeps away from an anchor for a while, unless it is the only one.
-func (d *Direct) shunAnchor(a *anchor) {
-	if len(d.anchors) > 1 {
-		a.shunned = d.now.Add(shunTime)
-	}
-}
-
 // hurry dials all anchors now that nobody has talked to for a while: nothing comes from those we have.
 func (d *Direct) hurry() {
 	for _, a := range d.anchors {
-		if a.state == pausing && !errors.Is(a.err, &quicwire.Error{Code: quicwire.CodeSelf}) {
+		if a.state == pausing && d.now.After(a.shunned) && !errors.Is(a.err, &quicwire.Error{Code: quicwire.CodeSelf}) {
 			a.next = d.now
 		}
 	}

@@ -23,8 +23,8 @@ type Config struct {
 	// Accept brings inbound sessions of the Replica's channel. If nil, Endpoint.Accept: the Swarm is then the only one at its Endpoint.
 	Accept func(context.Context) (*quicwire.Session, error)
 
-	// OnBlock is told of every block that a peer pushed to us in time: when it was verified, after the wall clock of its record. Called
-	// from one goroutine; must not block. May be nil.
+	// OnBlock is told how long after the wall clock of its record a block was verified: for every block of a rendition that a peer pushed to
+	// us, but for those with which we catch up when we join. Called from one goroutine; must not block. May be nil.
 	OnBlock func(lag time.Duration)
 
 	Logger *slog.Logger     // If nil, slog.Default()

@@ -22,6 +22,7 @@ const (
 	shunTime    = 30 * time.Second        // for who sent what does not verify, or promised and did not deliver
 	statusEvery = time.Second
 	statusSoon  = 300 * time.Millisecond // after something changed
+	helloAge    = 10 * time.Second       // how old our HELLO can be when its session is up
 	patience    = 2 * time.Second        // a stream of a segment older than this is of no use; said in SUB
 )
 
@@ -54,6 +55,7 @@ type Direct struct {
 	shunned map[feed.PublicKey]time.Time
 
 	epoch   Epoch     // the newest known here
+	learned time.Time // when it became known
 	own     Epoch     // the one we sign; zero if none
 	highest Epoch     // the highest that any peer has shown
 	run     *run      // the epoch that is followed; nil if none
@@ -80,6 +82,7 @@ type peer struct {
 	flags   quicwire.NodeFlags
 	epoch   Epoch // the newest it has shown
 	expired bool  // the notes it showed last have expired
+	shown   Epoch // the newest that we have shown it
 	rtt     time.Duration
 	offset  time.Duration // its clock minus ours
 	leaving time.Time     // when it said that it will be gone; zero: it has not
@@ -211,10 +214,19 @@ func (d *Direct) up(e SessionUp) {
 	d.bind(p, e)
 	d.show(p, e.Epoch)
 	p.expired = e.Expired
-	if p.epoch.Compare(d.epoch) < 0 {
-		d.send(p, &quicwire.Notes{Notes: d.cfg.Shelf.Notes()}) // it may have had HELLO before we knew of our epoch
+	if d.now.Sub(d.learned) > helloAge {
+		p.shown = d.epoch
 	}
+	d.showTo(p)
 	d.tell(p)
+}
+
+// showTo sends p the notes of our epoch, unless it has had them.
+func (d *Direct) showTo(p *peer) {
+	if p.shown.Compare(d.epoch) < 0 && p.leaving.IsZero() {
+		p.shown = d.epoch
+		d.send(p, &quicwire.Notes{Notes: d.cfg.Shelf.Notes()})
+	}
 }
 
 // clock notes the peer's clock, as it showed half a round trip ago.
@@ -269,7 +281,7 @@ func (d *Direct) ban(p *peer, code quicwire.Code, reason string) {
 	d.banned++
 	d.shunned[p.key] = d.now.Add(shunTime)
 	if p.anchor != nil {
-		d.shunAnchor(p.anchor)
+		p.anchor.shunned = d.now.Add(shunTime)
 	}
 	d.close(p, code, reason)
 }

@@ -86,8 +86,14 @@ func (d *Direct) better(r *run, p, q *peer) bool {
 	if a, b := p.flows(r), q.flows(r); a != b {
 		return a
 	}
-	return p.rtt < q.rtt
+	if d := p.rtt - q.rtt; d.Abs() > sameRTT {
+		return d < 0
+	}
+	return p.anchor != nil && q.anchor != nil && p.anchor.index < q.anchor.index
 }
+
+// sameRTT is by how much round trips must differ to matter.
+const sameRTT = 5 * time.Millisecond
 
 // subBurst and subRate keep below what quicwire allows.
 const (

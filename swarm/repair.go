@@ -32,10 +32,10 @@ func (d *Direct) widen(f *follow, e BlockIn) {
 	if e.Index < f.top {
 		return
 	}
-	if first := e.Index - min(e.Index, uint64(e.Back)); first > f.top && d.now.Sub(f.progress) > giveUpAfter {
+	if first := e.Index - min(e.Index, uint64(e.Back)); first > f.top && d.now.Sub(f.last) > giveUpAfter {
 		d.blocks.Missed += uint64(len(f.holes)) + first - f.top
 		clear(f.holes)
-		f.from, f.top = first, first
+		f.top, f.joined = first, d.now
 	}
 	if n := e.Index - f.top; n > maxHoles {
 		d.blocks.Missed += n - maxHoles

@@ -24,21 +24,20 @@ type run struct {
 
 // A follow is one log that is followed.
 //
-//	      held or given up          some held, some not: holes        nothing known
-//	─────────────────────────┬────────────────────────────────────┬──────────────────▶ index
-//	                         from                                 top
+//	 not wanted         held, but for the holes                  not here yet
+//	────────────┬──────────────────────────────────────────┬──────────────────────▶ index
+//	        newest segment when we joined                 top
 type follow struct {
 	log     quicwire.LogID
 	stripes []stripe
-	from    uint64
 	top     uint64
-	joined  time.Time // when the first block came; zero: none has
+	joined  time.Time // when the first block came, also after a silence that was too long; zero: none has
 	holes   map[uint64]*hole
 	ended   bool // its End record is here
 
 	progress time.Time     // when the parent last pushed something new; at first, when it was asked to
 	gap      time.Duration // usual time between two such blocks
-	wall     time.Time     // of the newest record
+	last     time.Time     // when the last new block came, from whomever
 	seen     int           // new blocks, however they came
 	retry    time.Time     // not to be subscribed before
 
@@ -119,11 +118,9 @@ func (d *Direct) learn(e Epoch) {
 	if e.Compare(d.epoch) <= 0 {
 		return
 	}
-	d.epoch = e
+	d.epoch, d.learned = e, d.now
 	for _, p := range d.peers {
-		if p.epoch.Compare(e) < 0 {
-			d.send(p, &quicwire.Notes{Notes: d.cfg.Shelf.Notes()})
-		}
+		d.showTo(p)
 	}
 	if d.cfg.Publisher && (d.own == Epoch{} || e.Compare(d.own) <= 0) {
 		return
@@ -217,16 +214,13 @@ func (d *Direct) block(e BlockIn) {
 func (d *Direct) advance(f *follow, e BlockIn) {
 	if f.joined.IsZero() {
 		f.joined = d.now
-		f.from = e.Index - min(e.Index, uint64(e.Back))
-		f.top = f.from
+		f.top = e.Index - min(e.Index, uint64(e.Back))
 	}
 	if h := f.holes[e.Index]; h != nil {
 		delete(f.holes, e.Index)
 	}
 	d.widen(f, e)
-	if e.Wall.After(f.wall) {
-		f.wall = e.Wall
-	}
+	f.last = d.now
 	f.ended = f.ended || e.Kind == feed.End
 	f.seen++
 	f.share.count(d.now, e.Repaired)
@@ -263,7 +257,7 @@ func (d *Direct) pushed(f *follow, e BlockIn) {
 // inTime reports whether the delay of a block tells something about the way it took: it was pushed, and not to catch up after joining.
 func (d *Direct) inTime(e BlockIn, now time.Time) bool {
 	f := d.follow(e.Log)
-	return e.Fresh && !e.Repaired && f != nil && !f.joined.IsZero() && now.Sub(f.joined) > helloWait
+	return e.Fresh && !e.Repaired && f != nil && f.log.Name != feed.CatalogLog && now.Sub(f.joined) > helloWait
 }
 
 // supersede notes that a higher epoch than ours is live: its catalog goes on, at a time that we watch.

@@ -85,7 +85,7 @@ func (s *Swarm) Run(ctx context.Context) error {
 
 // hello is what peers learn of us first.
 func (s *Swarm) hello() quicwire.Hello {
-	h := quicwire.Hello{Role: s.cfg.Role, Wall: s.cfg.Now(), Notes: s.cfg.Replica.Notes(), Limits: quicwire.Limits{Ranges: maxRanges}}
+	h := quicwire.Hello{Role: s.cfg.Role, Notes: s.cfg.Replica.Notes(), Limits: quicwire.Limits{Ranges: maxRanges}}
 	if s.cfg.NoShare {
 		h.Flags |= quicwire.NoUpload
 		h.Limits.Ranges = 0
@@ -170,10 +170,10 @@ func (s *Swarm) take(e Event) {
 
 // handle lets Direct decide, and does it.
 func (s *Swarm) handle(e Event) {
-	s.decide(e)
 	if _, block := e.(BlockIn); !block {
-		s.compareEpochs()
+		s.compareEpochs() // first: Direct must not choose among peers without knowing what they have just shown
 	}
+	s.decide(e)
 }
 
 func (s *Swarm) decide(e Event) {

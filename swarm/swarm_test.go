@@ -1,0 +1,224 @@
+package swarm
+
+import (
+	"testing"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/internal/netsim"
+)
+
+// A chain in which each knows only the one before: all of it plays; if A dies, B and C say why they stall; they go on when A is back.
+func TestChain(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		a := w.viewer("a", at[1], Config{}, at[0])
+		b := w.viewer("b", at[2], Config{}, at[1])
+		c := w.viewer("c", at[3], Config{}, at[2])
+		pass(5 * time.Second)
+		wantFlow(t, s, 6, a, b, c)
+		for _, n := range []*node{a, b, c} {
+			wantWhole(t, n, 0)
+			if st := n.swarm.Status(); st.Blocks.Missed+st.Blocks.Repaired+st.Blocks.Rejected+st.Blocks.Duplicate != 0 {
+				t.Errorf("%v: want no block missed, repaired, rejected or twice", n)
+			}
+		}
+
+		a.kill()
+		pass(6 * time.Second)
+		wantReason(t, b, Stalled, "the viewer 1.0.1.1:4433 does not answer; trying again")
+		wantReason(t, c, Stalled, "connected to the viewer 1.0.2.1:4433, which itself receives nothing")
+
+		a = w.viewer("another a", at[1], Config{}, at[0])
+		pass(4 * time.Second)
+		wantFlow(t, s, 6, a, b, c)
+	})
+}
+
+// The streamer is killed and started again: a new epoch, with which viewers go on by themselves.
+func TestStreamerRestarts(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		a := w.viewer("a", at[1], Config{}, at[0])
+		b := w.viewer("b", at[2], Config{}, at[1])
+		pass(5 * time.Second)
+		before := a.swarm.Status().Epoch
+		s.kill()
+		pass(2 * time.Second)
+		wantReason(t, a, Stalled, "the streamer 1.0.0.1:4433 does not answer any more")
+
+		s = w.streamer("s", at[0], feed.Config{})
+		pass(time.Second)
+		wantFlow(t, s, 6, a, b)
+		if e := a.swarm.Status().Epoch; e.Compare(before) <= 0 || e.ID != s.swarm.Status().Epoch.ID {
+			t.Errorf("a follows epoch %v after %v, want the streamer's %v", e, before, s.swarm.Status().Epoch)
+		}
+		pass(5 * time.Second)
+		wantFlow(t, s, 6, a, b)
+		wantWhole(t, a, 0)
+		wantWhole(t, b, 0)
+	})
+}
+
+// The streamer stops in order: viewers have all of it and say that it has ended, not that something is wrong.
+func TestStreamerEnds(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		a := w.viewer("a", at[1], Config{}, at[0])
+		b := w.viewer("b", at[2], Config{}, at[1])
+		pass(3 * time.Second)
+		s.stop()
+		size := s.size()
+		pass(3 * time.Second)
+		for _, n := range []*node{a, b} {
+			wantReason(t, n, Ended, "")
+			wantWhole(t, n, 0)
+			if n.size() != size {
+				t.Errorf("%s has %d blocks, want all %d", n.name, n.size(), size)
+			}
+		}
+		s = w.streamer("s", at[0], feed.Config{})
+		pass(5 * time.Second)
+		wantFlow(t, s, 6, a, b)
+	})
+}
+
+// The best anchor is followed; when it is cut off, the next one; nothing is lost on the way.
+func TestNextAnchor(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		nodes := map[string]*node{at[1].AddrPort().String(): w.viewer("a", at[1], Config{}, at[0]), at[2].AddrPort().String(): w.viewer("b", at[2], Config{}, at[0])}
+		c := w.viewer("c", at[3], Config{}, at[1], at[2])
+		pass(4 * time.Second)
+		wantFlow(t, s, 6, c)
+		for range 2 {
+			var parent *node
+			for _, p := range c.swarm.Status().Peers {
+				if p.Parent {
+					parent = nodes[p.Addr]
+				}
+			}
+			parent.place.(place).Cut(true)
+			pass(3 * time.Second)
+			wantFlow(t, s, 6, c)
+			wantWhole(t, c, 0)
+			parent.place.(place).Cut(false)
+			pass(10 * time.Second)
+			wantFlow(t, s, 6, c, nodes[at[1].AddrPort().String()], nodes[at[2].AddrPort().String()])
+		}
+		if st := c.swarm.Status(); st.Blocks.Missed > 0 {
+			t.Errorf("%v: want none missed", c)
+		}
+	})
+}
+
+// On a network that loses packets everything still comes.
+func TestLoss(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		a := w.viewer("a", at[1], Config{}, at[0])
+		b := w.viewer("b", at[2], Config{}, at[1])
+		w.net.SetLoss(0.03)
+		pass(20 * time.Second)
+		wantFlow(t, s, 40, a, b)
+		w.net.SetLoss(0)
+		pass(2 * time.Second)
+		wantFlow(t, s, 8, a, b)
+		wantWhole(t, a, 0)
+		wantWhole(t, b, 0)
+	})
+}
+
+// Who cannot take the stream is taken to the newest segment again and again; others notice nothing.
+func TestSlowSubscriber(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{Down: 400_000})}
+		s := w.streamer("s", at[0], feed.Config{})
+		a := w.viewer("a", at[1], Config{}, at[0])
+		slow := w.viewer("slow", at[2], Config{}, at[0])
+		pass(30 * time.Second)
+		wantFlow(t, s, 6, a)
+		if st := a.swarm.Status(); st.Blocks.Missed+st.Blocks.Repaired > 0 || st.LagP99 > 30*time.Millisecond {
+			t.Errorf("%v: want nothing missed, p99 at most 30 ms", a)
+		}
+		if n := s.swarm.Status().Skipped; n < 3 {
+			t.Errorf("the streamer skipped %d times for the slow one, want several", n)
+		}
+		if behind := s.size() - slow.size(); behind > 5*blocksASecond {
+			t.Errorf("%v: %d blocks behind, want at most 5 s", slow, behind)
+		}
+		if st := slow.swarm.Status(); st.Blocks.Verified < 10*blocksASecond {
+			t.Errorf("%v: got little of what its link can carry", slow)
+		}
+	})
+}
+
+// Two nodes that know each other do no harm, wherever their channel comes from.
+func TestLoop(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		a := w.viewer("a", at[1], Config{}, at[2], at[0])
+		b := w.viewer("b", at[2], Config{}, at[3])
+		c := w.viewer("c", at[3], Config{}, at[1])
+		pass(5 * time.Second)
+		wantReason(t, b, Waiting, "which itself knows nothing of the channel yet")
+		s := w.streamer("s", at[0], feed.Config{})
+		pass(12 * time.Second)
+		wantFlow(t, s, 8, a, b, c)
+		s.kill()
+		pass(10 * time.Second)
+		s = w.streamer("s", at[0], feed.Config{})
+		pass(12 * time.Second)
+		wantFlow(t, s, 8, a, b, c)
+	})
+}
+
+// Who shares nothing says so.
+func TestNoShare(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		a := w.viewer("a", at[1], Config{NoShare: true}, at[0])
+		b := w.viewer("b", at[2], Config{}, at[1])
+		pass(5 * time.Second)
+		wantFlow(t, s, 6, a)
+		wantReason(t, b, Starting, "the viewer 1.0.1.1:4433 does not serve us: it shares nothing")
+	})
+}
+
+// A link to nobody, to somebody else, to oneself.
+func TestReasons(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		self := w.viewer("self", at[0], Config{}, at[0])
+		nobody := w.viewer("nobody", at[1], Config{}, at[2])
+		none := w.viewer("none", w.place(netsim.Link{}), Config{})
+		pass(5 * time.Second)
+		wantReason(t, self, Waiting, "1.0.0.1:4433 is this node itself; trying again in 5")
+		wantReason(t, nobody, Waiting, "1.0.2.1:4433 does not answer; trying again")
+		wantReason(t, none, Waiting, "the link names no address to connect to")
+	})
+}
+
+// A streamer that meets a live epoch above its own says so; one that only hears of such an epoch does not.
+func TestTwoStreamers(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		one := w.streamer("one", at[0], feed.Config{})
+		pass(time.Second)
+		two := w.streamer("two", at[1], feed.Config{})
+		w.viewer("a", at[2], Config{}, at[0], at[1])
+		pass(4 * time.Second)
+		if st := one.swarm.Status(); st.Superseded == nil || st.Superseded.ID != two.swarm.Status().Epoch.ID {
+			t.Errorf("the first streamer says it is superseded by %v, want the epoch of the second", st.Superseded)
+		}
+		if st := two.swarm.Status(); st.Superseded != nil {
+			t.Errorf("the second streamer says it is superseded by %v", st.Superseded)
+		}
+	})
+}
