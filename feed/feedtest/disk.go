@@ -89,6 +89,17 @@ func (d *Disk) PowerCut(chance *rand.Rand) *Disk {
 	return next
 }
 
+// Copy returns another disk of the same content, all of it synced.
+func (d *Disk) Copy() *Disk {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	next := NewDisk()
+	for name, f := range d.files {
+		next.files[name] = &file{durable: slices.Clone(f.now), now: slices.Clone(f.now)}
+	}
+	return next
+}
+
 // after returns the content after a power cut.
 func (f *file) after(chance *rand.Rand) []byte {
 	if chance == nil {
