@@ -15,6 +15,9 @@ type synchronizer struct {
 	skipped uint64 // bytes that were no packets
 }
 
+// hasContents are the bits of a packet's fourth byte of which one at least is set.
+const hasContents = 0x30
+
 // lookahead is what it takes to lock: the largest distance twice, and one.
 const lookahead = 2*204 + 1
 
@@ -57,6 +60,13 @@ func (y *synchronizer) consume(p []byte) int {
 		if len(p)-i < packetSize {
 			return i
 		}
+		if p[i+3]&hasContents == 0 {
+			// No packet has neither payload nor adaptation field: this sync byte is a byte that happens to return.
+			i, y.stride = i+1, 0
+			y.skipped++
+			y.lost()
+			continue
+		}
 		next := i + y.stride
 		y.packet(p[i:i+packetSize], next < len(p) && p[next] != syncByte)
 		i, y.gap = i+packetSize, y.stride-packetSize
@@ -70,7 +80,12 @@ func lockOn(p []byte) (skip, stride int) {
 		if j < 0 {
 			return len(p), 0
 		}
-		i += j
+		if i += j; i+3 >= len(p) {
+			return i, 0
+		}
+		if p[i+3]&hasContents == 0 {
+			continue
+		}
 		for _, n := range [...]int{188, 192, 204} {
 			if i+n < len(p) && p[i+n] != syncByte {
 				continue
