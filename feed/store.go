@@ -71,6 +71,7 @@ type store struct {
 	// The rest is owned by the disk goroutine.
 	unsynced []uint64 // rows written since the last sync
 	slotDone uint64   // one more than the chunk whose slot in peaks was written last
+	buf      []byte   // for a row
 	scar     uint64   // one more than a row whose write failed and that may be torn
 	dead     error    // a failed sync: what is on disk is unknown, nothing more is written
 }
@@ -200,9 +201,8 @@ func (s *store) areaAt(chunk uint64) int64 { return int64(chunk-s.base>>chunkHei
 func (s *store) rowAt(i uint64) int64      { return int64(i-s.base) * rowSize }
 
 func (s *store) writeRow(b *Block) error {
-	var buf [rowSize]byte
-	row := append(b.Record.Append(buf[:0]), b.Signature[:]...)
-	if _, err := s.records.WriteAt(row, s.rowAt(b.Index)); err != nil {
+	s.buf = append(b.Record.Append(s.buf[:0]), b.Signature[:]...)
+	if _, err := s.records.WriteAt(s.buf, s.rowAt(b.Index)); err != nil {
 		s.scar = b.Index + 1
 		return err
 	}
