@@ -16,3 +16,6 @@ func (w *Writer) Key() ed25519.PrivateKey { return w.key }
 
 // ReplicaOf returns the replica that holds a log.
 func ReplicaOf(l *Log) *Replica { return l.epoch.replica }
+
+// ParseKey reads a key file.
+func ParseKey(text []byte) (ed25519.PrivateKey, error) { return parseKey(text) }

@@ -61,10 +61,25 @@ func OpenStation(dir string, now func() time.Time) (*Station, error) {
 		return nil, err
 	}
 	s := &Station{dir: dir, lock: lock, now: now}
+	if err := safeFolder(dir); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	return s, nil
+}
+
+// safeFolder refuses a folder in which anybody can replace the keys.
+func safeFolder(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if mode := info.Mode().Perm(); mode&0o002 != 0 {
+		return fmt.Errorf("%s can be written by everybody (mode %04o): run chmod 700 %s", dir, mode, dir)
+	}
+	return nil
 }
 
 // Close gives the folder free.
