@@ -168,7 +168,7 @@ func tell(ctx context.Context, n *node.Node, log *slog.Logger, giveUp time.Durat
 		s := n.Status()
 		seen = seen || s.State == node.StateLive || s.Blocks.Verified > 0
 		if !seen && giveUp > 0 && time.Since(begin) >= giveUp {
-			return fmt.Errorf("nothing has arrived in %v: %s", giveUp, s.Reason)
+			return fmt.Errorf("nothing has arrived in %v (%s): is the streamer on air, and can its UDP port be reached?", giveUp, s.Reason)
 		}
 		if s.State != said.State || s.Reason != said.Reason && s.State != node.StateLive {
 			log.Info(string(s.State), "reason", s.Reason)

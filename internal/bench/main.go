@@ -13,7 +13,7 @@ func main() {
 	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "what\tmeasured\ttarget\tby")
 	noise(table)
-	failed := errorsIn(table, micro(table), ways(table))
+	failed := errorsIn(table, ways(table), micro(table))
 	table.Flush()
 	if failed {
 		os.Exit(1)

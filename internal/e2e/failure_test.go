@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"tailcast/internal/command"
 )
@@ -109,4 +110,32 @@ func TestSecondStreamerOnSameData(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), dir) || !strings.Contains(err.Error(), "--data") {
 		t.Errorf("got %v, want a sentence that names the directory and --data", err)
 	}
+}
+
+// TestReplayIsNeverLive: a viewer that holds a broadcast which is over serves it to a newcomer, who must not take it for live.
+func TestReplayIsNeverLive(t *testing.T) {
+	need(t)
+	t.Parallel()
+	s := streamer(t, "demo")
+	a := viewer(t, s.LinkTo())
+	until(t, a, "live", live)
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	killed := time.Now()
+	until(t, a, "no longer live", func(s status) bool { return !live(s) })
+	b := viewer(t, a.LinkTo())
+	looks := 0
+	until(t, b, "looked at a dozen times, with blocks", func(s status) bool {
+		if time.Since(killed) < 6*time.Second {
+			return false // up to 5 s behind may be called live
+		}
+		if live(s) {
+			t.Fatalf("a broadcast that is over is called live: %+v", s)
+		}
+		if len(s.Renditions) > 0 && s.Renditions[0].Head > 0 {
+			looks++
+		}
+		return looks > 12
+	})
 }

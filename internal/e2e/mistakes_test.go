@@ -37,14 +37,14 @@ func TestMistakesGetOneSentence(t *testing.T) {
 		{"no link", []string{"viewer"}, 2, "LINK"},
 		{"two links", []string{"viewer", good, good}, 2, "one"},
 		{"link without an address", []string{"viewer", strings.Split(good, "?")[0]}, 2, "?a=host:port"},
-		{"link to nobody", []string{"viewer", strings.Split(good, "?")[0] + "?a=127.0.0.1:" + freePort(t), "--give-up", "1s"}, 1, "nobody answers"},
+		{"link to nobody", []string{"viewer", strings.Split(good, "?")[0] + "?a=127.0.0.1:" + freePort(t), "--give-up", "1s"}, 1, "is the streamer on air"},
 		{"QUIC port in use", []string{"streamer", "demo", "--listen", taken.Listen[0]}, 1, "another program uses this port"},
 		{"HTTP port in use", []string{"streamer", "demo", "--http", strings.TrimPrefix(taken.HTTP, "http://")}, 1, "another program uses this port"},
-		{"data directory cannot be written", []string{"streamer", "demo", "--data", "/dev/null/tailcast"}, 78, "/dev/null/tailcast"},
+		{"data directory cannot be written", []string{"streamer", "demo", "--data", "/dev/null/tailcast"}, 78, "/dev/null is a file"},
 		{"no such file", []string{"streamer", "/nonexistent/film.ts"}, 2, "no such file"},
 		{"unknown scheme", []string{"streamer", "gopher://x/y"}, 2, "gopher"},
 		{"unknown flag", []string{"streamer", "demo", "--speed", "3"}, 2, "--speed"},
-		{"a file that is no TS", []string{"streamer", notTS}, 1, "no MPEG transport stream"},
+		{"a file that is no TS", []string{"streamer", notTS}, 1, "not MPEG-TS"},
 		{"an empty file", []string{"streamer", empty}, 1, "empty"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
