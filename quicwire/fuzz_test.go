@@ -99,7 +99,9 @@ func streamVectorsFor(f *testing.F) (list [][]byte) {
 	return [][]byte{
 		stripeStream(f, stripe, blocks[21], blocks[25], blocks[29]),
 		stripeStream(f, repair, blocks[5], blocks[8]),
-		{streamStripe}, {0x7f}, {},
+		{streamStripe},
+		{0x7f},
+		{},
 	}
 }
 

@@ -29,8 +29,11 @@ func (e *Endpoint) Dial(ctx context.Context, root feed.PublicKey, addr string, n
 			return s, nil
 		}
 	}
-	if e.ctx.Err() != nil {
+	switch {
+	case e.ctx.Err() != nil:
 		err = ErrClosed
+	case ctx.Err() != nil:
+		err = ctx.Err()
 	}
 	return nil, fmt.Errorf("couldn't reach %s: %w", addr, err)
 }
@@ -96,7 +99,7 @@ func (e *Endpoint) prepare(conn *quic.Conn, inbound bool) (*Session, error) {
 // handshake does all between TLS and the first message that is anybody's business. For inbound sessions hello is nil: the channel,
 // found by its proof, knows.
 func (s *Session) handshake(ctx context.Context, hello func() Hello) error {
-	stop := context.AfterFunc(ctx, func() { s.Close(CodeDone, "the dial was given up") })
+	stop := context.AfterFunc(ctx, func() { s.Close(CodeDone, "given up before HELLO") })
 	defer stop()
 	err := s.within(proofTimeout, "no link proof within 3 s", func() (err error) {
 		hello, err = s.proveLink(ctx, hello)

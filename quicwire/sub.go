@@ -1,6 +1,9 @@
 package quicwire
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A Start says with which block a subscription begins.
 type Start uint8
@@ -81,6 +84,19 @@ const (
 	Redrawn          Refusal = 11 // the slot goes by lot, and the lot fell on another
 	Shed             Refusal = 12 // less uplink than was thought
 )
+
+// String says it in a few words.
+func (r Refusal) String() string {
+	names := [...]string{
+		RefusedBusy: "busy", RefusedNotHeld: "not held", RefusedLog: "log not followed", RefusedStripes: "another number of stripes",
+		RefusedLoop: "the asker is on the path", RefusedDeep: "path too long", RefusedUnwilling: "not willing", RefusedTooLarge: "too much at once",
+		RefusedLate: "too late", Preempted: "preempted", Redrawn: "redrawn", Shed: "shed",
+	}
+	if int(r) < len(names) && names[r] != "" {
+		return names[r]
+	}
+	return fmt.Sprintf("refusal %d", r)
+}
 
 // SubNo (0x06) refuses a subscription.
 type SubNo struct {
