@@ -42,9 +42,13 @@ func play(t *testing.T, program string, args ...string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.WaitDelay = time.Second
+	begin := time.Now()
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v\n%s", program, err, out)
+	}
+	if took := time.Since(begin); took < playTime*3/4 {
+		t.Errorf("%s stopped after %v, want it to play for %v:\n%s", program, took, playTime, out)
 	}
 	for _, line := range strings.Split(strings.ToLower(string(out)), "\n") {
 		for _, c := range complaints {
