@@ -33,7 +33,7 @@ func (a *adts) wrap(dst, au []byte) ([]byte, error) {
 		return dst, errors.New("aac access unit is too large for ADTS")
 	}
 	out, err := mpeg4audio.ADTSPackets{{
-		Type: a.Type, SampleRate: a.SampleRate, ChannelConfig: a.ChannelConfig, ChannelCount: a.ChannelCount, AU: au,
+		Type: a.Type, SampleRate: a.SampleRate, ChannelConfig: a.ChannelConfig, AU: au,
 	}}.Marshal()
 	return append(dst, out...), err
 }

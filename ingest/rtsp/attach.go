@@ -16,20 +16,20 @@ type receiver interface {
 	OnPacketRTCP(*description.Media, gortsplib.OnPacketRTCPFunc)
 }
 
-// attach leads the packets of a session to in. A panic under a packet goes to crash, which has to end the session.
-func attach(from receiver, d *description.Session, in *intake, crash func(reason any)) {
+// attach leads the packets of a session to in, before the first. A panic under a packet goes to crash, which has to end the session.
+func attach(from receiver, d *description.Session, in *intake, transport gortsplib.Transport, crash func(reason any)) {
+	in.datagrams = transport != gortsplib.TransportTCP
 	for _, t := range in.tracks {
-		media := d.Medias[t.media]
-		for _, f := range media.Formats {
-			if f.PayloadType() != t.payload {
-				continue
-			}
-			from.OnPacketRTP(media, f, func(p *rtp.Packet) {
-				defer recovered(crash)
-				in.packet(t, p, time.Now())
-			})
+		onPacket := func(p *rtp.Packet) {
+			defer recovered(crash)
+			in.packet(t, p, time.Now())
 		}
-		from.OnPacketRTCP(media, func(p rtcp.Packet) {
+		if in.datagrams {
+			t.tap.on = onPacket
+		} else {
+			from.OnPacketRTP(d.Medias[t.media], t.tap, onPacket)
+		}
+		from.OnPacketRTCP(d.Medias[t.media], func(p rtcp.Packet) {
 			defer recovered(crash)
 			if r, ok := p.(*rtcp.SenderReport); ok {
 				in.report(t.media, r, time.Now())

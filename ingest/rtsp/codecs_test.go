@@ -38,7 +38,7 @@ func fill(n int) []byte {
 func frameWith(n int, header ...byte) []byte { return append(header, fill(n-len(header))...) }
 
 func TestCodecs(t *testing.T) {
-	aacConfig := &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 44100, ChannelConfig: 2, ChannelCount: 2}
+	aacConfig := &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 44100, ChannelConfig: 2}
 	mux := &mpeg4audio.StreamMuxConfig{Programs: []*mpeg4audio.StreamMuxConfigProgram{{Layers: []*mpeg4audio.StreamMuxConfigLayer{{
 		AudioSpecificConfig: aacConfig, LatmBufferFullness: 255,
 	}}}}}
@@ -91,7 +91,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := h265.CreateEncoder()
 				return e.Encode([][]byte{frameWith(4000, 19<<1, 1), frameWith(20, 19<<1, 1)})
 			}, ingest.H265,
-			[][]byte{annexB(nil, [][]byte{frameWith(4000, 19<<1, 1), frameWith(20, 19<<1, 1)})}, 0, ingest.RandomAccess,
+			[][]byte{annexB(nil, [][]byte{frameWith(4000, 19<<1, 1), frameWith(20, 19<<1, 1)})},
+			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 0x24, StreamID: 0xe0, Descriptors: []byte("\x05\x04HEVC")},
 		},
 		{
@@ -99,7 +100,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := av1.CreateEncoder()
 				return e.Encode([][]byte{sequence, frameWith(3000, 0x30)})
 			}, ingest.AV1,
-			[][]byte{append(append([]byte{10, 11}, sequence[1:]...), append([]byte{0x32, 0xb7, 0x17}, frameWith(3000, 0x30)[1:]...)...)}, 0, ingest.RandomAccess,
+			[][]byte{append(append([]byte{10, 11}, sequence[1:]...), append([]byte{0x32, 0xb7, 0x17}, frameWith(3000, 0x30)[1:]...)...)},
+			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04AV01"), Width: 1920, Height: 804, Config: sequence},
 		},
 		{
@@ -107,7 +109,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := vp9.CreateEncoder()
 				return e.Encode(frameWith(3000, key...))
 			}, ingest.VP9,
-			[][]byte{frameWith(3000, key...)}, 0, ingest.RandomAccess,
+			[][]byte{frameWith(3000, key...)},
+			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04VP09"), Width: 1920, Height: 804},
 		},
 		{
@@ -115,7 +118,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := aacFormat.CreateEncoder()
 				return e.Encode([][]byte{fill(200), fill(300), big})
 			}, ingest.AAC,
-			[][]byte{adtsOf(fill(200)), adtsOf(fill(300)), adtsOf(big)}, 2089, ingest.RandomAccess,
+			[][]byte{adtsOf(fill(200)), adtsOf(fill(300)), adtsOf(big)},
+			2089, ingest.RandomAccess,
 			ingest.Track{StreamType: 0x0f, StreamID: 0xc0, SampleRate: 44100, Channels: 2, Config: []byte{0x12, 0x10}},
 		},
 		{
@@ -123,7 +127,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := latmSDP.CreateEncoder()
 				return e.Encode(element(false, big))
 			}, ingest.AAC,
-			[][]byte{adtsOf(big)}, 0, ingest.RandomAccess,
+			[][]byte{adtsOf(big)},
+			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 0x0f, StreamID: 0xc0, SampleRate: 44100, Channels: 2, Config: []byte{0x12, 0x10}},
 		},
 		{
@@ -131,7 +136,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := latmInBand.CreateEncoder()
 				return e.Encode(element(true, big))
 			}, ingest.AAC,
-			[][]byte{adtsOf(big)}, 0, ingest.RandomAccess,
+			[][]byte{adtsOf(big)},
+			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 0x0f, StreamID: 0xc0, SampleRate: 44100, Channels: 2, Config: []byte{0x12, 0x10}},
 		},
 		{
@@ -139,7 +145,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := mp2.CreateEncoder()
 				return e.Encode([][]byte{mp2Frame, mp2Frame})
 			}, ingest.MPEGAudio,
-			[][]byte{mp2Frame, mp2Frame}, 2160, ingest.RandomAccess,
+			[][]byte{mp2Frame, mp2Frame},
+			2160, ingest.RandomAccess,
 			ingest.Track{StreamType: 3, StreamID: 0xc0, SampleRate: 48000, Channels: 1},
 		},
 		{
@@ -147,7 +154,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := ac3.CreateEncoder()
 				return e.Encode([][]byte{ac3Frame, ac3Frame})
 			}, ingest.AC3,
-			[][]byte{ac3Frame, ac3Frame}, 2880, ingest.RandomAccess,
+			[][]byte{ac3Frame, ac3Frame},
+			2880, ingest.RandomAccess,
 			ingest.Track{StreamType: 0x81, StreamID: 0xbd, Descriptors: []byte("\x05\x04AC-3"), SampleRate: 48000, Channels: 2},
 		},
 		{
@@ -156,7 +164,8 @@ func TestCodecs(t *testing.T) {
 				p, err := e.Encode(frameWith(300, 0xfc)) // stereo, though the SDP does not say so
 				return []*rtp.Packet{p}, err
 			}, ingest.Opus,
-			[][]byte{append([]byte{0x7f, 0xe0, 255, 45}, frameWith(300, 0xfc)...)}, 0, ingest.RandomAccess,
+			[][]byte{append([]byte{0x7f, 0xe0, 255, 45}, frameWith(300, 0xfc)...)},
+			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04Opus\x7f\x02\x80\x02"), SampleRate: 48000, Channels: 2},
 		},
 		{
@@ -164,7 +173,8 @@ func TestCodecs(t *testing.T) {
 				e, _ := klv.CreateEncoder()
 				return e.Encode(klvItem)
 			}, ingest.Data,
-			[][]byte{klvItem}, 0, ingest.RandomAccess,
+			[][]byte{klvItem},
+			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04KLVA")},
 		},
 	} {

@@ -140,15 +140,16 @@ func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Respo
 	if p == nil {
 		return refuse(base.StatusForbidden, errBusy)
 	}
+	transport := *ctx.Session.SetuppedTransport()
 	h.mu.Lock()
-	p.udp = *ctx.Session.SetuppedTransport() == gortsplib.TransportUDP
+	p.udp = transport == gortsplib.TransportUDP
 	if h.count++; h.count > 1 {
 		h.out.stats.Reconnects.Add(1)
 	}
 	h.mu.Unlock()
-	attach(ctx.Session, ctx.Session.AnnouncedDescription(), p.intake, func(reason any) { h.crash(p, reason) })
+	attach(ctx.Session, ctx.Session.AnnouncedDescription(), p.intake, transport, func(reason any) { h.crash(p, reason) })
 	trust(ctx.Conn, true)
-	h.log.Info("rtsp publisher came", "peer", peer(ctx.Conn), "transport", ctx.Session.SetuppedTransport().String(), "tracks", len(p.intake.tracks))
+	h.log.Info("rtsp publisher came", "peer", peer(ctx.Conn), "transport", transport.String(), "tracks", len(p.intake.tracks))
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }
 
@@ -189,6 +190,12 @@ func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
 	defer h.mu.Unlock()
 	if h.pub != nil && h.pub.conn == ctx.Conn {
 		h.pub.orphan = true
+	}
+	var sdp liberrors.ErrServerSDPInvalid
+	if errors.As(ctx.Error, &sdp) { // gortsplib has refused it: ffmpeg's of AC-3, for one, does not say what it is
+		h.out.stats.SetError(sdp)
+		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", h.mask(sdp))
+		return
 	}
 	h.log.Debug("rtsp connection closed", "peer", peer(ctx.Conn), "reason", h.mask(ctx.Error))
 }

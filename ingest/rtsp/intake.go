@@ -36,6 +36,8 @@ type intake struct {
 	loss    limiter
 	trouble limiter
 
+	datagrams bool // packets come over UDP. Set before the first
+
 	// All below under out.mu.
 	closed  bool
 	started time.Time // arrival of the first packet
@@ -54,13 +56,13 @@ type heldUnit struct {
 }
 
 // newIntake understands a description, whose SDP is body. What cannot be carried is left out and logged; if that is everything,
-// there is no intake.
+// there is no intake. The formats of d are replaced by taps.
 func newIntake(out *output, d *description.Session, body []byte) (*intake, error) {
 	in := &intake{out: out, title: titleOf(d)}
 	rates := clocks(body)
 	var refused []string
 	for i, m := range d.Medias {
-		for _, f := range m.Formats {
+		for j, f := range m.Formats {
 			clock := clockOf(rates, i, f)
 			decoder, how, err := depacketizerOf(f, clock)
 			switch {
@@ -74,9 +76,9 @@ func newIntake(out *output, d *description.Session, body []byte) (*intake, error
 				out.log.Warn("rtsp track left out", "media", i, "reason", err)
 				continue
 			}
-			in.tracks = append(in.tracks, &track{
-				id: uint8(len(in.tracks)), media: i, payload: f.PayloadType(), rate: clock, carriage: how, decoder: decoder,
-			})
+			t := &track{id: uint8(len(in.tracks)), media: i, tap: &tap{Format: f}, rate: clock, carriage: how, decoder: decoder}
+			m.Formats[j] = t.tap
+			in.tracks = append(in.tracks, t)
 		}
 	}
 	if len(in.tracks) == 0 {
@@ -94,10 +96,34 @@ func (in *intake) packet(t *track, p *rtp.Packet, now time.Time) {
 	if in.closed {
 		return
 	}
+	if t.seen && p.SSRC != t.ssrc {
+		in.complain(t, errSender, now)
+		return
+	}
 	in.out.stats.Bytes.Add(uint64(p.MarshalSize()))
 	if in.started.IsZero() {
 		in.started = now
 	}
+	if !in.datagrams {
+		in.follow(t, p, now)
+	} else {
+		t.queue.push(p, now, in.follower(t))
+		for _, u := range in.tracks {
+			u.queue.expire(now, in.follower(u))
+		}
+	}
+	in.settle(now)
+}
+
+var errSender = errors.New("packet of another sender")
+
+// follower is follow for what a queue hands out.
+func (in *intake) follower(t *track) func(arrived) {
+	return func(a arrived) { in.follow(t, a.packet, a.at) }
+}
+
+// follow takes the packet that is next in order.
+func (in *intake) follow(t *track, p *rtp.Packet, now time.Time) {
 	lost, gap, fresh := t.sequence(p)
 	if !fresh {
 		return
@@ -114,7 +140,6 @@ func (in *intake) packet(t *track, p *rtp.Packet, now time.Time) {
 	if err != nil {
 		in.complain(t, err, now)
 	}
-	in.settle(now)
 }
 
 // report takes a sender report of a media that arrived now.
@@ -147,6 +172,7 @@ func (in *intake) close(now time.Time) {
 		return
 	}
 	for _, t := range in.tracks {
+		t.queue.flush(in.follower(t))
 		t.decoder.flush(func(u unit) { in.take(t, u, now) })
 	}
 	if len(in.held) > 0 {

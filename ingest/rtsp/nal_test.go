@@ -45,11 +45,24 @@ func TestNALKinds(t *testing.T) {
 		first byte
 		want  nalKind
 	}{
-		{ingest.H264, 0x65, nalIDR}, {ingest.H264, 0x41, nalSlice}, {ingest.H264, 0x67, nalSPS}, {ingest.H264, 0x68, nalPPS},
-		{ingest.H264, 0x06, nalSEI}, {ingest.H264, 0x09, nalDelimiter}, {ingest.H264, 0x0c, nalOther},
-		{ingest.H265, 16 << 1, nalIRAP}, {ingest.H265, 19 << 1, nalIDR}, {ingest.H265, 21 << 1, nalIRAP}, {ingest.H265, 22 << 1, nalSlice},
-		{ingest.H265, 1 << 1, nalSlice}, {ingest.H265, 32 << 1, nalVPS}, {ingest.H265, 33 << 1, nalSPS}, {ingest.H265, 34 << 1, nalPPS},
-		{ingest.H265, 35 << 1, nalDelimiter}, {ingest.H265, 39 << 1, nalSEI}, {ingest.H265, 40 << 1, nalOther},
+		{ingest.H264, 0x65, nalIDR},
+		{ingest.H264, 0x41, nalSlice},
+		{ingest.H264, 0x67, nalSPS},
+		{ingest.H264, 0x68, nalPPS},
+		{ingest.H264, 0x06, nalSEI},
+		{ingest.H264, 0x09, nalDelimiter},
+		{ingest.H264, 0x0c, nalOther},
+		{ingest.H265, 16 << 1, nalIRAP},
+		{ingest.H265, 19 << 1, nalIDR},
+		{ingest.H265, 21 << 1, nalIRAP},
+		{ingest.H265, 22 << 1, nalSlice},
+		{ingest.H265, 1 << 1, nalSlice},
+		{ingest.H265, 32 << 1, nalVPS},
+		{ingest.H265, 33 << 1, nalSPS},
+		{ingest.H265, 34 << 1, nalPPS},
+		{ingest.H265, 35 << 1, nalDelimiter},
+		{ingest.H265, 39 << 1, nalSEI},
+		{ingest.H265, 40 << 1, nalOther},
 	} {
 		if got := codecNAL(c.codec).kind([]byte{c.first, 1}); got != c.want {
 			t.Errorf("%s NAL unit % x: kind %d, want %d", c.codec, c.first, got, c.want)

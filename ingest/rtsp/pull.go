@@ -99,24 +99,7 @@ func refused(err error) bool {
 
 // play makes one attempt; ok tells whether it came to play.
 func (p *Pull) play(ctx context.Context, out *output, again bool) (ok bool, err error) {
-	transport := gortsplib.TransportTCP
-	if p.cfg.UDP {
-		transport = gortsplib.TransportUDP
-	}
-	var trouble limiter
-	c := &gortsplib.Client{
-		Scheme: p.url.Scheme, Host: p.url.Host, Transport: &transport, UserAgent: "tailcast",
-		ListenPacket:  listenWide,
-		OnPacketsLost: func(uint64) {}, // the intake counts for itself, and knows the track
-	}
-	var mu sync.Mutex
-	c.OnDecodeError = func(err error) {
-		mu.Lock()
-		defer mu.Unlock()
-		if n, ok := trouble.pass(1, time.Now()); ok {
-			p.log.Warn("rtp packet refused", "packets", n, "reason", err)
-		}
-	}
+	c := p.client()
 	if err := c.Start2(); err != nil {
 		return false, err
 	}
@@ -135,7 +118,7 @@ func (p *Pull) play(ctx context.Context, out *output, again bool) (ok bool, err 
 		return false, err
 	}
 	crashed := make(chan struct{}, 1)
-	attach(c, d, in, func(reason any) {
+	attach(c, d, in, *c.Transport, func(reason any) {
 		complainOfPanic(out, p.url.Host, reason)
 		select {
 		case crashed <- struct{}{}:
@@ -148,17 +131,44 @@ func (p *Pull) play(ctx context.Context, out *output, again bool) (ok bool, err 
 	if again {
 		p.stats.Reconnects.Add(1)
 	}
-	p.log.Info("rtsp play began", "transport", transport.String(), "tracks", len(in.tracks))
+	p.log.Info("rtsp play began", "transport", c.Transport.String(), "tracks", len(in.tracks))
+	return true, wait(c, crashed)
+}
+
+// client is what makes one attempt.
+func (p *Pull) client() *gortsplib.Client {
+	transport := gortsplib.TransportTCP
+	if p.cfg.UDP {
+		transport = gortsplib.TransportUDP
+	}
+	var mu sync.Mutex
+	var trouble limiter
+	return &gortsplib.Client{
+		Scheme: p.url.Scheme, Host: p.url.Host, Transport: &transport, UserAgent: "tailcast",
+		ListenPacket:  listenWide,
+		OnPacketsLost: func(uint64) {}, // the intake counts for itself, and knows the track
+		OnDecodeError: func(err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if n, ok := trouble.pass(1, time.Now()); ok {
+				p.log.Warn("rtp packet refused", "packets", n, "reason", err)
+			}
+		},
+	}
+}
+
+// wait returns why c has ended; a crash ends it.
+func wait(c *gortsplib.Client, crashed <-chan struct{}) error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.Wait() }()
 	select {
-	case err = <-ended:
+	case err := <-ended:
+		return err
 	case <-crashed:
 		c.Close()
 		<-ended
-		err = errors.New(out.stats.LastError())
+		return errors.New("the media made the parser panic")
 	}
-	return true, err
 }
 
 // setup asks for the media that in understands.

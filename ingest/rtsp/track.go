@@ -12,15 +12,16 @@ import (
 type track struct {
 	id       uint8
 	media    int // index in the session's description
-	payload  uint8
+	tap      *tap
 	rate     int // of the RTP clock, Hz
 	carriage carriage
 	decoder  depacketizer
 
 	// The RTP packets.
-	seen bool // one has arrived; seq, ssrc, clock and arrival are valid
-	seq  uint16
-	ssrc uint32
+	queue reorder // of datagrams
+	seen  bool    // one has arrived; seq, ssrc, clock and arrival are valid
+	seq   uint16
+	ssrc  uint32
 	// clock continues their timestamps; arrival is when the newest came.
 	clock   unwrapper
 	arrival time.Time
