@@ -126,7 +126,7 @@ func (d *Direct) status(now time.Time) *Status {
 	st := &Status{HighestEpoch: max(d.highest.Number, d.epoch.Number), Superseded: d.superseded, Blocks: d.blocks, Banned: d.banned, Epoch: d.own}
 	st.State, st.Reason = d.State(now)
 	if d.run != nil && !d.cfg.Publisher {
-		st.Epoch, st.Ahead = d.run.epoch, d.ahead()
+		st.Epoch, st.Ahead = d.run.epoch, d.ahead(func(*peer) bool { return true })
 	}
 	for _, p := range d.peers {
 		st.Peers = append(st.Peers, d.peerStatus(p))
@@ -156,15 +156,6 @@ func (d *Direct) peerStatus(p *peer) Peer {
 		}
 	}
 	return s
-}
-
-// clearlyAhead is by how many records of the catalog a peer must be ahead: it gets one a second, and what we hear is a second old.
-const clearlyAhead = 5
-
-// ahead reports whether a peer has proved to be clearly further than we are.
-func (d *Direct) ahead() bool {
-	f := d.run.follow(quicwire.LogID{Epoch: d.run.epoch.ID, Name: feed.CatalogLog})
-	return f != nil && slices.ContainsFunc(d.peers, func(p *peer) bool { return p.size(d.run) > f.top+clearlyAhead })
 }
 
 // lags are those of the newest blocks: a ring.

@@ -24,12 +24,23 @@ func (d *Direct) choose() {
 	}
 }
 
-// joining reports whether a second HELLO may still come.
+// joining reports whether a second HELLO may still come, or the first STATUS after one.
 func (d *Direct) joining() bool {
 	if d.run.seenAny() || d.old != nil || d.cfg.Publisher || d.firstUp.IsZero() || d.now.Sub(d.firstUp) >= helloWait {
 		return false
 	}
-	return slices.ContainsFunc(d.anchors, func(a *anchor) bool { return a.state != connected && a.fails == 0 && a.lost.IsZero() })
+	open, unknown := 0, 0
+	for _, a := range d.anchors {
+		p := d.peer(a.session)
+		switch {
+		case p == nil && (a.fails > 0 || !a.lost.IsZero()):
+			continue
+		case p == nil || p.size(d.run) == 0:
+			unknown++
+		}
+		open++
+	}
+	return open > 1 && unknown > 0
 }
 
 func (r *run) seenAny() bool {
@@ -238,6 +249,7 @@ func (d *Direct) watch() {
 	if late == nil {
 		r.overdue = time.Time{}
 		d.switchUnfair(r)
+		d.switchBehind(r)
 		return
 	}
 	if r.overdue.IsZero() {
@@ -338,6 +350,31 @@ func (d *Direct) switchUnfair(r *run) {
 	if slices.ContainsFunc(d.peers, func(q *peer) bool { return q != r.parent && d.eligible(r, q) && q.flows(r) }) {
 		d.leave(r.parent, quicwire.UnsubStalled, shunTime)
 	}
+}
+
+// switchBehind leaves a parent that delivers, but the past: another has proved for a while that the epoch is clearly further. Silence
+// would show by itself; this is for who replays slowly.
+func (d *Direct) switchBehind(r *run) {
+	if r.parent == nil || !d.ahead(func(p *peer) bool { return p != r.parent && d.eligible(r, p) }) {
+		r.behind = time.Time{}
+		return
+	}
+	if r.behind.IsZero() {
+		r.behind = d.now
+	}
+	if d.now.Sub(r.behind) > deadAfter {
+		r.behind = time.Time{}
+		d.leave(r.parent, quicwire.UnsubStalled, shunTime)
+	}
+}
+
+// clearlyAhead is by how many records of the catalog a peer must be ahead: it gets one a second, and what we hear is a second old.
+const clearlyAhead = 5
+
+// ahead reports whether a peer, of those that ok likes, has proved to be clearly further than we are.
+func (d *Direct) ahead(ok func(*peer) bool) bool {
+	f := d.run.follow(quicwire.LogID{Epoch: d.run.epoch.ID, Name: feed.CatalogLog})
+	return f != nil && slices.ContainsFunc(d.peers, func(p *peer) bool { return p.size(d.run) > f.top+clearlyAhead && ok(p) })
 }
 
 // A share counts how the blocks of a log came, over a window of some seconds.

@@ -16,6 +16,7 @@ type run struct {
 	fault  error // why the epoch is not followed any more; nil if it is
 
 	overdue time.Time // since when something is; zero if nothing is
+	behind  time.Time // since when another peer is clearly further; zero if none is
 	pinged  time.Time // when the last round of Pings went out
 	retried time.Time // when everything was subscribed anew
 	moved   time.Time // when a parent last pushed something new
