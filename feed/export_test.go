@@ -19,3 +19,9 @@ func ReplicaOf(l *Log) *Replica { return l.epoch.replica }
 
 // ParseKey reads a key file.
 func ParseKey(text []byte) (ed25519.PrivateKey, error) { return parseKey(text) }
+
+// NextGeneration signs a channel note of the next generation, as key tools will.
+func NextGeneration(s *Station) (ChannelNote, error) {
+	err := s.sign(s.Note().Generation + 1)
+	return s.Note(), err
+}

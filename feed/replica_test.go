@@ -1,0 +1,236 @@
+package feed_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/feed/feedtest"
+)
+
+func TestAddNotes(t *testing.T) {
+	c := feedtest.NewChannel(t, feed.Config{}, 1)
+	old := c.Replica.Notes()
+	if err := c.Restart(1); err != nil {
+		t.Fatal(err)
+	}
+	newer := c.Replica.Notes()
+	stranger := feedtest.NewChannel(t, feed.Config{}, 1).Replica.Notes()
+	viewer, err := feed.Open(c.Replica.Root(), feed.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if viewer.Current() != nil || len(viewer.Notes().Channel) != 0 {
+		t.Error("an empty replica has an epoch")
+	}
+	add := func(n feed.Notes) *feed.Epoch {
+		t.Helper()
+		e, err := viewer.AddNotes(n)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	first := add(old)
+	if again := add(old); again != first {
+		t.Error("the same notes gave another epoch")
+	}
+	second := add(newer)
+	if viewer.Current() != second || len(viewer.Epochs()) != 2 || viewer.Epoch(first.ID()) != first {
+		t.Error("want both epochs, the higher one as current")
+	}
+	if again := add(old); again != first || viewer.Current() != second {
+		t.Error("old notes of an epoch that is held: want that epoch, and the current one as it was")
+	}
+	for name, n := range map[string]feed.Notes{
+		"empty": {}, "of another channel": stranger, "mixed": {Channel: newer.Channel, Epoch: stranger.Epoch},
+		"no epoch": {Channel: newer.Channel}, "swapped": {Channel: newer.Epoch, Epoch: newer.Channel},
+	} {
+		if _, err := viewer.AddNotes(n); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+}
+
+func TestNotesExpire(t *testing.T) {
+	c := feedtest.NewChannel(t, feed.Config{}, 1)
+	late := feed.Config{Now: func() time.Time { return time.Now().AddDate(0, 0, 91) }}
+	viewer, err := feed.Open(c.Replica.Root(), late)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := viewer.AddNotes(c.Replica.Notes()); !errors.Is(err, feed.ErrExpired) {
+		t.Errorf("got %v, want ErrExpired", err)
+	}
+}
+
+// A viewer that comes back refuses what is older than what it saw, though its memory is gone.
+func TestReplicaNeverGoesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := feedtest.NewChannel(t, feed.Config{}, 1)
+		older := c.Replica.Notes()
+		if err := c.Restart(1); err != nil {
+			t.Fatal(err)
+		}
+		c.Append(t, 7, 10)
+		disk := feedtest.NewDisk()
+		viewer, log := c.Viewer(t, feed.Config{Files: disk}, feedtest.Rendition)
+		copyAll(t, c.Log.Log(), log, 0, 7)
+		if err := viewer.Close(); err != nil {
+			t.Fatal(err)
+		}
+
+		viewer, err := feed.Open(c.Replica.Root(), feed.Config{Files: disk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := viewer.AddNotes(older); !errors.Is(err, feed.ErrOlderEpoch) {
+			t.Errorf("after a restart: got %v, want ErrOlderEpoch", err)
+		}
+		if e := viewer.Current(); e == nil || e.ID() != c.Writer.Epoch().ID() {
+			t.Error("the newest epoch is not the current one after a restart")
+		}
+		viewer.Close()
+
+		// The user removed all but the promise.
+		for _, name := range disk.Names() {
+			if name != "newest" {
+				disk.Put(name, nil)
+			}
+		}
+		viewer, err = feed.Open(c.Replica.Root(), feed.Config{Files: disk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer viewer.Close()
+		if _, err := viewer.AddNotes(older); !errors.Is(err, feed.ErrOlderEpoch) {
+			t.Errorf("with empty folders: got %v, want ErrOlderEpoch", err)
+		}
+		e, err := viewer.AddNotes(c.Replica.Notes())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if log, err = e.Log(feedtest.Rendition); err != nil || log.Head() != c.Log.Log().Head() {
+			t.Errorf("got head %v, %v, want the remembered %v", log.Head(), err, c.Log.Log().Head())
+		}
+	})
+}
+
+func TestStolenStationIsAnswered(t *testing.T) {
+	c := feedtest.NewChannel(t, feed.Config{}, 1)
+	note := c.Station.Note()
+	stolen := c.Replica.Notes()
+	next, err := feed.NextGeneration(c.Station)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Restart(1); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.Writer.Epoch().Note().Generation; got != note.Generation+1 || next.Generation != got {
+		t.Fatalf("got generation %d, want %d", got, note.Generation+1)
+	}
+	viewer, _ := c.Viewer(t, feed.Config{}, feedtest.Rendition)
+	if _, err := viewer.AddNotes(stolen); !errors.Is(err, feed.ErrOlderGeneration) {
+		t.Errorf("got %v, want ErrOlderGeneration", err)
+	}
+}
+
+func TestEpochsInMemoryAreBounded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := feedtest.NewDisk()
+		c := feedtest.NewChannel(t, feed.Config{Files: disk}, 1)
+		var logs []*feed.Log
+		for range 7 {
+			c.Append(t, 3, 10)
+			logs = append(logs, c.Log.Log())
+			if err := c.Restart(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := c.Replica.Sync(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if got := len(c.Replica.Epochs()); got != 4 {
+			t.Errorf("got %d epochs in memory, want 4", got)
+		}
+		// Who still has an old log can read its tail; what is added to it is not stored, and harms nothing.
+		if _, err := logs[0].Block(1); err != nil {
+			t.Errorf("got %v from a log that is no longer held", err)
+		}
+		if err := c.Replica.Close(); err != nil {
+			t.Fatal(err)
+		}
+		r, err := feed.Open(c.Station.Root(), feed.Config{Files: disk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		if got := len(r.Epochs()); got != 4 || r.Current().ID() != c.Writer.Epoch().ID() {
+			t.Errorf("after a restart: got %d epochs, current the newest: %v", got, r.Current().ID() == c.Writer.Epoch().ID())
+		}
+		if s, ok := r.Current().State(); !ok || s.Title != "Test" {
+			t.Errorf("after a restart: got state %v, %v, want the one in the catalog", s, ok)
+		}
+	})
+}
+
+func TestDamagedMemoryIsNotForgotten(t *testing.T) {
+	c := feedtest.NewChannel(t, feed.Config{}, 1)
+	disk := feedtest.NewDisk()
+	disk.Put("newest", []byte(`{"generation":1`))
+	if _, err := feed.Open(c.Replica.Root(), feed.Config{Files: disk}); err == nil || !strings.Contains(err.Error(), "newest") {
+		t.Errorf("got %v, want an error that names the file", err)
+	}
+}
+
+// A renewed channel note reaches viewers while the epoch runs.
+func TestChannelNoteIsRenewedWhileLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var ahead time.Duration // of the clock by which notes end
+		c := feedtest.NewChannel(t, feed.Config{Now: func() time.Time { return time.Now().Add(ahead) }}, 1)
+		before := c.Replica.Notes()
+		viewer, _ := c.Viewer(t, feed.Config{}, feedtest.Rendition)
+		stop := start(t, c.Writer)
+		ahead = 61 * 24 * time.Hour
+		time.Sleep(61 * time.Second)
+		notes := c.Replica.Notes()
+		if string(notes.Channel) == string(before.Channel) || string(notes.Epoch) != string(before.Epoch) {
+			t.Fatal("the channel note was not renewed, or the epoch note was")
+		}
+		if _, err := viewer.AddNotes(notes); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := viewer.AddNotes(before); err != nil {
+			t.Fatal(err)
+		}
+		if string(viewer.Notes().Channel) != string(notes.Channel) {
+			t.Error("the viewer passes on the old note")
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func FuzzNewest(f *testing.F) {
+	c := feedtest.NewChannel(f, feed.Config{}, 1)
+	f.Add([]byte(`{"generation":1,"number":1767225600000,"epoch":"aaaaaaaaaaaaaaaa","heads":[]}`))
+	f.Add([]byte(`{"generation":1,"number":2,"epoch":"aaaaaaaaaaaaaaaa","heads":[{"log":"main","size":1,"root":"AAAA","signature":""}]}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		disk := feedtest.NewDisk()
+		disk.Put("newest", append([]byte{}, text...))
+		r, err := feed.Open(c.Replica.Root(), feed.Config{Files: disk})
+		if err != nil {
+			return
+		}
+		defer r.Close()
+		if e, err := r.AddNotes(c.Replica.Notes()); err == nil && len(e.Logs()) > feed.MaxLogs {
+			t.Errorf("got %d logs", len(e.Logs()))
+		}
+	})
+}
