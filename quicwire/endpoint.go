@@ -8,7 +8,9 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -33,16 +35,19 @@ type Endpoint struct {
 	running  sync.WaitGroup // all goroutines of the Endpoint and its sessions
 	accepted chan *Session  // proven sessions that wait for Accept; a session that waits for messageTimeout is closed
 
-	mu       sync.Mutex                      // guards all below
-	closed   bool                            // nothing joins running any more
-	channels map[feed.PublicKey]func() Hello // by root
-	sessions map[sessionKey]*Session         // those in use: at most one for each pair and channel
+	mu       sync.Mutex                  // guards all below
+	closed   bool                        // nothing joins running any more
+	channels map[feed.PublicKey]*channel // by root
+	sessions map[sessionKey]*Session     // those in use: at most one for each pair and channel
 }
+
+// A channel is one that peers may ask for.
+type channel struct{ hello func() Hello }
 
 // A sessionKey names a session among those of an Endpoint.
 type sessionKey struct{ root, peer feed.PublicKey }
 
-// New listens on cfg.Conn. It accepts nothing before a channel is registered.
+// New listens on cfg.Conn. It accepts nothing before a channel is registered. After an error the socket is still the caller's.
 func New(cfg Config) (*Endpoint, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
@@ -61,10 +66,13 @@ func New(cfg Config) (*Endpoint, error) {
 		gate:     gate{max: cfg.MaxSessions, subnets: make(map[netip.Prefix]held)},
 		windows:  windowBudget{left: cfg.WindowBudget, parents: make(map[*quic.Conn]int), grown: make(map[*quic.Conn]int64)},
 		accepted: make(chan *Session),
-		channels: make(map[feed.PublicKey]func() Hello),
+		channels: make(map[feed.PublicKey]*channel),
 		sessions: make(map[sessionKey]*Session),
 	}
-	return e, e.listen()
+	if err := e.listen(); err != nil {
+		return nil, err
+	}
+	return e, nil
 }
 
 // listen opens the transport and starts to accept.
@@ -126,13 +134,16 @@ func (e *Endpoint) SignPeer(root feed.PublicKey, p PeerRecord) PeerRecord {
 // Register lets peers in that know the link of root. They get what hello returns at that moment; it is called from goroutines of the
 // Endpoint. unregister shuts the door again; sessions that exist go on.
 func (e *Endpoint) Register(root feed.PublicKey, hello func() Hello) (unregister func()) {
+	c := &channel{hello}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.channels[root] = hello
+	e.channels[root] = c
 	return func() {
 		e.mu.Lock()
 		defer e.mu.Unlock()
-		delete(e.channels, root)
+		if e.channels[root] == c {
+			delete(e.channels, root)
+		}
 	}
 }
 
@@ -195,14 +206,15 @@ func (e *Endpoint) welcome(conn *quic.Conn) {
 	}
 }
 
-// Close ends all sessions (CodeGoingAway), waits for every goroutine of the Endpoint and closes the socket.
+// Close ends all sessions (CodeGoingAway), waits for every goroutine of the Endpoint and closes the socket. Only the first call counts.
 func (e *Endpoint) Close() error {
 	e.mu.Lock()
-	e.closed = true
-	var all []*Session
-	for _, s := range e.sessions {
-		all = append(all, s)
+	if e.closed {
+		e.mu.Unlock()
+		return nil
 	}
+	e.closed = true
+	all := slices.Collect(maps.Values(e.sessions))
 	e.mu.Unlock()
 	for _, s := range all {
 		s.Close(CodeGoingAway, "the node shuts down")

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -182,19 +184,13 @@ func (s *Session) checkLink(ctx context.Context, b *binding) (func() Hello, erro
 // channel returns the channel that a dialer's proof is for.
 func (e *Endpoint) channel(b *binding, got []byte) (feed.PublicKey, func() Hello, bool) {
 	e.mu.Lock()
-	roots := make([]feed.PublicKey, 0, len(e.channels))
-	for r := range e.channels {
-		roots = append(roots, r)
-	}
+	channels := maps.Clone(e.channels)
 	e.mu.Unlock()
-	root, ok := b.match(got, dialLabel, roots)
+	root, ok := b.match(got, dialLabel, slices.Collect(maps.Keys(channels)))
 	if !ok {
 		return root, nil, false
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	hello := e.channels[root]
-	return root, hello, hello != nil
+	return root, channels[root].hello, true
 }
 
 // exchangeHello says HELLO and hears the peer's.

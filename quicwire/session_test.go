@@ -3,14 +3,20 @@ package quicwire
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"reflect"
+	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/quic-go/quic-go"
 
 	"tailcast/feed"
 	"tailcast/internal/netsim"
@@ -326,6 +332,85 @@ func TestPeerVanishes(t *testing.T) {
 		wantEnd(t, s, CodeLost, false)
 		if took := time.Since(start); took > idleTimeout+keepAlive {
 			t.Errorf("noticed after %v", took)
+		}
+	})
+}
+
+// A mute is a socket from which nothing comes out, once told so.
+type mute struct {
+	net.PacketConn
+	silent atomic.Bool
+}
+
+func (m *mute) WriteTo(p []byte, to net.Addr) (int, error) {
+	if m.silent.Load() {
+		return len(p), nil
+	}
+	return m.PacketConn.WriteTo(p, to)
+}
+
+// A node that was killed and is back with its key tells its former peers at their next packet (stateless reset).
+func TestRestart(t *testing.T) {
+	a, socket := newEndpoint(t, "a", loopback(t)), &mute{PacketConn: loopback(t)}
+	b := newEndpoint(t, "b", socket)
+	s, _ := connect(t, a, b)
+	socket.silent.Store(true)
+	b.Close()
+	conn, err := net.ListenUDP("udp4", net.UDPAddrFromAddrPort(b.Addr()))
+	if err != nil {
+		t.Skip("somebody has taken the port: ", err)
+	}
+	newEndpoint(t, "b", conn)
+	// A short packet gets no reset (RFC 9000, section 10.3).
+	s.Send(&Bye{Reason: strings.Repeat("x", 100)})
+	if e := wantEnd(t, s, CodeLost, true); !strings.Contains(e.Reason, "restarted") {
+		t.Errorf("reason %q", e.Reason)
+	}
+}
+
+// Who listens on the path learns neither names nor tickets.
+func TestClientHello(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := netsim.New(t, netsim.Config{})
+		a, host := newEndpoint(t, "a", n.Host(netsim.Link{})), n.Host(netsim.Link{})
+		hello := make(chan *tls.ClientHelloInfo, 1)
+		conf := nodeTLS(t, "b")
+		conf.GetConfigForClient = func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+			hello <- h
+			return nil, errors.New("enough")
+		}
+		tr := &quic.Transport{Conn: host}
+		defer tr.Close()
+		if _, err := tr.Listen(conf, nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Dial(t.Context(), testRoot(), host.AddrPort().String(), nil, Hello{}); !errors.Is(err, &Error{Code: CodeTLS}) {
+			t.Errorf("dial: %v", err)
+		}
+		h := <-hello
+		if h.ServerName != "" || !slices.Equal(h.SupportedProtos, []string{ALPN}) || slices.Contains(h.Extensions, 41) {
+			t.Errorf("server name %q, protocols %q, extensions %d", h.ServerName, h.SupportedProtos, h.Extensions)
+		}
+	})
+}
+
+// What a later version adds is skipped: messages of other types, and fields at the end.
+func TestLaterVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := netsim.New(t, netsim.Config{})
+		e := newEndpoint(t, "b", n.Host(netsim.Link{}))
+		s, err := strangerTo(t, n.Host(netsim.Link{}), e, nodeTLS(t, "stranger"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		longer := func(b []byte) []byte { return append(append([]byte{b[0], b[1] + 3}, b[2:]...), 1, 2, 3) }
+		s.send(s.proof(e), longer(hello()), []byte{0x3e, 2, 9, 9}, bind(), longer(message(&Unsub{Log: testLog(), Stripe: 3})))
+		in, err := e.Accept(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := receive[*Unsub](t, in); got.Log != testLog() || got.Stripe != 3 {
+			t.Errorf("got %+v", got)
 		}
 	})
 }
