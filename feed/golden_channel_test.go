@@ -164,6 +164,11 @@ func putGolden(t *testing.T, e *Epoch, name string, g *goldenLog, keep func(i ui
 		if fresh, err := l.Put(b, g.frontiers[i]); err != nil || !fresh {
 			t.Fatalf("block %d of %s: got fresh %v, %v", i, name, fresh, err)
 		}
+		if i%500 == 499 { // the queue of the disk is bounded
+			if err := e.replica.Sync(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -97,10 +97,10 @@ export function key(bytes, what) {
   const number = BigInt('0x' + Buffer.from(bytes).reverse().toString('hex'));
   const y = number & (1n << 255n) - 1n;
   need(y < p, `${what}: a key that is not canonical`);
-  // x^2 = (y^2 - 1) / (d y^2 + 1) has a root if and only if it is 0 or its ((p-1)/2)-th power is 1 (RFC 8032, 5.1.3).
-  const xx = (y * y + p - 1n) * power(d * y * y + 1n, p - 2n) % p;
-  need(xx === 0n || power(xx, (p - 1n) / 2n) === 1n, `${what}: a key that is not a point`);
-  need(xx !== 0n || number >> 255n === 0n, `${what}: a key that is not canonical`);
+  // RFC 8032, 5.1.3: x^2 = u/v with u = y^2 - 1, v = d y^2 + 1. There is an x if and only if u v is 0 or a square.
+  const u = y * y + p - 1n, uv = u * (d * y * y + 1n) % p;
+  need(uv === 0n || power(uv, (p - 1n) / 2n) === 1n, `${what}: a key that is not a point`);
+  need(u % p !== 0n || number >> 255n === 0n, `${what}: a key that is not canonical`);
   return bytes;
 }
 
