@@ -60,45 +60,49 @@ func (t *track) resolve() {
 // reported tells whether the time of day of t is known.
 func (t *track) reported() bool { return t.report != nil && t.report.resolved }
 
-// origin is the time of day, in 90 kHz since 1900, at which the RTP time of t was zero.
-func (t *track) origin(nanoseconds bool) int64 {
-	return ntpTicks(t.report.ntp, nanoseconds) - scale(t.report.at, t.rate)
-}
-
-// between is the time from the report of u to that of t, by their own words and by their arrival.
-func between(t, u *track, nanoseconds bool) (said, arrived time.Duration) {
-	said = duration(ntpTicks(t.report.ntp, nanoseconds) - ntpTicks(u.report.ntp, nanoseconds))
-	return said, t.report.arrival.Sub(u.report.arrival)
-}
-
-// believed tells whether the reports of t and u can be compared.
-func believed(t, u *track, nanoseconds bool) bool {
-	if !t.reported() || !u.reported() {
-		return false
-	}
-	said, arrived := between(t, u, nanoseconds)
-	return (said - arrived).Abs() <= maxReportSkew
-}
-
 // sender is what the reports of a session have in common.
+//
+// gortsplib, which MediaMTX and others are built on, reports when a packet passed it: not when it was captured. Sound of which
+// several frames share a packet comes out up to 200 ms late by such reports (measured), where by arrival it is right to 25 ms. It
+// can be told by its name and by its fractions of a second: it writes nanoseconds where the RFC has units of 2^-32 s.
 type sender struct {
-	fractions   bool // fractions of a second are by the RFC: one was above any number of nanoseconds
-	nanoseconds bool // they are nanoseconds, see ntpTicks
+	passing bool // reports tell of passing packets; they are good for the time of day alone
+	proven  bool // a fraction was above any number of nanoseconds
 }
 
-// learn decides, with each report of t, what the fraction of its NTP time means: by the RFC unless only nanoseconds fit the arrival.
+// nameOfPassing is in the Server or User-Agent header of who reports when packets passed.
+const nameOfPassing = "gortsplib"
+
+// learn draws conclusions from a new report of t.
 func (s *sender) learn(t *track, all []*track) {
-	if uint32(t.report.ntp) >= uint32(time.Second) {
-		s.fractions, s.nanoseconds = true, false
+	if s.passing || s.proven {
+		return
 	}
-	if s.fractions || s.nanoseconds {
+	if uint32(t.report.ntp) >= uint32(time.Second) {
+		s.proven = true
 		return
 	}
 	for _, u := range all {
-		if u != t && t.reported() && u.reported() && !believed(t, u, false) && believed(t, u, true) {
-			s.nanoseconds = true
+		if u != t && t.reported() && u.reported() && skew(t, u, false) > maxReportSkew && skew(t, u, true) <= maxReportSkew {
+			s.passing = true
 		}
 	}
+}
+
+// skew is how far two reports contradict the time between their arrivals.
+func skew(t, u *track, nanoseconds bool) time.Duration {
+	said := ntpTicks(t.report.ntp, nanoseconds) - ntpTicks(u.report.ntp, nanoseconds)
+	return (duration(said) - t.report.arrival.Sub(u.report.arrival)).Abs()
+}
+
+// believed tells whether the reports of t and u say how to align the two.
+func (s *sender) believed(t, u *track) bool {
+	return !s.passing && t.reported() && u.reported() && skew(t, u, false) <= maxReportSkew
+}
+
+// origin is the time of day, in 90 kHz since 1900, at which the RTP time of t was zero.
+func (s *sender) origin(t *track) int64 {
+	return ntpTicks(t.report.ntp, s.passing) - scale(t.report.at, t.rate)
 }
 
 // wall is the time of day of RTP time at; zero if unknown, or too far from ours to be one.
@@ -106,7 +110,7 @@ func (s *sender) wall(t *track, at int64, now time.Time) time.Time {
 	if !t.reported() {
 		return time.Time{}
 	}
-	w := wallOf(t.origin(s.nanoseconds) + scale(at, t.rate))
+	w := wallOf(s.origin(t) + scale(at, t.rate))
 	if w.Sub(now).Abs() > maxClockError {
 		return time.Time{}
 	}
@@ -140,8 +144,8 @@ func (s *sender) align(tracks []*track, base int64) {
 			continue
 		}
 		t.offset, t.exact = t.lead-ref.lead, false
-		if believed(t, ref, s.nanoseconds) {
-			if by := t.origin(s.nanoseconds) - ref.origin(s.nanoseconds); duration(by-t.offset).Abs() <= maxOffset {
+		if s.believed(t, ref) {
+			if by := s.origin(t) - s.origin(ref); duration(by-t.offset).Abs() <= maxOffset {
 				t.offset, t.exact = by, true
 			}
 		}
@@ -156,7 +160,7 @@ func (s *sender) align(tracks []*track, base int64) {
 // correct compares the offsets in use with the reports. What has to change moves forward, never back; moved is the farthest.
 func (s *sender) correct(tracks []*track) (moved time.Duration) {
 	ref := reference(tracks, func(t *track) bool { return t.aligned && t.reported() })
-	if ref == nil {
+	if ref == nil || !s.proven {
 		return 0
 	}
 	errs := make([]int64, len(tracks)) // of the offset against the reference's; zero if it stays
@@ -179,10 +183,10 @@ func (s *sender) correct(tracks []*track) (moved time.Duration) {
 
 // contradiction is by how much the offset of t has to grow against that of ref, if it is to be corrected now.
 func (s *sender) contradiction(t, ref *track) int64 {
-	if t == ref || !t.aligned || !believed(t, ref, s.nanoseconds) {
+	if t == ref || !t.aligned || !s.believed(t, ref) {
 		return 0
 	}
-	by := (t.origin(s.nanoseconds) - ref.origin(s.nanoseconds)) - (t.offset - ref.offset)
+	by := (s.origin(t) - s.origin(ref)) - (t.offset - ref.offset)
 	wrong := duration(by).Abs()
 	switch {
 	case wrong > maxOffset:

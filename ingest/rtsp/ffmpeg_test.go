@@ -176,11 +176,11 @@ func TestPushByFFmpeg(t *testing.T) {
 		{"h264 mp2", ingest.H264, ingest.MPEGAudio, append(x264[:len(x264):len(x264)], "-c:a", "mp2"), nil},
 	} {
 		file := newClip(t, c.video, c.audio, c.encode...)
-		for _, transport := range []string{"tcp", "udp"} {
+		for transport, url := range map[string]string{"tcp": "rtsp://user:k3y@%s/live", "udp": "rtsp://%s/live/k3y"} {
 			t.Run(c.name+" "+transport, func(t *testing.T) {
 				t.Parallel()
-				s, r := listen(t, ServerConfig{})
-				push(t, 4, file.path, transport, fmt.Sprintf("rtsp://%s/live", s.Addr()), c.push...)
+				s, r := listen(t, ServerConfig{Key: "k3y"})
+				push(t, 4, file.path, transport, fmt.Sprintf(url, s.Addr()), c.push...)
 				waitLeft(t, s.Stats())
 				file.check(t, s.Stats(), r, 0)
 			})

@@ -102,7 +102,7 @@ func FuzzDescription(f *testing.F) {
 		if ssd.Unmarshal(body) != nil || d.Unmarshal(&ssd) != nil {
 			return
 		}
-		in, err := newIntake(&output{sink: newRecord(), stats: &ingest.Stats{}, log: quiet()}, &d, body)
+		in, err := newIntake(&output{sink: newRecord(), stats: &ingest.Stats{}, log: quiet()}, &d, body, nil)
 		if err != nil {
 			return
 		}

@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"context"
 	"crypto/subtle"
 	"errors"
 	"fmt"
@@ -58,10 +59,14 @@ func refuse(code base.StatusCode, err error) (*base.Response, error) {
 // OnAnnounce implements gortsplib.ServerHandlerOnAnnounce.
 func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Response, error) {
 	if !h.admits(ctx) {
-		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", errKey)
+		level := slog.LevelWarn
+		if len(ctx.Request.Header["Authorization"]) == 0 {
+			level = slog.LevelInfo // encoders show their password when they are asked
+		}
+		h.log.Log(context.Background(), level, "rtsp publisher refused", "peer", peer(ctx.Conn), "reason", errKey)
 		return &base.Response{StatusCode: base.StatusUnauthorized, StatusMessage: errKey.Error()}, liberrors.ErrServerAuth{}
 	}
-	in, err := newIntake(h.out, ctx.Description, ctx.Request.Body)
+	in, err := newIntake(h.out, ctx.Description, ctx.Request.Body, ctx.Request.Header["User-Agent"])
 	if err != nil {
 		h.out.stats.SetError(err)
 		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", err)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
@@ -55,10 +56,11 @@ type heldUnit struct {
 	now   time.Time
 }
 
-// newIntake understands a description, whose SDP is body. What cannot be carried is left out and logged; if that is everything,
+// newIntake understands a description, whose SDP is body and whose sender calls itself agent. What cannot be carried is left out and logged; if that is everything,
 // there is no intake. The formats of d are replaced by taps.
-func newIntake(out *output, d *description.Session, body []byte) (*intake, error) {
+func newIntake(out *output, d *description.Session, body []byte, agent base.HeaderValue) (*intake, error) {
 	in := &intake{out: out, title: titleOf(d)}
+	in.sender.passing = strings.Contains(strings.Join(agent, " "), nameOfPassing)
 	rates := clocks(body)
 	var refused []string
 	for i, m := range d.Medias {
@@ -282,11 +284,11 @@ func (in *intake) video() bool {
 func (in *intake) join(t *track, u unit, now time.Time) {
 	t.aligned, t.exact = true, false
 	t.offset = in.newest + ticks(now.Sub(in.at)) - scale(u.dts, t.rate)
-	ref := reference(in.tracks, func(r *track) bool { return r != t && r.aligned && believed(t, r, in.sender.nanoseconds) })
+	ref := reference(in.tracks, func(r *track) bool { return r != t && r.aligned && in.sender.believed(t, r) })
 	if ref == nil {
 		return
 	}
-	by := ref.offset + t.origin(in.sender.nanoseconds) - ref.origin(in.sender.nanoseconds)
+	by := ref.offset + in.sender.origin(t) - in.sender.origin(ref)
 	if duration(by-t.offset).Abs() <= maxOffset {
 		t.offset, t.exact = by, true
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/description"
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
@@ -63,9 +64,9 @@ type session struct {
 
 func newSession(t *testing.T, formats ...format.Format) *session {
 	t.Helper()
-	s := &session{t: t, rec: newRecord(), stats: &ingest.Stats{}, start: time.Unix(1_800_000_000, 0)}
+	s := &session{t: t, rec: newRecord(), stats: &ingest.Stats{}, start: time.Unix(1_800_000_000, 500_000_000)}
 	out := &output{sink: s.rec, stats: s.stats, log: quiet(), start: s.start}
-	in, err := newIntake(out, describe(formats...), nil)
+	in, err := newIntake(out, describe(formats...), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -270,22 +271,39 @@ func TestDriftIsCorrectedAndHiccupsAreNot(t *testing.T) {
 	checkTimes(t, s.rec.all())
 }
 
-// gortsplib writes nanoseconds where the fraction of a second belongs: 2 ms across the turn of a second look like 768 ms.
-func TestReportsInNanoseconds(t *testing.T) {
-	s := newSession(t, plainFormat(), audioFormat())
-	wrong := func(d time.Duration) uint64 {
-		at := s.start.Add(d)
-		return uint64(at.Unix()+ntpEpoch)<<32 | uint64(at.Nanosecond())
-	}
-	base := 999 * ms
-	s.send(0, base, base, true, idr)
-	s.send(1, base-100*ms, base, true, aac(1))
-	s.reportNTP(0, base, base, wrong(base))
-	s.reportNTP(1, base+2*ms, base+2*ms, wrong(base+2*ms))
-	s.send(0, base+frame, base+frame, true, idr)
-	s.send(1, base+frame-100*ms, base+frame, true, aac(1))
-	if off := s.gap(1, base+frame-100*ms) - s.gap(0, base+frame); off != 0 {
-		t.Errorf("sound is off by %v, want 0", duration(off))
+// What gortsplib reports is good for the time of day and not for the alignment, which stays that of the arrival.
+func TestReportsOfPassingPackets(t *testing.T) {
+	nanoseconds := func(at time.Time) uint64 { return uint64(at.Unix()+ntpEpoch)<<32 | uint64(at.Nanosecond()) }
+	for _, c := range []struct {
+		name  string
+		agent base.HeaderValue
+		first time.Duration // when the picture is reported; the sound is, 2 ms later
+	}{
+		{"known by name", base.HeaderValue{"gortsplib"}, 100 * ms},
+		{"known by 2 ms across the turn of a second", nil, 499 * ms},
+		{"not known", nil, 100 * ms}, // nothing proves that they are to be believed
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSession(t, plainFormat(), audioFormat())
+			s.in.sender.passing = c.agent != nil
+			for m := time.Duration(0); m < time.Second; m += frame {
+				s.send(0, m, m, true, idr)
+				s.send(1, m, m, true, aac(1))
+			}
+			for i, late := range []time.Duration{0, 150 * ms} { // the sound is said to be late
+				at := time.Second + c.first + time.Duration(2*i)*ms
+				s.reportNTP(i, at-late, at, nanoseconds(s.start.Add(at)))
+			}
+			s.send(0, 2*time.Second, 2*time.Second, true, idr)
+			s.send(1, 2*time.Second, 2*time.Second, true, aac(1))
+			if off := s.gap(1, 2*time.Second) - s.gap(0, 2*time.Second); off != 0 {
+				t.Errorf("sound is off by %v, want 0", duration(off))
+			}
+			samples := s.rec.of(0)
+			if w := samples[len(samples)-1].Wall.Sub(s.start.Add(2 * time.Second)); c.name != "not known" && w.Abs() > ms {
+				t.Errorf("wall is off by %v, want less than 1 ms", w)
+			}
+		})
 	}
 }
 
@@ -565,7 +583,7 @@ func TestSecondSession(t *testing.T) {
 		s.send(0, time.Duration(i)*frame, 0, true, idr) // faster than real time
 	}
 	s.in.close(s.start)
-	in, err := newIntake(s.in.out, describe(videoFormat()), nil)
+	in, err := newIntake(s.in.out, describe(videoFormat()), nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -584,7 +602,7 @@ func TestSecondSession(t *testing.T) {
 
 func TestNothingCanBeCarried(t *testing.T) {
 	out := &output{sink: newRecord(), stats: &ingest.Stats{}, log: quiet()}
-	_, err := newIntake(out, describe(&format.G711{PayloadTyp: 0, SampleRate: 8000, ChannelCount: 1}), nil)
+	_, err := newIntake(out, describe(&format.G711{PayloadTyp: 0, SampleRate: 8000, ChannelCount: 1}), nil, nil)
 	want := "nothing in the stream can be carried (G711 has no form in MPEG-TS): send H.264, H.265, AAC, Opus, AC-3 or MPEG audio"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -595,7 +613,7 @@ func TestNothingCanBeCarried(t *testing.T) {
 func BenchmarkIntake(b *testing.B) {
 	f := plainFormat()
 	out := &output{sink: drop{}, stats: &ingest.Stats{}, log: quiet(), start: time.Now()}
-	in, err := newIntake(out, describe(f), nil)
+	in, err := newIntake(out, describe(f), nil, nil)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -192,13 +192,16 @@ type picture struct {
 }
 
 func (p *parameterSets) picture() picture {
-	if len(p.sets[1]) == 0 {
-		return picture{depth: depthUnknown}
-	}
-	if ingest.Codec(p.codec) == ingest.H265 {
+	known := len(p.sets[1]) > 0
+	switch {
+	case ingest.Codec(p.codec) == ingest.H265 && known:
 		return picture265(p.sets[1][0])
+	case ingest.Codec(p.codec) == ingest.H265:
+		return picture{} // without a depth the clock begins at 0 and learns
+	case known:
+		return picture264(p.sets[1][0])
 	}
-	return picture264(p.sets[1][0])
+	return picture{depth: depthUnknown}
 }
 
 func picture264(nalu []byte) picture {
@@ -225,7 +228,7 @@ func picture264(nalu []byte) picture {
 func picture265(nalu []byte) picture {
 	var s h265.SPS
 	if s.Unmarshal(nalu) != nil {
-		return picture{} // without a depth the clock begins at 0 and learns
+		return picture{}
 	}
 	out := picture{width: s.Width(), height: s.Height()}
 	if n := len(s.MaxNumReorderPics); n > 0 {

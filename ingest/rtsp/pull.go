@@ -109,7 +109,7 @@ func (p *Pull) play(ctx context.Context, out *output, again bool) (ok bool, err 
 	if err != nil {
 		return false, err
 	}
-	in, err := newIntake(out, d, res.Body)
+	in, err := newIntake(out, d, res.Body, res.Header["Server"])
 	if err != nil {
 		return false, err
 	}

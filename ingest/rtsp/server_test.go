@@ -45,7 +45,7 @@ func publish(t *testing.T, s *Server, transport *gortsplib.Transport, path strin
 		user += "@"
 	}
 	e := &encoder{t: t, desc: describe(plainFormat(), audioFormat())}
-	e.client = &gortsplib.Client{Transport: transport, DisableRTCPSenderReports: true}
+	e.client = &gortsplib.Client{Transport: transport, DisableRTCPSenderReports: true, UserAgent: "an encoder"}
 	if err := e.client.StartRecording(fmt.Sprintf("rtsp://%s%s/%s", user, s.Addr(), path), e.desc); err != nil {
 		return nil, err
 	}
@@ -216,7 +216,7 @@ func TestTakeover(t *testing.T) {
 	conns := make(chan net.Conn, 1)
 	e := &encoder{t: t, desc: describe(plainFormat(), audioFormat())}
 	e.client = &gortsplib.Client{
-		Transport: &overUDP, DisableRTCPSenderReports: true,
+		Transport: &overUDP, DisableRTCPSenderReports: true, UserAgent: "an encoder",
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := (&net.Dialer{}).DialContext(ctx, network, address)
 			conns <- c

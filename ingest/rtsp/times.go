@@ -46,8 +46,8 @@ func (u *unwrapper) next(v uint32) int64 {
 	return u.last
 }
 
-// ntpTicks is an NTP time (RFC 3550, section 4) in 90 kHz since 1900. Some senders write nanoseconds into the fraction, which counts
-// 2^-32 seconds by the RFC: gortsplib does up to v4.16 at least, and so does what is built on it.
+// ntpTicks is an NTP time (RFC 3550, section 4) in 90 kHz since 1900. The fraction counts 2^-32 seconds by the RFC, and nanoseconds
+// in what gortsplib writes.
 func ntpTicks(ntp uint64, nanoseconds bool) int64 {
 	seconds, fraction := int64(ntp>>32), int64(ntp&0xffffffff)
 	if seconds < 1<<31 { // the next era, which begins in 2036 (RFC 4330, section 3)

@@ -107,9 +107,10 @@ func (v *nalVideo) depacketize(p *rtp.Packet, at int64, gap bool, emit func(unit
 	if err == nil {
 		err = v.add(nalus)
 	}
-	if err != nil {
-		v.damaged = true
+	if err != nil && v.damaged {
+		err = nil // the rest of what was lost
 	}
+	v.damaged = v.damaged || err != nil
 	// A marker behind parameter sets alone does not end a unit: some encoders set it on every NAL unit.
 	if p.Marker && v.picture {
 		v.finish(emit)
