@@ -23,7 +23,6 @@ func newRig(tb testing.TB, hops int) *rig {
 	tb.Helper()
 	c := feedtest.NewChannel(tb, feed.Config{}, 16)
 	n := start(tb, "streamer", loopback(tb), c.Replica, Config{Role: quicwire.Streamer})
-	n.swarm.Publish(c.Writer.Epoch())
 	c.Append(tb, 1, 100)
 	r := &rig{channel: c}
 	for i := range hops {

@@ -136,7 +136,6 @@ func (w *world) streamer(name string, at place, cfg feed.Config) *node {
 	c := feedtest.Broadcast(w.t, w.station, cfg, testStripes)
 	n := start(w.t, name, at, c.Replica, Config{Role: quicwire.Streamer})
 	n.channel = c
-	n.swarm.Publish(c.Writer.Epoch())
 	n.also(func(ctx context.Context) { c.Writer.Run(ctx) })
 	n.also(func(ctx context.Context) { n.program(ctx) })
 	return n

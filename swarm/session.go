@@ -45,7 +45,7 @@ func shortName(k feed.PublicKey) string { return k.String()[:8] }
 func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int) {
 	defer context.AfterFunc(ctx, func() { wire.Close(quicwire.CodeGoingAway, "the node shuts down") })()
 	hello := wire.Hello()
-	epoch, expired, err := s.notes(hello.Notes)
+	epoch, expired, err := s.notes.take(hello.Notes)
 	if err != nil {
 		wire.Close(quicwire.CodeNotes, err.Error())
 		if anchor >= 0 {
@@ -82,7 +82,7 @@ func (s *Swarm) messages(ctx context.Context, x *session) {
 		}
 		switch m := m.(type) {
 		case *quicwire.Notes:
-			epoch, expired, err := s.notes(m.Notes)
+			epoch, expired, err := s.notes.take(m.Notes)
 			if err != nil {
 				s.post(ctx, Misbehaved{x.id, quicwire.CodeNotes, err.Error()})
 			} else {

@@ -3,7 +3,6 @@ package swarm
 import (
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -21,7 +20,7 @@ type Swarm struct {
 	shelf  shelf
 	events chan Event // from the sessions' goroutines to loop; who finds it full waits, and with it that session
 	ids    atomic.Uint64
-	own    atomic.Pointer[feed.Epoch]
+	notes  notes
 
 	snapshot atomic.Pointer[Status] // replaced by loop
 	skipped  atomic.Uint64
@@ -30,9 +29,9 @@ type Swarm struct {
 	// All below is owned by loop.
 	direct   *Direct
 	sessions map[SessionID]*session
-	group    *errgroup.Group // of everything that Run starts
-	work     context.Context // of everything that Run starts
-	told     struct{ current, own *feed.Epoch }
+	group    *errgroup.Group                    // of everything that Run starts
+	work     context.Context                    // of everything that Run starts
+	told     struct{ current, own *feed.Epoch } // of what Direct knows
 	meter    meter
 }
 
@@ -51,12 +50,10 @@ func New(cfg Config) *Swarm {
 		Self: s.self, Anchors: cfg.Anchors, Renditions: cfg.Renditions, NoShare: cfg.NoShare, MaxPeers: cfg.MaxPeers,
 		Publisher: cfg.Role == quicwire.Streamer, Shelf: s.shelf, Seed: binary.BigEndian.Uint64(node[:]),
 	})
+	s.notes.start(cfg.Replica)
 	s.snapshot.Store(s.status())
 	return s
 }
-
-// Publish says that this node signs e. A streamer calls it when its epoch is open; before, it serves what it holds of older ones.
-func (s *Swarm) Publish(e *feed.Epoch) { s.own.Store(e) }
 
 // Status returns how it goes.
 func (s *Swarm) Status() Status { return *s.snapshot.Load() }
@@ -182,13 +179,14 @@ func (s *Swarm) decide(e Event) {
 	}
 }
 
-// compareEpochs tells Direct of the epochs of the Replica and of Publish, if it does not know them yet.
+// compareEpochs tells Direct of the newest epoch of the Replica, and of the one that we sign, if it does not know them yet.
 func (s *Swarm) compareEpochs() {
-	if own := s.own.Load(); own != s.told.own {
-		s.told.own = own
-		s.decide(Publishing{epochOf(own)})
+	e, own := s.notes.newest()
+	if own && s.cfg.Role == quicwire.Streamer && e != s.told.own {
+		s.told.own = e
+		s.decide(Publishing{epochOf(e)})
 	}
-	if e := s.cfg.Replica.Current(); e != s.told.current {
+	if e != s.told.current {
 		s.told.current = e
 		s.decide(EpochKnown{epochOf(e)})
 	}
@@ -265,39 +263,4 @@ func (s *Swarm) farewell() {
 			return
 		}
 	}
-}
-
-// epochOf returns what Direct knows of an epoch; zero for nil.
-func epochOf(e *feed.Epoch) Epoch {
-	if e == nil {
-		return Epoch{}
-	}
-	return noteEpoch(e.Note())
-}
-
-func noteEpoch(n feed.EpochNote) Epoch {
-	return Epoch{Generation: n.Generation, Number: n.Number, ID: n.Key.EpochID()}
-}
-
-// notes takes in the notes of a peer and returns their epoch. Old ones are no fault of the peer's, and expired ones neither; any other
-// error is.
-func (s *Swarm) notes(n feed.Notes) (e Epoch, expired bool, err error) {
-	if len(n.Channel) == 0 && len(n.Epoch) == 0 {
-		return Epoch{}, false, nil
-	}
-	known, err := s.cfg.Replica.AddNotes(n)
-	switch {
-	case err == nil:
-		return epochOf(known), false, nil
-	case errors.Is(err, feed.ErrExpired):
-		return Epoch{}, true, nil
-	case errors.Is(err, feed.ErrOlderEpoch), errors.Is(err, feed.ErrOlderGeneration):
-		channel, err := feed.OpenChannelNote(s.cfg.Replica.Root(), n.Channel)
-		if err != nil {
-			return Epoch{}, false, err
-		}
-		note, err := feed.OpenEpochNote(channel, n.Epoch)
-		return noteEpoch(note), false, err
-	}
-	return Epoch{}, false, err
 }

@@ -1,0 +1,101 @@
+package swarm
+
+import (
+	"errors"
+	"slices"
+	"sync"
+
+	"tailcast/feed"
+)
+
+// notes takes in what peers show of epochs, and so knows which epochs it did not hear of from them: those of our own Writer.
+type notes struct {
+	mu      sync.Mutex // guards all below; held while notes are verified, so that no epoch is seen before it is known whose it is
+	replica *feed.Replica
+	heard   map[feed.EpochID]bool // from peers, first
+	found   *feed.Epoch           // what an earlier run left; not ours unless it grows
+	records uint64                // that found had then
+}
+
+func (n *notes) start(r *feed.Replica) {
+	n.replica, n.heard, n.found = r, make(map[feed.EpochID]bool), r.Current()
+	n.records = records(n.found)
+}
+
+// records returns how many records an epoch has, in all logs together.
+func records(e *feed.Epoch) (sum uint64) {
+	if e == nil {
+		return 0
+	}
+	for _, l := range e.Logs() {
+		sum += l.Head().Size
+	}
+	return sum
+}
+
+// newest returns the newest epoch known, nil if none is, and whether it is signed in this process.
+func (n *notes) newest() (e *feed.Epoch, own bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	e = n.replica.Current()
+	if e == nil || n.heard[e.ID()] {
+		return e, false
+	}
+	return e, e != n.found || records(e) > n.records
+}
+
+// take takes in the notes of a peer and returns their epoch. Old ones are no fault of the peer's, and expired ones neither; any other
+// error is.
+func (n *notes) take(in feed.Notes) (e Epoch, expired bool, err error) {
+	if len(in.Channel) == 0 && len(in.Epoch) == 0 {
+		return Epoch{}, false, nil
+	}
+	known, err := n.add(in)
+	switch {
+	case err == nil:
+		return epochOf(known), false, nil
+	case errors.Is(err, feed.ErrExpired):
+		return Epoch{}, true, nil
+	case errors.Is(err, feed.ErrOlderEpoch), errors.Is(err, feed.ErrOlderGeneration):
+		e, err = openNotes(n.replica.Root(), in)
+		return e, false, err
+	}
+	return Epoch{}, false, err
+}
+
+// add adds notes to the Replica, and remembers if they are news.
+func (n *notes) add(in feed.Notes) (*feed.Epoch, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	before := n.replica.Epochs()
+	e, err := n.replica.AddNotes(in)
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(before, e) {
+		n.heard[e.ID()] = true
+	}
+	return e, nil
+}
+
+// openNotes returns the epoch of notes that the Replica does not want.
+func openNotes(root feed.PublicKey, in feed.Notes) (Epoch, error) {
+	channel, err := feed.OpenChannelNote(root, in.Channel)
+	if err != nil {
+		return Epoch{}, err
+	}
+	note, err := feed.OpenEpochNote(channel, in.Epoch)
+	return noteEpoch(note), err
+}
+
+// epochOf returns what Direct knows of an epoch; zero for nil.
+func epochOf(e *feed.Epoch) Epoch {
+	if e == nil {
+		return Epoch{}
+	}
+	return noteEpoch(e.Note())
+}
+
+func noteEpoch(n feed.EpochNote) Epoch {
+	return Epoch{Generation: n.Generation, Number: n.Number, ID: n.Key.EpochID()}
+}
