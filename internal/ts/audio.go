@@ -21,6 +21,7 @@ type framer struct {
 	known       bool // base is valid
 	base, count int64
 	rate        int
+	channels    int  // of the last frame
 	jumped      bool // the next frame's time does not continue those before
 }
 
@@ -60,7 +61,7 @@ func (s *Scanner) sound(es *elementary, u unit) {
 			started = true
 			f.start(u, s.now)
 		}
-		fr, v := f.next(b[pos:])
+		fr, v := f.next(b[pos:], pos == 0 && carried == 0)
 		if v == short {
 			break
 		}
@@ -136,21 +137,24 @@ func (f *framer) advance(fr frame) {
 	f.count += int64(fr.samples)
 }
 
-// next reads the frame, or what is none, that b begins with. A frame that does not follow another is believed in only if
-// another, or nothing, follows it: the marks are short and occur by chance.
-func (f *framer) next(b []byte) (frame, verdict) {
+// next reads the frame, or what is none, that b begins with. The marks are short and occur by chance: a frame is believed in
+// where a PES packet begins, where it follows another of its kind, or where another or nothing follows it.
+func (f *framer) next(b []byte, aligned bool) (frame, verdict) {
 	fr, v := f.parse(b)
 	if v == good && fr.size > len(b) {
 		v = short
 	}
-	if v == good && !f.locked && !f.begins(b[fr.size:]) {
+	follows := f.locked && (fr.samples == 0 || fr.rate == f.rate && fr.channels == f.channels)
+	if v == good && !follows && !aligned && !f.begins(b[fr.size:]) {
 		v = bad
 	}
 	if v == bad {
 		f.locked = false
 		return frame{size: f.skip(b)}, bad
 	}
-	f.locked = f.locked || v == good
+	if v == good && fr.samples != 0 {
+		f.locked, f.channels = true, fr.channels
+	}
 	return fr, v
 }
 
