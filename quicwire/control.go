@@ -76,6 +76,7 @@ func (s *Session) Receive(ctx context.Context) (Message, error) {
 			return m, nil
 		case err == nil: // a message for the session itself, or of a later version
 		case ctx.Err() != nil && isTimeout(err):
+			s.in.began = time.Time{} // the wait for the next call is not the peer's fault
 			return nil, ctx.Err()
 		default:
 			return nil, s.receiveError(err)
@@ -112,7 +113,7 @@ func (s *Session) receive(ctx context.Context) (Message, error) {
 
 // nextFrame returns the next message of the control stream; body is valid until the next call. Once a message has begun it must be
 // complete within messageTimeout.
-func (s *Session) nextFrame(ctx context.Context) (kind Type, body []byte, err error) {
+func (s *Session) nextFrame(ctx context.Context) (kind messageType, body []byte, err error) {
 	for {
 		kind, body, size, err := parseFrame(s.in.buf[s.in.pos:])
 		if size > 0 || err != nil {
@@ -160,7 +161,7 @@ func (s *Session) heardNotes(m *Notes) (Message, error) {
 var errFlood = errors.New("too many")
 
 // allow returns an error if the peer sends more than it may.
-func (s *Session) allow(kind Type) error {
+func (s *Session) allow(kind messageType) error {
 	now := s.endpoint.cfg.Now()
 	switch {
 	case kind == typeSub && !s.subs.AllowN(now, 1):

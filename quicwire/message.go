@@ -7,28 +7,28 @@ import (
 	"github.com/quic-go/quic-go/quicvarint"
 )
 
-// A Type is the number of a message on the wire.
-type Type uint64
+// A messageType is the number of a message on the wire.
+type messageType uint64
 
 // The messages of version 1. Others are skipped.
 const (
-	typeHello  Type = 0x01
-	typeNotes  Type = 0x02
-	typeStatus Type = 0x03
-	typeSub    Type = 0x04
-	typeSubOK  Type = 0x05
-	typeSubNo  Type = 0x06
-	typeMoved  Type = 0x07
-	typeUnsub  Type = 0x08
-	typePath   Type = 0x09
-	typeReq    Type = 0x0a
-	typeNack   Type = 0x0b
-	typeCancel Type = 0x0c
-	typePing   Type = 0x0d
-	typePong   Type = 0x0e
-	typePex    Type = 0x0f
-	typeFork   Type = 0x10
-	typeBye    Type = 0x11
+	typeHello  messageType = 0x01
+	typeNotes  messageType = 0x02
+	typeStatus messageType = 0x03
+	typeSub    messageType = 0x04
+	typeSubOK  messageType = 0x05
+	typeSubNo  messageType = 0x06
+	typeMoved  messageType = 0x07
+	typeUnsub  messageType = 0x08
+	typePath   messageType = 0x09
+	typeReq    messageType = 0x0a
+	typeNack   messageType = 0x0b
+	typeCancel messageType = 0x0c
+	typePing   messageType = 0x0d
+	typePong   messageType = 0x0e
+	typePex    messageType = 0x0f
+	typeFork   messageType = 0x10
+	typeBye    messageType = 0x11
 )
 
 // A Message is what travels on the control stream: a pointer to one of the message structs of this package. Slices and strings in a
@@ -42,7 +42,7 @@ type Message interface {
 
 // A spec says what is known of a type of message before its fields are read.
 type spec struct {
-	kind  Type
+	kind  messageType
 	name  string
 	limit int // largest body in bytes, with room for what later versions append
 	make  func() Message
@@ -80,8 +80,8 @@ var specs = [...]*spec{
 const maxUnknown = 16384
 
 // specOf returns what is known of a type, or nil.
-func specOf(t Type) *spec {
-	if t >= Type(len(specs)) {
+func specOf(t messageType) *spec {
+	if t >= messageType(len(specs)) {
 		return nil
 	}
 	return specs[t]
@@ -119,7 +119,7 @@ func decodeMessage(sp *spec, body []byte, logs *logNumbers) (Message, error) {
 
 // parseFrame finds the first message in b: its type, its body, and how many bytes both take. It returns size 0 if b does not hold
 // all of it yet, and an error as soon as the length is known to be too large.
-func parseFrame(b []byte) (t Type, body []byte, size int, err error) {
+func parseFrame(b []byte) (t messageType, body []byte, size int, err error) {
 	kind, n, err := quicvarint.Parse(b)
 	if err != nil {
 		return 0, nil, 0, nil
@@ -128,7 +128,7 @@ func parseFrame(b []byte) (t Type, body []byte, size int, err error) {
 	if err != nil {
 		return 0, nil, 0, nil
 	}
-	t, limit, name := Type(kind), uint64(maxUnknown), "message of unknown type"
+	t, limit, name := messageType(kind), uint64(maxUnknown), "message of unknown type"
 	if sp := specOf(t); sp != nil {
 		limit, name = uint64(sp.limit), sp.name
 	}

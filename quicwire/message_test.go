@@ -95,7 +95,7 @@ func samples() []sample {
 }
 
 func TestMessagesRoundTrip(t *testing.T) {
-	seen := make(map[Type]bool)
+	seen := make(map[messageType]bool)
 	for _, s := range samples() {
 		b, err := appendMessage(nil, s.m, boundLogs())
 		if err != nil {
@@ -220,7 +220,7 @@ func TestDecodeRefuses(t *testing.T) {
 		}
 		kind, body, size, err := parseFrame(b)
 		if err != nil || size == 0 {
-			body, kind = b[2:], Type(b[0])
+			body, kind = b[2:], messageType(b[0])
 		}
 		_, err = decodeMessage(specOf(kind), body, boundLogs())
 		if err == nil || !strings.Contains(err.Error(), test.want) {

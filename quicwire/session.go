@@ -67,9 +67,6 @@ func (s *Session) Inbound() bool { return s.inbound }
 // Hello returns the peer's first message.
 func (s *Session) Hello() Hello { return s.hello }
 
-// Began returns when the session began.
-func (s *Session) Began() time.Time { return s.began }
-
 // Addr returns the address at which we see the peer now.
 func (s *Session) Addr() netip.AddrPort { return addrPort(s.conn.RemoteAddr()) }
 

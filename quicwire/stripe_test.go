@@ -347,3 +347,52 @@ func TestUrgencies(t *testing.T) {
 		}
 	}
 }
+
+// With loss, all blocks of all stripes still come, in order within each, and the messages too.
+func TestLoss(t *testing.T) {
+	simulate(t, func(t *testing.T, n *netsim.Net, child, parent *Session) {
+		n.SetLoss(0.05)
+		const stripes = 4
+		blocks := testBlocks(200, 2000)
+		for i := range uint8(stripes) {
+			subscribe(t, child, parent, testLog(), i, stripes)
+		}
+		sent := make(chan error, stripes)
+		for i := range uint8(stripes) {
+			go func() {
+				w, err := parent.OpenStripe(StripeHeader{Log: testLog(), Stripe: i, Stripes: stripes, First: uint64(i)})
+				for j := int(i); err == nil && j < len(blocks); j += stripes {
+					err = errors.Join(w.WriteBlock(&blocks[j], time.Time{}), parent.Send(&Status{Log: testLog(), Size: uint64(j)}))
+				}
+				if err == nil {
+					err = w.Close()
+				}
+				sent <- err
+			}()
+		}
+		got := make(chan int, stripes)
+		for range stripes {
+			r := acceptStripe(t, child)
+			go func() {
+				n := 0
+				for {
+					b, err := r.ReadBlock()
+					if err != nil {
+						break
+					}
+					verify(t, b.Block, b.Frontier)
+					n++
+				}
+				got <- n
+			}()
+		}
+		for range len(blocks) {
+			receive[*Status](t, child)
+		}
+		for range stripes {
+			if n, err := <-got, <-sent; n != len(blocks)/stripes || err != nil {
+				t.Errorf("%d blocks of a stripe, %v; want %d", n, err, len(blocks)/stripes)
+			}
+		}
+	})
+}
