@@ -21,7 +21,7 @@ const (
 	MaxTitle        = 256      // bytes
 	MaxCodecs       = 32       // codecs of a rendition
 	MaxCodec        = 64       // bytes of a codec
-	MaxStripes      = 64
+	MaxStripes      = 32
 	MaxReason       = 1024 // bytes
 )
 
@@ -35,7 +35,7 @@ type State struct {
 type Rendition struct {
 	Name    string
 	Codecs  []string // RFC 6381, as "avc1.64001f" and "mp4a.40.2"
-	Stripes int      // 1 to 64; block i is of stripe i mod Stripes
+	Stripes int      // 1 to 32; block i is of stripe i mod Stripes
 	Bitrate int64    // bit/s of payload, about; 0 if not known
 }
 

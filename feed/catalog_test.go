@@ -81,7 +81,7 @@ func TestWrongCatalogEntries(t *testing.T) {
 		{state, `"tv"`, `"tv/3"`, "name a log"},
 		{state, `"tv"`, `"catalog"`, "catalog"},
 		{state, `"stripes":1`, `"stripes":0`, "stripes"},
-		{state, `"stripes":1`, `"stripes":65`, "stripes"},
+		{state, `"stripes":1`, `"stripes":33`, "stripes"},
 		{state, `"stripes":1`, `"stripes":1.0`, "stripes"},
 		{state, `"stripes":1`, `"stripes":1e0`, "stripes"},
 		{state, `"stripes":1`, `"stripes":"1"`, "stripes"},

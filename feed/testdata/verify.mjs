@@ -418,7 +418,7 @@ function state(o, what) {
     names.add(name);
     const codecs = member(r, 'codecs', 'array', what), stripes = member(r, 'stripes', 'number', what);
     need(codecs.length <= 32 && codecs.every((c) => types.string(c) && bytesOf(c) <= 64), `${what}: codecs`);
-    need(stripes >= 1 && stripes <= 64, `${what}: ${stripes} stripes`);
+    need(stripes >= 1 && stripes <= 32, `${what}: ${stripes} stripes`);
     return { name, codecs, stripes, bitrate: member(r, 'bitrate', 'number', what) };
   });
   need(renditions.length >= 1 && renditions.length <= 15, `${what}: ${renditions.length} renditions`);
