@@ -34,6 +34,7 @@ var Allowed = map[string][]string{
 
 	"internal/layout":  {},
 	"internal/command": {},
+	"internal/cpu":     {},
 	"internal/testrun": {},
 	"internal/e2e":     {},
 	"internal/bench":   {"feed", "feed/merkle", "segmenter", "ingest", "internal/ts", "internal/clip"},

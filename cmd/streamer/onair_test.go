@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"slices"
+	"testing"
+
+	"tailcast/feed"
+	"tailcast/ingest"
+	"tailcast/ingest/mpegts"
+	"tailcast/internal/clip"
+	"tailcast/internal/cpu"
+	"tailcast/internal/ts"
+	"tailcast/segmenter"
+)
+
+// units is a Sink that writes down what it gets.
+type units []string
+
+func (u *units) SetProgram(p *ingest.Program) {}
+
+func (u *units) WriteSample(s ingest.Sample) {
+	*u = append(*u, fmt.Sprintf("%d %d %d %d %x", s.Track, s.Flags, s.PTS, s.DTS, s.Data))
+}
+
+func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// channel is what a streamer has before anything is on air.
+type channel struct {
+	config feed.WriterConfig
+	writer *feed.Writer
+}
+
+func newChannel(t testing.TB, cfg feed.Config) *channel {
+	t.Helper()
+	station, err := feed.OpenStation(t.TempDir(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { station.Close() })
+	replica, err := feed.Open(station.Root(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { replica.Close() })
+	c := &channel{config: feed.WriterConfig{Replica: replica, Station: station}}
+	c.open(t)
+	return c
+}
+
+// open begins an epoch.
+func (c *channel) open(t testing.TB) {
+	t.Helper()
+	var err error
+	if c.writer, err = feed.NewWriter(c.config); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (c *channel) onAir() *onAir { return &onAir{writer: c.writer, title: "Test", log: quiet()} }
+
+// airClip plays the clip once, as fast as it goes.
+func airClip(t testing.TB, sink ingest.Sink) {
+	t.Helper()
+	f := &mpegts.File{Open: clip.Open, Speed: math.Inf(1)}
+	if err := f.Run(t.Context(), sink); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestBlocksGiveTheSameSamples: what is signed, put together again, is what the source delivered.
+func TestBlocksGiveTheSameSamples(t *testing.T) {
+	var want units
+	airClip(t, &want)
+	c := newChannel(t, feed.Config{})
+	a := c.onAir()
+	airClip(t, a)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+
+	var got units
+	assembler := segmenter.NewAssembler(&got)
+	log := a.out.Log()
+	for i := range log.Head().Size {
+		b, err := log.Block(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := assembler.Write(b.Payload, b.Record.Flags&feed.SegmentFirst != 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %d samples, want the same %d as went in", len(got), len(want))
+	}
+	state, ok := c.writer.Epoch().State()
+	if !ok || state.Title != "Test" || state.Renditions[0].Stripes != 8 || !slices.Equal(state.Renditions[0].Codecs, []string{"h264", "aac"}) {
+		t.Errorf("catalog says %+v, want the title, h264 and aac, 8 stripes", state)
+	}
+}
+
+// TestClockStepGoesOnInAnotherEpoch: the sink moves to the next writer without losing the programme.
+func TestClockStepGoesOnInAnotherEpoch(t *testing.T) {
+	c := newChannel(t, feed.Config{})
+	a := c.onAir()
+	airClip(t, a)
+	first := c.writer.Epoch()
+	c.open(t)
+	if err := a.use(c.writer); err != nil {
+		t.Fatal(err)
+	}
+	airClip(t, a)
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := c.writer.Epoch()
+	if second == first || a.out.Log().Epoch() != second {
+		t.Fatal("still writes the epoch before")
+	}
+	b, err := a.out.Log().Block(0)
+	if err != nil || b.Record.Flags&feed.SegmentFirst == 0 {
+		t.Errorf("record 0 of the new epoch: got flags %v, error %v; want the first of a segment", b.Record.Flags, err)
+	}
+}
+
+// TestShortProgrammeIsAired: one that ends before the probe does.
+func TestShortProgrammeIsAired(t *testing.T) {
+	c := newChannel(t, feed.Config{})
+	a := c.onAir()
+	a.SetProgram(&ingest.Program{Number: 1, Tracks: []ingest.Track{{ID: 0, Codec: ingest.MPEGAudio}}})
+	a.WriteSample(ingest.Sample{Flags: ingest.RandomAccess, Data: []byte("frame")})
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if a.out == nil || a.out.Log().Head().Size == 0 {
+		t.Error("nothing was signed")
+	}
+}
+
+// BenchmarkIngest measures TS bytes to signed blocks on disk, in MB per CPU-second.
+func BenchmarkIngest(b *testing.B) {
+	c := newChannel(b, feed.Config{Dir: b.TempDir()})
+	a := c.onAir()
+	scanner := ts.NewScanner(ts.Config{Sink: a})
+	data := clip.Bytes()
+	begin := cpu.Used()
+	for b.Loop() {
+		_, _ = scanner.Write(data)
+		scanner.Rewind()
+		if err := c.config.Replica.Sync(context.Background()); err != nil { // or we would outrun the disk
+			b.Fatal(err)
+		}
+	}
+	used := cpu.Used() - begin
+	b.ReportMetric(float64(len(data))*float64(b.N)/1e6/used.Seconds(), "MB/cpu-s")
+}
