@@ -16,7 +16,8 @@ import (
 )
 
 // Dial makes a session with the node at addr ("host:port") for the channel of root. If node is not nil, the node there must have that
-// key. The peer gets hello. An error is an *Error if a peer was found but would not, a *net.OpError or the like if not.
+// key. The peer gets hello. The error wraps an *Error that says what came of it (CodeLost: nobody answered), unless ctx has ended or the
+// name cannot be looked up.
 func (e *Endpoint) Dial(ctx context.Context, root feed.PublicKey, addr string, node *feed.PublicKey, hello Hello) (*Session, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
