@@ -71,9 +71,6 @@ type Record struct {
 // ErrRecord says that 80 bytes are no record of version 1.
 var ErrRecord = errors.New("not a record")
 
-// AppendBinary appends the 80 bytes of r to b. The error is always nil (encoding.BinaryAppender).
-func (r *Record) AppendBinary(b []byte) ([]byte, error) { return r.Append(b), nil }
-
 // Append appends the 80 bytes of r to b.
 func (r *Record) Append(b []byte) []byte {
 	e := binary.BigEndian
