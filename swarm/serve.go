@@ -20,11 +20,8 @@ func (d *Direct) heardSub(p *peer, m *quicwire.Sub) {
 	if !slices.Contains(p.children, key) {
 		p.children = append(p.children, key)
 	}
-	ok := quicwire.SubOK{Log: m.Log, Stripe: m.Stripe, Path: d.path(key)}
-	if f := d.run.follow(m.Log); f != nil && int(m.Stripe) < len(f.stripes) {
-		ok.Lag = f.stripes[m.Stripe].lag
-	}
-	d.do(Serve{p.id, *m, ok})
+	lag, _ := d.lag(m.Log, m.Stripe)
+	d.do(Serve{p.id, *m, quicwire.SubOK{Log: m.Log, Stripe: m.Stripe, Lag: lag, Path: d.path(key)}})
 }
 
 // refusal returns why a subscription is refused, and when to ask again; 0 if it is not.
@@ -116,14 +113,11 @@ func (d *Direct) heardReq(p *peer, m *quicwire.Req) {
 
 // heardPing says how a stripe does here.
 func (d *Direct) heardPing(p *peer, m *quicwire.Ping) {
-	pong := &quicwire.Pong{
-		ID: m.ID, Log: m.Log, Stripe: m.Stripe, Flows: d.lag(m.Log, m.Stripe) != quicwire.NoLag,
+	lag, flows := d.lag(m.Log, m.Stripe)
+	d.send(p, &quicwire.Pong{
+		ID: m.ID, Log: m.Log, Stripe: m.Stripe, Flows: flows, Lag: lag,
 		Has: d.cfg.Shelf.Has(m.Log, m.Index), Next: d.next(m.Log, m.Stripe),
-	}
-	if pong.Flows {
-		pong.Lag = d.lag(m.Log, m.Stripe)
-	}
-	d.send(p, pong)
+	})
 }
 
 // next returns the index after the newest block of a stripe that is held; 0 if none is, or none near the head.
@@ -147,16 +141,16 @@ func (d *Direct) next(log quicwire.LogID, stripe uint8) uint64 {
 	return 0
 }
 
-// lag returns the lag of a stripe here, NoLag if it does not flow.
-func (d *Direct) lag(log quicwire.LogID, stripe uint8) time.Duration {
+// lag returns the lag of the newest block of a stripe here, and whether the stripe flows. What we sign ourselves has no lag and flows.
+func (d *Direct) lag(log quicwire.LogID, stripe uint8) (lag time.Duration, flows bool) {
 	if log.Epoch == d.own.ID {
-		return 0
+		return 0, true
 	}
 	f := d.run.follow(log)
-	if f == nil || int(stripe) >= len(f.stripes) || !f.flows(d.now) {
-		return quicwire.NoLag
+	if f == nil || int(stripe) >= len(f.stripes) {
+		return 0, false
 	}
-	return f.stripes[stripe].lag
+	return f.stripes[stripe].lag, f.flows(d.now)
 }
 
 // beat sends statuses: once a second, and soon after something has begun or ceased to flow.
@@ -195,7 +189,11 @@ func (d *Direct) tell(p *peer) {
 			p.told[log] = true
 		}
 		for i := range held.Stripes {
-			m.Lags = append(m.Lags, d.lag(log, uint8(i)))
+			lag, flows := d.lag(log, uint8(i))
+			if !flows {
+				lag = quicwire.NoLag
+			}
+			m.Lags = append(m.Lags, lag)
 		}
 		d.send(p, m)
 	}

@@ -1,11 +1,16 @@
 package swarm
 
 import (
+	"errors"
+	"io"
+	"log/slog"
 	"testing"
 	"time"
 
 	"tailcast/feed"
+	"tailcast/feed/feedtest"
 	"tailcast/internal/netsim"
+	"tailcast/quicwire"
 )
 
 // A chain in which each knows only the one before: all of it plays; if A dies, B and C say why they stall; they go on when A is back.
@@ -221,4 +226,65 @@ func TestTwoStreamers(t *testing.T) {
 			t.Errorf("the second streamer says it is superseded by %v", st.Superseded)
 		}
 	})
+}
+
+// The past is there for who asks for a range, in runs, and from who shares.
+func TestRanges(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		miser := w.viewer("miser", at[1], Config{NoShare: true}, at[0])
+		pass(3 * time.Second)
+		asker, err := quicwire.New(quicwire.Config{Conn: at[2], Key: testKey("asker"), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer asker.Close()
+		log := quicwire.LogID{Epoch: s.swarm.Status().Epoch.ID, Name: feedtest.Rendition}
+		tests := []struct {
+			of       *node
+			log      quicwire.LogID
+			from, to uint64
+			want     int
+			refusal  quicwire.Refusal
+		}{
+			{s, log, 10, 60, 50, 0},
+			{s, log, 100, 4000, 20, 0},
+			{s, log, 5000, 5010, 0, quicwire.RefusedNotHeld},
+			{s, quicwire.LogID{Epoch: log.Epoch, Name: "no"}, 0, 10, 0, quicwire.RefusedLog},
+			{miser, log, 10, 60, 0, quicwire.RefusedUnwilling},
+		}
+		for _, c := range tests {
+			n, refusal := ask(t, asker, c.of, quicwire.Range{Log: c.log, From: c.from, To: c.to})
+			if n < c.want || c.want == 0 && n > 0 || refusal != c.refusal {
+				t.Errorf("%s, blocks [%d, %d) of %v: got %d, refusal %d; want %d, %d", c.of.name, c.from, c.to, c.log, n, refusal, c.want, c.refusal)
+			}
+		}
+	})
+}
+
+// ask fetches a range and returns how many blocks came.
+func ask(t *testing.T, asker *quicwire.Endpoint, n *node, r quicwire.Range) (blocks int, refusal quicwire.Refusal) {
+	t.Helper()
+	session, err := asker.Dial(t.Context(), n.replica.Root(), n.endpoint.Addr().String(), nil, quicwire.Hello{Role: quicwire.Viewer})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer session.Close(quicwire.CodeDone, "")
+	in, err := session.Fetch(t.Context(), r)
+	var refused *quicwire.RangeRefused
+	if errors.As(err, &refused) {
+		return 0, refused.Reason
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	for {
+		if _, _, err := in.ReadBlock(); errors.Is(err, io.EOF) {
+			return blocks, 0
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		blocks++
+	}
 }
