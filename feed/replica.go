@@ -414,9 +414,9 @@ func (l *Log) recover() error {
 	return nil
 }
 
-// relearn reads the newest segment of the catalog: it begins with a State.
+// relearn reads the newest segment of the catalog, a minute long as a rule: it begins with a State.
 func (l *Log) relearn(size uint64) {
-	for i := l.SegmentStart(size - 1); i < size; i++ {
+	for i := max(l.SegmentStart(size-1), size-min(size, chunkRows)); i < size; i++ {
 		if b, err := l.Block(i); err == nil && b.Record.Kind == Event {
 			l.epoch.learn(&b)
 		}
