@@ -42,7 +42,9 @@ func (d *Direct) widen(f *follow, e BlockIn) {
 		f.top = e.Index - maxHoles
 	}
 	for ; f.top < e.Index; f.top++ {
-		f.holes[f.top] = &hole{since: d.now}
+		if !d.cfg.Shelf.Has(f.log, f.top) { // as an earlier run may have left it
+			f.holes[f.top] = &hole{since: d.now}
+		}
 	}
 	f.top = e.Index + 1
 	d.trim(f)

@@ -67,6 +67,32 @@ func TestStreamerRestarts(t *testing.T) {
 	})
 }
 
+// A viewer that comes back with what it had on disk goes on from there.
+func TestViewerRestarts(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		dir := t.TempDir()
+		view := func(name string) *node {
+			replica, err := feed.Open(w.station.Root(), feed.Config{Dir: dir})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return start(t, name, at[1], replica, Config{Anchors: []feed.Anchor{{Addr: at[0].AddrPort().String()}}})
+		}
+		a := view("a")
+		pass(2300 * time.Millisecond)
+		a.kill()
+		a = view("another a")
+		pass(2 * time.Second)
+		wantFlow(t, s, 6, a)
+		wantWhole(t, a, 0)
+		if b := a.swarm.Status().Blocks; b.Duplicate+b.Missed+b.Repaired != 0 {
+			t.Errorf("%v: want none twice, missed or repaired", a)
+		}
+	})
+}
+
 // The streamer stops in order: viewers have all of it and say that it has ended, not that something is wrong.
 func TestStreamerEnds(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
