@@ -67,6 +67,7 @@ func TestCodecs(t *testing.T) {
 	ac3 := &format.AC3{PayloadTyp: 96, SampleRate: 48000, ChannelCount: 6}
 	opus := &format.Opus{PayloadTyp: 96, ChannelCount: 1}
 	klv := &format.KLV{PayloadTyp: 96}
+	mpeg := &format.MPEG1Video{}
 
 	mp2Frame := frameWith(96, 0xff, 0xfd, 0x14, 0xc0)                        // layer II, 32 kbit/s, 48 kHz, mono
 	ac3Frame := frameWith(128, 0x0b, 0x77, 1, 2, 0x00, 0x40, 0x40, 1)        // 48 kHz, 32 kbit/s, stereo
@@ -74,6 +75,13 @@ func TestCodecs(t *testing.T) {
 	sequence := []byte{8, 0, 0, 0, 66, 167, 191, 228, 96, 13, 0, 64}         // AV1, 1920x804
 	key := []byte{0x82, 0x49, 0x83, 0x42, 0x00, 0x77, 0xf0, 0x32, 0x34, 0x1} // VP9, 1920x804
 	klvItem[16] = 100
+	mpegPicture := bytes.Join([][]byte{ // sequence header, its extension, group, picture, slice
+		{0, 0, 1, 0xb3, 0x2d, 0x02, 0x40, 0x33, 1, 1, 1, 1},
+		{0, 0, 1, 0xb5, 0x14, 0x8a, 1, 1},
+		{0, 0, 1, 0xb8, 1, 1, 1, 0x40},
+		{0, 0, 1, 0, 1, 1, 1, 1},
+		frameWith(3000, 0, 0, 1, 1),
+	}, nil)
 	big := fill(4000)
 
 	for _, c := range []struct {
@@ -112,6 +120,15 @@ func TestCodecs(t *testing.T) {
 			[][]byte{frameWith(3000, key...)},
 			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04VP09"), Width: 1920, Height: 804},
+		},
+		{
+			"MPEG-2 video", mpeg, func() ([]*rtp.Packet, error) {
+				e, _ := mpeg.CreateEncoder()
+				return e.Encode(mpegPicture)
+			}, ingest.MPEG2Video,
+			[][]byte{mpegPicture},
+			0, ingest.RandomAccess,
+			ingest.Track{StreamType: 2, StreamID: 0xe0, Width: 720, Height: 576},
 		},
 		{
 			"AAC", aacFormat, func() ([]*rtp.Packet, error) {
@@ -174,7 +191,7 @@ func TestCodecs(t *testing.T) {
 				return e.Encode(klvItem)
 			}, ingest.Data,
 			[][]byte{klvItem},
-			0, ingest.RandomAccess,
+			0, 0,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04KLVA")},
 		},
 	} {
@@ -217,7 +234,7 @@ func TestLossInFragmentedFrames(t *testing.T) {
 	latm := &format.MPEG4AudioLATM{PayloadTyp: 96, StreamMuxConfig: &mpeg4audio.StreamMuxConfig{Programs: []*mpeg4audio.StreamMuxConfigProgram{{
 		Layers: []*mpeg4audio.StreamMuxConfigLayer{{AudioSpecificConfig: audioFormat().Config, LatmBufferFullness: 255}},
 	}}}}
-	av1, vp9, mp2 := &format.AV1{PayloadTyp: 96}, &format.VP9{PayloadTyp: 96}, &format.MPEG1Audio{}
+	av1, vp9, mp2, mpeg := &format.AV1{PayloadTyp: 96}, &format.VP9{PayloadTyp: 96}, &format.MPEG1Audio{}, &format.MPEG1Video{}
 	mp2Frame := frameWith(1152, 0xff, 0xfd, 0xe4, 0xc0) // 384 kbit/s
 	for _, c := range []struct {
 		name   string
@@ -236,6 +253,10 @@ func TestLossInFragmentedFrames(t *testing.T) {
 		{"VP9", vp9, func() ([]*rtp.Packet, error) {
 			e, _ := vp9.CreateEncoder()
 			return e.Encode(frameWith(5000, 0x82, 0x49, 0x83, 0x42, 0x00, 0x77, 0xf0, 0x32, 0x34, 0x1))
+		}},
+		{"MPEG-2 video", mpeg, func() ([]*rtp.Packet, error) {
+			e, _ := mpeg.CreateEncoder()
+			return e.Encode(frameWith(5000, 0, 0, 1, 1))
 		}},
 		{"MPEG audio", mp2, func() ([]*rtp.Packet, error) {
 			e, _ := mp2.CreateEncoder()
@@ -280,7 +301,7 @@ func TestRefusedConfigurations(t *testing.T) {
 	main := audioFormat()
 	main.Config = &mpeg4audio.AudioSpecificConfig{Type: 42, SampleRate: 48000, ChannelConfig: 2}
 	for _, f := range []format.Format{
-		wide, main, &format.Opus{PayloadTyp: 96, ChannelCount: 9}, &format.H264{PayloadTyp: 96, PacketizationMode: 2},
+		wide, main, &format.MPEGTS{}, &format.Opus{PayloadTyp: 96, ChannelCount: 9}, &format.H264{PayloadTyp: 96, PacketizationMode: 2},
 		&format.Vorbis{PayloadTyp: 96, SampleRate: 48000, ChannelCount: 2}, &format.MJPEG{}, &format.Generic{PayloadTyp: 98, RTPMa: "private/90000"},
 	} {
 		if d, _, err := depacketizerOf(f, 90000); err == nil {

@@ -173,6 +173,7 @@ func TestPushByFFmpeg(t *testing.T) {
 		{"h264 without pyramid, aac of 44100 Hz", ingest.H264, ingest.AAC, append(x264[:len(x264):len(x264)], "-x264-params", "b-pyramid=0", "-c:a", "aac", "-ar", "44100"), nil},
 		{"h264 latm", ingest.H264, ingest.AAC, append(x264[:len(x264):len(x264)], "-c:a", "aac"), []string{"-rtpflags", "latm"}},
 		{"h265 opus", ingest.H265, ingest.Opus, []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=25:bframes=3", "-c:a", "libopus"}, nil},
+		{"mpeg2 aac", ingest.MPEG2Video, ingest.AAC, []string{"-c:v", "mpeg2video", "-g", "25", "-bf", "2", "-b:v", "2M", "-c:a", "aac"}, nil},
 		{"h264 mp2", ingest.H264, ingest.MPEGAudio, append(x264[:len(x264):len(x264)], "-c:a", "mp2"), nil},
 	} {
 		file := newClip(t, c.video, c.audio, c.encode...)

@@ -8,6 +8,7 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtpfragmented"
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtpklv"
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtpmpeg1audio"
+	"github.com/bluenviron/gortsplib/v4/pkg/format/rtpmpeg1video"
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtpmpeg4audio"
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtpvp9"
 	"github.com/pion/rtp"
@@ -15,7 +16,7 @@ import (
 	"tailcast/ingest"
 )
 
-// frames makes units of the codecs whose packets hold whole frames, one or several: all sound, VP9 and KLV. The parts that differ
+// frames makes units of the codecs that gortsplib hands out in whole frames, one or several a packet: all but H.264 and H.265. The parts that differ
 // are functions; open is called again after a loss, which rids the decoder of what it had begun.
 type frames struct {
 	news
@@ -28,6 +29,10 @@ type frames struct {
 	// inspect looks at every frame before it is emitted, for describe and for the flags; nil if there is nothing to see.
 	inspect func(frame []byte) ingest.Flags
 	about   func(t *ingest.Track)
+	// clock derives decoding times; nil if frames are decoded in the order in which they are presented. closed then tells of the
+	// frame that was inspected whether none after it is presented before it.
+	clock  *decodeClock
+	closed func() bool
 
 	decode  func(*rtp.Packet) ([][]byte, error)
 	pending int    // bytes that decode may have kept
@@ -40,6 +45,15 @@ const maxPending = 4 << 20
 func (f *frames) describe(t *ingest.Track) { f.about(t) }
 
 func (f *frames) flush(func(unit)) {}
+
+// jumped implements depacketizer.
+func (f *frames) jumped() {
+	if f.clock != nil {
+		depth, frame := f.clock.depth, f.clock.frame
+		*f.clock = decodeClock{}
+		f.clock.reset(depth, frame)
+	}
+}
 
 // depacketize implements depacketizer.
 func (f *frames) depacketize(p *rtp.Packet, at int64, gap bool, emit func(unit)) error {
@@ -78,6 +92,9 @@ func (f *frames) emit(frame []byte, at int64, emit func(unit)) error {
 	if f.inspect != nil {
 		u.flags = f.inspect(frame)
 	}
+	if f.clock != nil && len(frame) > 0 {
+		u.pts, u.dts, u.guessed = f.clock.next(nil, at, f.closed(), u.flags&ingest.RandomAccess != 0)
+	}
 	if f.wrap != nil {
 		var err error
 		if f.buf, err = f.wrap(f.buf[:0], frame); err != nil {
@@ -100,6 +117,7 @@ func incomplete(err error) bool {
 		rtpav1.ErrMorePacketsNeeded, rtpav1.ErrNonStartingPacketAndNoPrevious,
 		rtpvp9.ErrMorePacketsNeeded, rtpvp9.ErrNonStartingPacketAndNoPrevious,
 		rtpklv.ErrMorePacketsNeeded, rtpklv.ErrNonStartingPacketAndNoPrevious,
+		rtpmpeg1video.ErrMorePacketsNeeded, rtpmpeg1video.ErrNonStartingPacketAndNoPrevious,
 	} {
 		if errors.Is(err, harmless) {
 			return true

@@ -24,7 +24,7 @@ func fuzzFormats() []format.Format {
 		videoFormat(), &format.H264{PayloadTyp: 96, PacketizationMode: 1}, &format.H265{PayloadTyp: 96}, &format.AV1{PayloadTyp: 96},
 		&format.VP9{PayloadTyp: 96}, audioFormat(), &format.MPEG4AudioLATM{PayloadTyp: 96, StreamMuxConfig: mux},
 		&format.MPEG4AudioLATM{PayloadTyp: 96, CPresent: true}, &format.MPEG1Audio{}, &format.AC3{PayloadTyp: 96, SampleRate: 48000, ChannelCount: 2},
-		&format.Opus{PayloadTyp: 96, ChannelCount: 2}, &format.KLV{PayloadTyp: 96},
+		&format.Opus{PayloadTyp: 96, ChannelCount: 2}, &format.KLV{PayloadTyp: 96}, &format.MPEG1Video{},
 	}
 }
 
@@ -57,10 +57,13 @@ func FuzzPackets(f *testing.F) {
 	f.Add(byte(8), script(append([]byte{0, 0, 0, 0}, frameWith(96, 0xff, 0xfd, 0x14, 0xc0)...)))
 	f.Add(byte(9), script(append([]byte{0, 1}, frameWith(128, 0x0b, 0x77, 1, 2, 0x00, 0x40, 0x40, 1)...)))
 	f.Add(byte(10), script([]byte{0xfc, 1, 2}))
+	f.Add(byte(12), script([]byte{0, 0, 0x38, 0, 0, 0, 1, 0xb3, 0x2d, 2, 0x40, 0x33, 0, 0, 1, 0xb8, 1, 1, 1, 0x40}))
+	f.Add(byte(0x80), script(testSPS, testPPS, idr))
 	f.Add(byte(11), script(frameWith(30, 0x06, 0x0e, 0x2b, 0x34)))
 	f.Fuzz(func(t *testing.T, which byte, in []byte) {
 		formats := fuzzFormats()
-		s := newSession(t, formats[int(which)%len(formats)], plainFormat())
+		s := newSession(t, formats[int(which&0x7f)%len(formats)], plainFormat())
+		s.in.datagrams = which&0x80 != 0
 		now, stamp := s.start, uint32(0)
 		for n := 0; len(in) >= 8 && n < 1000; n++ {
 			flags, size := in[0], int(binary.BigEndian.Uint16(in[6:]))

@@ -257,7 +257,7 @@ func (in *intake) deliver(t *track, u unit, now time.Time) {
 	if !t.aligned {
 		in.join(t, u, now)
 	}
-	if !in.video() {
+	if t.carriage.codec.IsAudio() && !in.video() {
 		u.flags |= ingest.RandomAccess
 	}
 	s, clamped := t.place(u)
@@ -303,9 +303,7 @@ func (in *intake) jump(t *track, now time.Time) {
 	t.report, t.aligned, t.breaks = nil, false, true
 	in.out.stats.Discontinuities.Add(1)
 	in.out.log.Warn("rtp time of a track jumped", "track", t.id, "codec", t.carriage.codec)
-	if v, ok := t.decoder.(interface{ jumped() }); ok {
-		v.jumped()
-	}
+	t.decoder.jumped()
 }
 
 func (in *intake) lose(t *track, lost int, now time.Time) {

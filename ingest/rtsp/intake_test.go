@@ -603,7 +603,7 @@ func TestSecondSession(t *testing.T) {
 func TestNothingCanBeCarried(t *testing.T) {
 	out := &output{sink: newRecord(), stats: &ingest.Stats{}, log: quiet()}
 	_, err := newIntake(out, describe(&format.G711{PayloadTyp: 0, SampleRate: 8000, ChannelCount: 1}), nil, nil)
-	want := "nothing in the stream can be carried (G711 has no form in MPEG-TS): send H.264, H.265, AAC, Opus, AC-3 or MPEG audio"
+	want := "nothing in the stream can be carried (G711 is not carried): send H.264, H.265, AAC, Opus, AC-3 or MPEG audio"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}

@@ -6,8 +6,9 @@
 //	RTP packets ─▶ depacketizer ─▶ units on the track's RTP clock, with decoding times ─▶ alignment ─▶ ingest.Sink
 //	RTCP sender reports ─────────────────────────────────────────────────────────────────────▲
 //
-// What is carried: H.264, H.265, AV1, VP9, AAC (also LATM, which becomes ADTS), MPEG audio, AC-3, Opus, and KLV as a data track.
-// Everything else has no form in MPEG-TS a receiver would understand: it is left out, with a logged sentence that names it.
+// What is carried: H.264, H.265, MPEG-2 video, AV1, VP9, AAC (also LATM, which becomes ADTS), MPEG audio, AC-3, Opus, and KLV as a
+// data track. Everything else is left out with a logged sentence that names it: raw RTP payloads would mean nothing to a receiver of
+// MPEG-TS. A stream of which nothing is left is refused.
 //
 // NAL units go out as they came, each behind a four-byte start code; no delimiter is invented. Parameter sets that a random access
 // point lacks are put before it, from the SDP or from the stream.

@@ -15,6 +15,8 @@ import (
 // How a TS multiplexer announces our codecs: stream types of ISO/IEC 13818-1, table 2-34, and the registered ones of those that
 // came later; stream identifiers of table 2-22.
 const (
+	streamMPEG1Video = 0x01
+	streamMPEG2Video = 0x02
 	streamMPEG1Audio = 0x03
 	streamMPEG2Audio = 0x04 // at the low sample rates
 	streamPrivate    = 0x06
@@ -63,6 +65,9 @@ func depacketizerOf(f format.Format, clock int) (d depacketizer, c carriage, err
 	case *format.VP9:
 		c = carriage{ingest.VP9, streamPrivate, idPrivate, registration("VP09")}
 		d, err = newVP9(f)
+	case *format.MPEG1Video:
+		c = carriage{ingest.MPEG2Video, streamMPEG2Video, idVideo, nil}
+		d, err = newMPEGVideo(f)
 	case *format.MPEG4Audio:
 		c = carriage{ingest.AAC, streamADTS, idAudio, nil}
 		d, err = newAAC(f, clock)
@@ -82,7 +87,7 @@ func depacketizerOf(f format.Format, clock int) (d depacketizer, c carriage, err
 		c = carriage{ingest.Data, streamPrivate, idPrivate, registration("KLVA")}
 		d, err = newKLV(f)
 	default:
-		err = fmt.Errorf("%s has no form in MPEG-TS", name(f))
+		err = fmt.Errorf("%s is not carried", name(f))
 	}
 	return d, c, err
 }

@@ -26,6 +26,8 @@ type depacketizer interface {
 	changed() bool
 	// flush emits what is still open: the stream has ended.
 	flush(emit func(unit))
+	// jumped forgets what was known of decoding times: the RTP clock does not continue.
+	jumped()
 }
 
 // news is the changed method of every depacketizer.

@@ -181,7 +181,7 @@ func (v *nalVideo) flush(emit func(unit)) {
 	}
 }
 
-// jumped forgets what was known of decoding times: the RTP clock has jumped.
+// jumped implements depacketizer.
 func (v *nalVideo) jumped() {
 	p := v.sets.picture()
 	v.clock = decodeClock{}
