@@ -2,7 +2,7 @@
 
 GO      ?= go
 TOOL     = $(GO) tool -modfile=tools/go.mod
-FUZZTIME ?= 10s
+FUZZTIME ?= 5000x
 
 .PHONY: all build demo test check fmt race fuzz bench generate clean
 
@@ -27,7 +27,7 @@ check: ## formatting, vet, staticcheck, dead code, tidy modules
 race: ## the tests under the race detector
 	$(GO) test -race -short ./...
 
-fuzz: ## every fuzz target for FUZZTIME (10s)
+fuzz: ## every fuzz target, FUZZTIME long: a count (5000x) or a duration (10m)
 	@sh internal/testrun/fuzz.sh $(FUZZTIME)
 
 bench: build ## our column of the targets, with the commands that measured it
