@@ -20,9 +20,18 @@ import (
 	"tailcast/swarm"
 )
 
+// Role is what a node is for; other nodes and the status show it.
+type Role = quicwire.Role
+
+// The roles of our commands.
+const (
+	Streamer = quicwire.Streamer
+	Viewer   = quicwire.Viewer
+)
+
 // Config is what a command hands over to become a node.
 type Config struct {
-	Role    quicwire.Role
+	Role    Role
 	Flags   *Flags
 	Replica *feed.Replica
 	Anchors []feed.Anchor      // of the link; none for a streamer
@@ -205,7 +214,7 @@ func (n *Node) describe(s *Status) {
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.Name, Epoch: e.ID().String(), Head: log.Head().Size, Base: log.Base(), Bitrate: r.Bitrate, Codecs: r.Codecs,
 		})
-		if n.cfg.Role == quicwire.Streamer {
+		if n.cfg.Role == Streamer {
 			s.Bytes.Appended += appended(log)
 		}
 	}

@@ -15,7 +15,6 @@ import (
 	"tailcast/feed"
 	"tailcast/node"
 	"tailcast/player"
-	"tailcast/quicwire"
 )
 
 // linger is how long a streamer whose input has ended goes on serving, so that viewers get the last blocks.
@@ -55,7 +54,7 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(node.Config{Role: quicwire.Streamer, Flags: &o.Flags, Replica: replica, Key: key, Logger: log})
+	n, err := node.New(node.Config{Role: node.Streamer, Flags: &o.Flags, Replica: replica, Key: key, Logger: log})
 	if err != nil {
 		return err
 	}

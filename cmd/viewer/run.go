@@ -16,7 +16,6 @@ import (
 	"tailcast/feed"
 	"tailcast/node"
 	"tailcast/player"
-	"tailcast/quicwire"
 )
 
 // run watches until ctx ends.
@@ -38,7 +37,7 @@ func run(ctx context.Context, o *options, link feed.Link) (err error) {
 		return err
 	}
 	n, err := node.New(node.Config{
-		Role: quicwire.Viewer, Flags: &o.Flags, Replica: replica, Anchors: link.Anchors, NoShare: o.noShare, Logger: log,
+		Role: node.Viewer, Flags: &o.Flags, Replica: replica, Anchors: link.Anchors, NoShare: o.noShare, Logger: log,
 	})
 	if err != nil {
 		return err

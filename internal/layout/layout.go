@@ -37,6 +37,6 @@ var Allowed = map[string][]string{
 	"internal/cpu":     {},
 	"internal/testrun": {},
 	"internal/e2e":     {},
-	"internal/bench":   {"feed", "feed/merkle", "segmenter", "ingest", "internal/ts", "internal/clip"},
+	"internal/bench":   {"internal/command", "ingest", "ingest/mpegts", "internal/ts", "internal/clip"},
 	"internal/netsim":  {},
 }
