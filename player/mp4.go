@@ -49,7 +49,7 @@ type mp4Track struct {
 type mp4 struct {
 	out    *outlet
 	make   func() *stream
-	push   func(s *stream, data []byte, start bool)
+	push   func(s *stream, c chunk)
 	tracks [ingest.MaxTracks]*mp4Track // by Sample.Track; nil if the file cannot carry it
 	order  []*mp4Track
 
@@ -227,7 +227,7 @@ func (m *mp4) endOfBlock() {
 
 func (m *mp4) flush() {
 	if m.buffer.Len() > 0 && m.stream != nil {
-		m.push(m.stream, bytes.Clone(m.buffer.Bytes()), m.start)
+		m.push(m.stream, chunk{data: bytes.Clone(m.buffer.Bytes()), start: m.start})
 	}
 	m.buffer.Reset()
 	m.start = false

@@ -35,9 +35,10 @@ func newPipeline(now func() time.Time) *pipeline {
 	return p
 }
 
-// push makes a chunk of data and appends it to s.
-func (p *pipeline) push(s *stream, data []byte, start bool) {
-	s.append(chunk{data: data, at: p.now(), start: start, old: p.old})
+// push appends a chunk to s.
+func (p *pipeline) push(s *stream, c chunk) {
+	c.at, c.old = p.now(), p.old
+	s.append(c)
 }
 
 // block takes the next block. An error says that the block cannot be read; the pipeline goes on with the next segment.

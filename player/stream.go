@@ -9,6 +9,7 @@ import (
 // chunk is a run of container bytes that is always written whole. All clients share it, so nobody changes it.
 type chunk struct {
 	data  []byte
+	jump  []byte // of a start: what goes before data for a client that comes from elsewhere in the stream; may be nil
 	at    time.Time
 	start bool // decoding can begin here
 	old   bool // comes from before the live edge at the time the playing began: no start for who wants the next one
@@ -21,11 +22,10 @@ type chunk struct {
 //	open --append--> open --end--> ended (clients read what is left, then their response ends)
 type stream struct {
 	contentType string
-	omitted     string                      // tracks of the program that this container cannot carry, for people
-	header      []byte                      // what every client gets first: the fMP4 init; nil for TS
-	mend        func(chunks []chunk) []byte // what a client that skipped needs before chunks; may be nil
-	keepFor     time.Duration               // chunks before the newest start are kept this long for slow clients
-	keepBytes   int                         // and the lot is never larger than this
+	omitted     string        // tracks of the program that this container cannot carry, for people
+	header      []byte        // what every client gets first: the fMP4 init; nil for TS
+	keepFor     time.Duration // chunks before the newest start are kept this long for slow clients
+	keepBytes   int           // and the lot is never larger than this
 
 	mu      sync.Mutex
 	chunks  []chunk // oldest first
@@ -86,6 +86,8 @@ func (s *stream) join(next bool) *cursor {
 	c := &cursor{s: s, lost: true, live: next}
 	if next {
 		c.next = s.first + uint64(len(s.chunks))
+	} else {
+		c.lost = !c.find()
 	}
 	return c
 }
@@ -132,8 +134,8 @@ func (c *cursor) poll() (chunks []chunk, skipped, ended bool, changed <-chan str
 	if len(chunks) == 0 {
 		return nil, false, s.ended, s.changed
 	}
-	if skipped && s.mend != nil {
-		chunks = append([]chunk{{data: s.mend(chunks)}}, chunks...)
+	if skipped && chunks[0].jump != nil {
+		chunks = append([]chunk{{data: chunks[0].jump}}, chunks...)
 	}
 	c.begun = true
 	return chunks, skipped, false, s.changed

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 
 	"tailcast/ingest"
 	"tailcast/internal/ts"
@@ -14,7 +16,7 @@ import (
 type tsFormat struct {
 	out  *outlet
 	make func() *stream
-	push func(s *stream, data []byte, start bool)
+	push func(s *stream, c chunk)
 
 	mux     *ts.Muxer
 	buffer  bytes.Buffer // packets since the last flush
@@ -24,10 +26,12 @@ type tsFormat struct {
 	video   bool         // the program has pictures: they are the starts
 	program *ingest.Program
 	tracks  [ingest.MaxTracks]ingest.Codec
+
+	counters map[uint16]byte // continuity counters of all PIDs so far, without the buffer
 }
 
-func newTSFormat(out *outlet, open func() *stream, push func(*stream, []byte, bool)) *tsFormat {
-	f := &tsFormat{out: out, make: open, push: push}
+func newTSFormat(out *outlet, open func() *stream, push func(*stream, chunk)) *tsFormat {
+	f := &tsFormat{out: out, make: open, push: push, counters: map[uint16]byte{}}
 	f.mux = ts.NewMuxer(&f.buffer)
 	return f
 }
@@ -47,7 +51,6 @@ func (f *tsFormat) setProgram(p *ingest.Program) {
 	if f.stream == nil {
 		f.stream = f.make()
 		f.stream.contentType = "video/mp2t"
-		f.stream.mend = bridge
 		f.out.open(f.stream)
 	}
 }
@@ -89,7 +92,12 @@ func (f *tsFormat) endOfBlock() { f.flush() }
 
 func (f *tsFormat) flush() {
 	if f.buffer.Len() > 0 && f.stream != nil {
-		f.push(f.stream, bytes.Clone(f.buffer.Bytes()), f.start)
+		c := chunk{data: bytes.Clone(f.buffer.Bytes()), start: f.start}
+		if c.start {
+			c.jump = f.jump()
+		}
+		f.count(c.data)
+		f.push(f.stream, c)
 	}
 	f.buffer.Reset()
 	f.start = false
@@ -99,29 +107,20 @@ func (f *tsFormat) close() { f.out.close() }
 
 const packetSize = 188
 
-// bridge makes the packets that tell a receiver that it goes on in another place of the stream: for each PID it is about to see,
-// one without payload that carries the discontinuity_indicator (ISO/IEC 13818-1, 2.4.3.5), so that the jump of continuity counters
-// and clock is no error.
-func bridge(chunks []chunk) []byte {
-	var out []byte
-	seen := map[uint16]bool{}
-	for _, c := range chunks {
-		for p := c.data; len(p) >= packetSize; p = p[packetSize:] {
-			if pid := uint16(p[1]&0x1f)<<8 | uint16(p[2]); !seen[pid] {
-				seen[pid] = true
-				out = appendJump(out, p)
-			}
-		}
+// count remembers where the continuity counters stand.
+func (f *tsFormat) count(packets []byte) {
+	for p := range slices.Chunk(packets, packetSize) {
+		f.counters[uint16(p[1]&0x1f)<<8|uint16(p[2])] = p[3] & 15
 	}
-	return out
 }
 
-// appendJump appends the packet that goes before next, the first of its PID.
-func appendJump(out, next []byte) []byte {
-	counter := next[3] & 15
-	if next[3]&0x10 != 0 {
-		counter-- // it counts packets with payload, and this one has none
+// jump makes the packets that tell a receiver that it goes on in another place of the stream: for each PID one without payload
+// that carries the discontinuity_indicator (ISO/IEC 13818-1, 2.4.3.5), so that neither counters nor clock are wrong.
+func (f *tsFormat) jump() []byte {
+	var out []byte
+	for _, pid := range slices.Sorted(maps.Keys(f.counters)) {
+		out = append(out, 0x47, byte(pid>>8), byte(pid), 0x20|f.counters[pid], packetSize-5, 0x80)
+		out = append(out, bytes.Repeat([]byte{0xff}, packetSize-6)...)
 	}
-	out = append(out, 0x47, next[1]&0x1f, next[2], 0x20|counter&15, packetSize-5, 0x80)
-	return append(out, bytes.Repeat([]byte{0xff}, packetSize-6)...)
+	return out
 }

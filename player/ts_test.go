@@ -156,8 +156,8 @@ func TestTSNewEpoch(t *testing.T) {
 	ffmpegLikes(t, "mp4", body)
 }
 
-// TestTSBridge cuts a piece out of the stream, as a client that was too slow gets it.
-func TestTSBridge(t *testing.T) {
+// TestTSJump cuts a piece out of the stream, as a client that was too slow gets it.
+func TestTSJump(t *testing.T) {
 	program, in := clipSamples(t)
 	b := newBench()
 	b.SetProgram(program)
@@ -169,7 +169,7 @@ func TestTSBridge(t *testing.T) {
 	}
 	rest := s.chunks[2*len(s.chunks)/3:]
 	rest = rest[slices.IndexFunc(rest, func(c chunk) bool { return c.start }):]
-	body = append(body, bridge(rest)...)
+	body = append(body, rest[0].jump...)
 	for _, c := range rest {
 		body = append(body, c.data...)
 	}
