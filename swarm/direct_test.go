@@ -374,6 +374,22 @@ func TestParentBehind(t *testing.T) {
 	wantSubs(t, all, 3, 2)
 }
 
+// A parent that withholds a stripe is left, although the stripe comes by repair.
+func TestUnfairParent(t *testing.T) {
+	s := following(t, DirectConfig{})
+	var all []Action
+	for i := uint64(100); i < 400; i += 2 {
+		s.status(2, today, i/40, i)
+		if i%40 == 0 {
+			s.heartbeat(1, i/40)
+		}
+		all = append(all, s.block(1, today, i, false)...)
+		all = append(all, s.block(2, today, i+1, true)...)
+		all = append(all, s.after(TickEvery)...)
+	}
+	wantSubs(t, all, 3, 2)
+}
+
 // A source that falls silent is no reason to run from one parent to the other.
 func TestSilenceIsNoFault(t *testing.T) {
 	s := following(t, DirectConfig{})

@@ -151,11 +151,15 @@ func (p *pusher) align(i uint64, stripe uint8) uint64 {
 
 // recent reports whether block i was signed at most so long before the newest one.
 func (p *pusher) recent(i uint64, within time.Duration) bool {
+	size := p.log.Head().Size
+	if i >= size || size-i > maxHoles {
+		return false // not held, or likely to be on disk only, which takes too long to look up for nothing
+	}
 	b, err := p.log.Block(i)
 	if err != nil {
 		return false
 	}
-	newest, err := p.log.Block(p.log.Head().Size - 1)
+	newest, err := p.log.Block(size - 1)
 	return err == nil && newest.Record.Wall-b.Record.Wall <= within.Microseconds()
 }
 

@@ -52,7 +52,7 @@ func (r *run) began() bool {
 
 // stalled reports whether some media do not come: late blocks are the network's way, two seconds of nothing are not.
 func (r *run) stalled(now time.Time) bool {
-	return slices.ContainsFunc(r.media(), func(f *follow) bool { return !f.ended && now.Sub(f.progress) > leaveHungry+soonestDue })
+	return slices.ContainsFunc(r.media(), func(f *follow) bool { return !f.ended && now.Sub(f.last) > leaveHungry+soonestDue })
 }
 
 // reason says why nothing comes.

@@ -85,6 +85,9 @@ func (d *Direct) heardUnsub(p *peer, m *quicwire.Unsub) {
 	}
 }
 
+// maxGiven is how many blocks of one Req are looked for at most.
+const maxGiven = 2 * maxAsked
+
 // heardReq sends what is held of what p lacks, and names the rest.
 func (d *Direct) heardReq(p *peer, m *quicwire.Req) {
 	held, _ := d.cfg.Shelf.Look(m.Log)
@@ -96,8 +99,8 @@ func (d *Direct) heardReq(p *peer, m *quicwire.Req) {
 	}
 	have := *m
 	have.Blocks = nil
-	for _, i := range m.Blocks {
-		if d.cfg.Shelf.Has(m.Log, i) && len(have.Blocks) < 2*maxAsked {
+	for n, i := range m.Blocks {
+		if n < maxGiven && d.cfg.Shelf.Has(m.Log, i) {
 			have.Blocks = append(have.Blocks, i)
 		} else {
 			nack.Blocks = append(nack.Blocks, i)

@@ -82,10 +82,11 @@ func (s *Swarm) Run(ctx context.Context) error {
 
 // hello is what peers learn of us first.
 func (s *Swarm) hello() quicwire.Hello {
-	h := quicwire.Hello{Role: s.cfg.Role, Notes: s.cfg.Replica.Notes(), Limits: quicwire.Limits{Ranges: maxRanges}}
+	h := quicwire.Hello{Role: s.cfg.Role, Notes: s.cfg.Replica.Notes(), Limits: quicwire.Limits{
+		Slots: uint32(s.cfg.MaxPeers * quicwire.MaxStripes), Ranges: maxRanges,
+	}}
 	if s.cfg.NoShare {
-		h.Flags |= quicwire.NoUpload
-		h.Limits.Ranges = 0
+		h.Flags, h.Limits = quicwire.NoUpload, quicwire.Limits{}
 	}
 	return h
 }

@@ -138,7 +138,7 @@ func TestNextAnchor(t *testing.T) {
 			wantFlow(t, s, 6, c)
 			wantWhole(t, c, 0)
 			parent.place.(place).Cut(false)
-			pass(10 * time.Second)
+			pass(6 * time.Second)
 			wantFlow(t, s, 6, c, nodes[at[1].AddrPort().String()], nodes[at[2].AddrPort().String()])
 		}
 		if st := c.swarm.Status(); st.Blocks.Missed > 0 {
@@ -155,7 +155,7 @@ func TestLoss(t *testing.T) {
 		a := w.viewer("a", at[1], Config{}, at[0])
 		b := w.viewer("b", at[2], Config{}, at[1])
 		w.net.SetLoss(0.03)
-		pass(20 * time.Second)
+		pass(12 * time.Second)
 		wantFlow(t, s, 40, a, b)
 		w.net.SetLoss(0)
 		pass(2 * time.Second)
@@ -172,7 +172,7 @@ func TestSlowSubscriber(t *testing.T) {
 		s := w.streamer("s", at[0], feed.Config{})
 		a := w.viewer("a", at[1], Config{}, at[0])
 		slow := w.viewer("slow", at[2], Config{}, at[0])
-		pass(30 * time.Second)
+		pass(20 * time.Second)
 		wantFlow(t, s, 6, a)
 		if st := a.swarm.Status(); st.Blocks.Missed+st.Blocks.Repaired > 0 || st.LagP99 > 30*time.Millisecond {
 			t.Errorf("%v: want nothing missed, p99 at most 30 ms", a)
@@ -183,7 +183,7 @@ func TestSlowSubscriber(t *testing.T) {
 		if behind := s.size() - slow.size(); behind > 5*blocksASecond {
 			t.Errorf("%v: %d blocks behind, want at most 5 s", slow, behind)
 		}
-		if st := slow.swarm.Status(); st.Blocks.Verified < 10*blocksASecond {
+		if st := slow.swarm.Status(); st.Blocks.Verified < 7*blocksASecond {
 			t.Errorf("%v: got little of what its link can carry", slow)
 		}
 	})
@@ -199,12 +199,12 @@ func TestLoop(t *testing.T) {
 		pass(5 * time.Second)
 		wantReason(t, b, Waiting, "which itself knows nothing of the channel yet")
 		s := w.streamer("s", at[0], feed.Config{})
-		pass(12 * time.Second)
+		pass(8 * time.Second)
 		wantFlow(t, s, 8, a, b, c)
 		s.kill()
-		pass(10 * time.Second)
+		pass(6 * time.Second)
 		s = w.streamer("s", at[0], feed.Config{})
-		pass(12 * time.Second)
+		pass(8 * time.Second)
 		wantFlow(t, s, 8, a, b, c)
 	})
 }
