@@ -50,7 +50,7 @@ RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http.`,
 	}
 	o.Register(root.PersistentFlags(), node.DataDir("streamer"))
 	flags := root.PersistentFlags()
-	flags.StringVar(&o.title, "title", "", "what people call the channel")
+	flags.StringVar(&o.title, "title", "", "what people call the channel; the programme's own name if empty")
 	flags.Uint16Var(&o.program, "program", 0, "program_number to take of a TS with several; 0 takes the first")
 	flags.BoolVar(&o.loop, "loop", false, "begin a file again at its end, with a continuous clock")
 	flags.StringVar(&o.rtsp, "rtsp", "127.0.0.1:8554", "`address` to wait at for an RTSP push; empty is off")

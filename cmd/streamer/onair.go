@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"log/slog"
 	"slices"
 	"sync"
@@ -119,7 +120,7 @@ func stripes(rate int64) int {
 }
 
 func (a *onAir) announce() {
-	if err := a.writer.SetState(feed.State{Title: a.title, Renditions: []feed.Rendition{a.state}}); err != nil {
+	if err := a.writer.SetState(feed.State{Title: cmp.Or(a.title, a.program.Name), Renditions: []feed.Rendition{a.state}}); err != nil {
 		a.log.Error("cannot say in the catalog what is on", "error", err)
 	}
 }
