@@ -1,0 +1,252 @@
+package mpegts
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tailcast/ingest"
+	"tailcast/internal/clip"
+)
+
+// script answers requests one after the other, without a network, so that it works in virtual time.
+type script struct {
+	answers []func() (*http.Response, error)
+	at      []time.Time // of the requests
+}
+
+func (s *script) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.at = append(s.at, time.Now())
+	if len(s.answers) == 0 {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	next := s.answers[0]
+	s.answers = s.answers[1:]
+	return next()
+}
+
+// answer is a response; length -1 is a live stream.
+func answer(status int, length int64, body io.Reader) func() (*http.Response, error) {
+	return func() (*http.Response, error) {
+		return &http.Response{StatusCode: status, Status: fmt.Sprint(status, " ", http.StatusText(status)), ContentLength: length, Body: io.NopCloser(body)}, nil
+	}
+}
+
+func TestHTTPPullReconnects(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		in := clip.Bytes()
+		half := len(in) / 2 / 188 * 188
+		live := func(b []byte) io.Reader { return bytes.NewReader(b) }
+		server := &script{answers: []func() (*http.Response, error){
+			func() (*http.Response, error) { return nil, errors.New("connection refused") },
+			answer(404, 0, strings.NewReader("")),
+			answer(200, -1, live(in[:half])),
+			answer(503, -1, strings.NewReader("")),
+			answer(200, -1, strings.NewReader("<html>")),
+			answer(200, -1, live(in[half:])),
+		}}
+		s, stats := newSink(0), new(ingest.Stats)
+		stop := start(t, &HTTPPull{Config: Config{Stats: stats}, URL: "http://example.org/live", Client: &http.Client{Transport: server}}, s)
+		time.Sleep(time.Minute)
+		canceled(t, stop())
+
+		var delays []string
+		for i := range server.at[1:] {
+			delays = append(delays, server.at[i+1].Sub(server.at[i]).String())
+		}
+		if want := []string{"250ms", "500ms", "250ms", "500ms", "1s", "250ms"}; !slices.Equal(delays, want) {
+			t.Errorf("got delays %v, want %v", delays, want)
+		}
+		if n := stats.Reconnects.Load(); n != 6 {
+			t.Errorf("got %d reconnects, want 6", n)
+		}
+		if n := len(s.of(pictures)); n < 190 || n > 193 {
+			t.Errorf("got %d pictures, want 192 and what was cut in two", n)
+		}
+		if len(s.programs) != 1 || stats.LostPackets.Load() != 0 {
+			t.Errorf("got %d programs and %d lost packets, want 1 and 0", len(s.programs), stats.LostPackets.Load())
+		}
+		if e := stats.LastError(); !strings.Contains(e, "the server ended the stream") {
+			t.Errorf("got %q, want the last reason", e)
+		}
+	})
+}
+
+func TestHTTPPullStalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		defer w.Close()
+		server := &script{answers: []func() (*http.Response, error){
+			answer(200, -1, r),
+			answer(200, int64(len(clip.Bytes())), bytes.NewReader(clip.Bytes())),
+		}}
+		go w.Write(clip.Bytes()[:188*500])
+		began := time.Now()
+		h := &HTTPPull{URL: "http://example.org/live", Client: &http.Client{Transport: server}}
+		if err := h.Run(t.Context(), newSink(0)); err != nil {
+			t.Fatal(err)
+		}
+		if d := time.Since(began); d < 17*time.Second || d > 19*time.Second {
+			t.Errorf("took %v, want 10 s of silence and a recording of 8 s", d)
+		}
+	})
+}
+
+func TestHTTPPullRecording(t *testing.T) {
+	for _, c := range []struct {
+		name, body, err string
+		lasts           time.Duration
+	}{
+		{"the clip", string(clip.Bytes()), "", 7 * time.Second},
+		{"not TS", "<html>Not here", "couldn't take http://example.org/live: this is not MPEG-TS", 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			server := &script{answers: []func() (*http.Response, error){answer(200, int64(len(c.body)), strings.NewReader(c.body))}}
+			began := time.Now()
+			err := (&HTTPPull{URL: "http://example.org/live", Client: &http.Client{Transport: server}}).Run(t.Context(), newSink(0))
+			if c.err == "" && err != nil || c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err)) {
+				t.Errorf("%s: got %v, want %q", c.name, err, c.err)
+			}
+			if d := time.Since(began); d < c.lasts || d > c.lasts+2*time.Second {
+				t.Errorf("%s: lasted %v, want about %v", c.name, d, c.lasts)
+			}
+		})
+	}
+	if err := (&HTTPPull{URL: "http://[::1"}).Run(t.Context(), newSink(0)); err == nil || !strings.Contains(err.Error(), "couldn't fetch") {
+		t.Errorf("got %v, want that the address is wrong", err)
+	}
+}
+
+// TestHTTPPullOverTheNetwork: the same with a real server, whose stream ends in the middle.
+func TestHTTPPullOverTheNetwork(t *testing.T) {
+	in := clip.Bytes()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.(http.Flusher).Flush()
+		w.Write(in)
+		w.(http.Flusher).Flush()
+		<-r.Context().Done()
+	}))
+	defer server.Close()
+	s := newSink(567)
+	stop := start(t, &HTTPPull{URL: server.URL}, s)
+	wait(t, s.full, "all samples, the last of which comes out by silence")
+	canceled(t, stop())
+	same(t, s.of(pictures), want(t).of(pictures))
+}
+
+// publish sends body to a Push and returns the answer.
+func publish(t *testing.T, method, url string, body io.Reader) (status int, text string) {
+	t.Helper()
+	req, err := http.NewRequest(method, url, body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp.StatusCode, strings.TrimSpace(string(b))
+}
+
+func TestPush(t *testing.T) {
+	stats := new(ingest.Stats)
+	p := &Push{Config: Config{Stats: stats}}
+	server := httptest.NewServer(p)
+	defer server.Close()
+	if status, text := publish(t, "PUT", server.URL, strings.NewReader("x")); status != 503 || !strings.Contains(text, "not on air") {
+		t.Errorf("got %d %q before Run, want 503", status, text)
+	}
+	s := newSink(567)
+	stop := start(t, p, s)
+	running(p)
+	if status, _ := publish(t, "GET", server.URL, nil); status != 405 {
+		t.Errorf("got %d for GET, want 405", status)
+	}
+
+	r, w := io.Pipe()
+	first := make(chan string)
+	go func() {
+		status, text := publish(t, "POST", server.URL, r)
+		first <- fmt.Sprint(status, text)
+	}()
+	if _, err := w.Write(clip.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s.full, "all samples, the last of which comes out by silence")
+	same(t, s.of(pictures), want(t).of(pictures))
+	if status, text := publish(t, "PUT", server.URL, strings.NewReader("x")); status != 409 || !strings.Contains(text, "is publishing here already") {
+		t.Errorf("got %d %q for a second publisher, want 409", status, text)
+	}
+	w.Close()
+	if got := <-first; got != "200" {
+		t.Errorf("got %q for the first publisher, want 200", got)
+	}
+
+	// The next one goes on, its times back where they began.
+	if status, text := publish(t, "PUT", server.URL, bytes.NewReader(clip.Bytes())); status != 200 {
+		t.Errorf("got %d %q for the next publisher, want 200", status, text)
+	}
+	if v := s.of(pictures); len(v) != 384 || v[192].Flags&ingest.Discontinuity == 0 || len(s.programs) != 1 {
+		t.Errorf("got %d pictures and %d programs, want 384, the second half marked, and 1", len(v), len(s.programs))
+	}
+	if status, text := publish(t, "PUT", server.URL, strings.NewReader("nonsense")); status != 400 || !strings.Contains(text, "not MPEG-TS") {
+		t.Errorf("got %d %q for nonsense, want 400", status, text)
+	}
+	canceled(t, stop())
+}
+
+// running waits until p takes publishers.
+func running(p *Push) {
+	for {
+		p.mu.Lock()
+		on := p.ctx != nil
+		p.mu.Unlock()
+		if on {
+			return
+		}
+	}
+}
+
+// TestPushEnds: with Run ends whoever publishes, even if nothing is being sent.
+func TestPushEnds(t *testing.T) {
+	p := &Push{}
+	server := httptest.NewServer(p)
+	defer server.Close()
+	s := newSink(1)
+	stop := start(t, p, s)
+	running(p)
+	r, w := io.Pipe()
+	defer w.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		req, _ := http.NewRequestWithContext(ctx, "PUT", server.URL, r)
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			resp.Body.Close()
+		}
+	}()
+	if _, err := w.Write(clip.Bytes()[:188*1000]); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, s.full, "a sample")
+	canceled(t, stop())
+	cancel()
+	<-done
+}
