@@ -191,12 +191,12 @@ func TestDamagedMemoryIsNotForgotten(t *testing.T) {
 // A renewed channel note reaches viewers while the epoch runs.
 func TestChannelNoteIsRenewedWhileLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ahead time.Duration // of the clock by which notes end
-		c := feedtest.NewChannel(t, feed.Config{Now: func() time.Time { return time.Now().Add(ahead) }}, 1)
+		var ahead clockError // of the clock by which notes end
+		c := feedtest.NewChannel(t, feed.Config{Now: func() time.Time { return time.Now().Add(ahead.get()) }}, 1)
 		before := c.Replica.Notes()
 		viewer, _ := c.Viewer(t, feed.Config{}, feedtest.Rendition)
 		stop := start(t, c.Writer)
-		ahead = 61 * 24 * time.Hour
+		ahead.set(61 * 24 * time.Hour)
 		time.Sleep(61 * time.Second)
 		notes := c.Replica.Notes()
 		if string(notes.Channel) == string(before.Channel) || string(notes.Epoch) != string(before.Epoch) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,14 +145,14 @@ func TestCatalogAnchorsEveryMinuteAndAtTheEnd(t *testing.T) {
 
 func TestWallClockFollowsSlowlyAndNeverGoesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var ahead time.Duration // of the system clock
+		var ahead clockError // of the system clock
 		station := newStation(t)
 		replica, err := feed.Open(station.Root(), feed.Config{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer replica.Close()
-		w, err := feed.NewWriter(feed.WriterConfig{Replica: replica, Station: station, Now: func() time.Time { return time.Now().Add(ahead) }})
+		w, err := feed.NewWriter(feed.WriterConfig{Replica: replica, Station: station, Now: func() time.Time { return time.Now().Add(ahead.get()) }})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -162,7 +163,7 @@ func TestWallClockFollowsSlowlyAndNeverGoesBack(t *testing.T) {
 		begin, last := time.Now(), int64(0)
 		for k := range 400 {
 			if k == 50 {
-				ahead = -1500 * time.Millisecond // NTP sets the clock back
+				ahead.set(-1500 * time.Millisecond) // NTP sets the clock back
 			}
 			b, err := lw.Append(feed.Entry{Kind: feed.Media})
 			if err != nil {
@@ -176,7 +177,7 @@ func TestWallClockFollowsSlowlyAndNeverGoesBack(t *testing.T) {
 			last = b.Record.Wall
 			time.Sleep(time.Second)
 		}
-		if off := time.Duration(last-time.Now().Add(ahead).UnixMicro())*time.Microsecond + time.Second; off.Abs() > time.Millisecond {
+		if off := time.Duration(last-time.Now().Add(ahead.get()).UnixMicro())*time.Microsecond + time.Second; off.Abs() > time.Millisecond {
 			t.Errorf("the clock is off by %v still", off)
 		}
 	})
@@ -185,21 +186,21 @@ func TestWallClockFollowsSlowlyAndNeverGoesBack(t *testing.T) {
 func TestClockStepNeedsAnotherEpoch(t *testing.T) {
 	for _, step := range []time.Duration{-5 * time.Minute, 3 * time.Second, 10 * 365 * 24 * time.Hour} {
 		synctest.Test(t, func(t *testing.T) {
-			var ahead time.Duration
+			var ahead clockError
 			station := newStation(t)
 			replica, err := feed.Open(station.Root(), feed.Config{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			defer replica.Close()
-			w, err := feed.NewWriter(feed.WriterConfig{Replica: replica, Station: station, Now: func() time.Time { return time.Now().Add(ahead) }})
+			w, err := feed.NewWriter(feed.WriterConfig{Replica: replica, Station: station, Now: func() time.Time { return time.Now().Add(ahead.get()) }})
 			if err != nil {
 				t.Fatal(err)
 			}
 			done := make(chan error, 1)
 			go func() { done <- w.Run(t.Context()) }()
 			time.Sleep(1500 * time.Millisecond)
-			ahead = step
+			ahead.set(step)
 			if err := <-done; !errors.Is(err, feed.ErrClockStep) {
 				t.Errorf("clock set by %v: got %v, want ErrClockStep", step, err)
 			}
@@ -270,6 +271,12 @@ func (d *hangingDisk) WriteFile(name string, data []byte) error {
 	<-d.release
 	return d.Files.WriteFile(name, data)
 }
+
+// A clockError is how far a clock is ahead; one goroutine sets it while another reads the clock.
+type clockError struct{ ns atomic.Int64 }
+
+func (c *clockError) get() time.Duration  { return time.Duration(c.ns.Load()) }
+func (c *clockError) set(d time.Duration) { c.ns.Store(int64(d)) }
 
 // A logCounter counts lines.
 type logCounter int
