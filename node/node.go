@@ -257,16 +257,18 @@ func traffic(b quicwire.Bytes) Traffic {
 	return Traffic{Media: b.Media, Proofs: b.Proofs, Control: b.Control, Repair: b.Repair}
 }
 
-// OpenReplica opens what the node keeps of the channel in dir.
+// OpenReplica opens what the node keeps of the channel in dir; in memory if dir is empty.
 func OpenReplica(root feed.PublicKey, dir string, log *slog.Logger) (*feed.Replica, error) {
 	r, err := feed.Open(root, feed.Config{Dir: dir, Logger: log})
-	switch {
-	case errors.Is(err, feed.ErrLocked):
-		return nil, Configuration(fmt.Errorf("%s is in use by another process: stop that one, or name another directory with --data", dir))
-	case err != nil:
-		return nil, Configuration(err)
+	return r, DataError(err)
+}
+
+// DataError is Configuration, and for a directory that is in use names the flag that helps.
+func DataError(err error) error {
+	if errors.Is(err, feed.ErrLocked) {
+		err = fmt.Errorf("%w: see --data", err)
 	}
-	return r, nil
+	return Configuration(err)
 }
 
 // LinkArgument reads the LINK of a command line.

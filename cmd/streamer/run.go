@@ -35,9 +35,9 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	if o.key, err = streamKey(o.keyFile); err != nil {
 		return err
 	}
-	station, err := openStation(o.Data)
+	station, err := feed.OpenStation(o.Data, nil)
 	if err != nil {
-		return err
+		return node.DataError(err)
 	}
 	defer func() { err = errors.Join(err, station.Close()) }()
 	replica, err := node.OpenReplica(station.Root(), filepath.Join(o.Data, "feed"), log)
@@ -73,14 +73,6 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 		return errors.Join(err, n.Close())
 	}
 	return p.air(ctx)
-}
-
-func openStation(dir string) (*feed.Station, error) {
-	station, err := feed.OpenStation(dir, nil)
-	if errors.Is(err, feed.ErrLocked) {
-		err = fmt.Errorf("another streamer uses %s: stop it, or name another directory with --data for another channel", dir)
-	}
-	return station, node.Configuration(err)
 }
 
 // programme is what is on air: the parts that run, and the order in which they end.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -42,6 +43,7 @@ type Config struct {
 	Name   string    // streamer, viewer; digits after it tell several apart
 	Args   []string  // besides --json, --listen and --http on free loopback ports
 	Stdin  io.Reader // If nil, nothing
+	Env    []string  // besides our own environment
 	Stderr io.Writer // If nil, kept in part, see Process.Stderr
 }
 
@@ -57,6 +59,7 @@ func Start(c Config) (*Process, error) {
 	p := &Process{Name: c.Name, done: make(chan struct{})}
 	p.cmd = exec.Command(filepath.Join(c.Bin, strings.TrimRight(c.Name, "0123456789")), args...)
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is the parent's to pass on, in order
+	p.cmd.Env = append(os.Environ(), c.Env...)
 	p.cmd.Stdin, p.cmd.Stderr = c.Stdin, &p.stderr
 	if c.Stderr != nil {
 		p.cmd.Stderr = io.MultiWriter(&p.stderr, c.Stderr)

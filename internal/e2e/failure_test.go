@@ -139,3 +139,19 @@ func TestReplayIsNeverLive(t *testing.T) {
 		return looks > 12
 	})
 }
+
+// TestTwoViewersOnOneMachine: with the default directory the second one keeps its blocks in memory.
+func TestTwoViewersOnOneMachine(t *testing.T) {
+	need(t)
+	t.Parallel()
+	home := t.TempDir()
+	s := streamer(t, "demo")
+	for _, name := range []string{"viewer1", "viewer2"} {
+		v, err := command.Start(command.Config{Bin: bin, Name: name, Args: []string{s.LinkTo()}, Env: []string{"XDG_DATA_HOME=" + home}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = v.Kill() })
+		until(t, v, "live", live)
+	}
+}
