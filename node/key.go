@@ -23,7 +23,7 @@ func Key(dir string) (ed25519.PrivateKey, error) {
 	text, err := os.ReadFile(path)
 	switch {
 	case err == nil:
-		return parseKey(path, string(text))
+		return parseKey(path, string(text), mode(path))
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, Configuration(fmt.Errorf("node key: %w", err))
 	}
@@ -40,7 +40,18 @@ func Key(dir string) (ed25519.PrivateKey, error) {
 
 var keyEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-func parseKey(path, text string) (ed25519.PrivateKey, error) {
+func mode(path string) os.FileMode {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0
+	}
+	return info.Mode().Perm()
+}
+
+func parseKey(path, text string, mode os.FileMode) (ed25519.PrivateKey, error) {
+	if mode&0o077 != 0 {
+		return nil, Configuration(fmt.Errorf("%s can be read by others (mode %04o): chmod 600 it, or remove it to get a new one", path, mode))
+	}
 	seed, err := keyEncoding.DecodeString(strings.ToUpper(strings.TrimSuffix(text, "\n")))
 	if err != nil || len(seed) != ed25519.SeedSize {
 		return nil, Configuration(fmt.Errorf("%s is damaged: want 52 base32 characters; remove it to get a new one", path))

@@ -138,21 +138,35 @@ func ignoreEnd(err error) error {
 	return err
 }
 
-// observe looks at the newest record once a second, and ends a streamer that has been replaced.
+// observe looks at the newest record once a second.
 func (n *Node) observe(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		n.watch.look(n.rendition())
-		if e := n.swarm.Status().Superseded; e != nil {
-			return fmt.Errorf("another streamer of this channel is on air with a newer epoch (%d); stop one of the two: they share the keys of this channel", e.Number)
-		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// Superseded tells a streamer whether a higher epoch of its channel turns out to be live within so long.
+func (n *Node) Superseded(ctx context.Context, within time.Duration) bool {
+	deadline := time.After(within)
+	tick := time.NewTicker(within / 10)
+	defer tick.Stop()
+	for n.swarm.Status().Superseded == nil {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-deadline:
+			return false
+		case <-tick.C:
+		}
+	}
+	return true
 }
 
 // rendition is the log that this node watches: the first one of the newest STATE. Nil if there is none yet.
@@ -190,6 +204,9 @@ func (n *Node) Status() Status {
 	s.State, s.Reason = n.watch.verdict(sw.Clocks, sw.Ahead)
 	if s.State != StateLive && s.State != StateEnded && sw.Reason != "" {
 		s.Reason = sw.Reason
+	}
+	if err := n.cfg.Replica.DiskError(); err != nil {
+		s.DiskError = err.Error()
 	}
 	if n.ingest != nil {
 		s.Ingest = n.ingest()
@@ -257,9 +274,12 @@ func traffic(b quicwire.Bytes) Traffic {
 	return Traffic{Media: b.Media, Proofs: b.Proofs, Control: b.Control, Repair: b.Repair}
 }
 
+// tailBytes is what a node keeps of each log in memory: 20 s at 6 Mbit/s. What is older comes from disk.
+const tailBytes = 16 << 20
+
 // OpenReplica opens what the node keeps of the channel in dir; in memory if dir is empty.
 func OpenReplica(root feed.PublicKey, dir string, log *slog.Logger) (*feed.Replica, error) {
-	r, err := feed.Open(root, feed.Config{Dir: dir, Logger: log})
+	r, err := feed.Open(root, feed.Config{Dir: dir, Logger: log, TailBytes: tailBytes})
 	return r, DataError(err)
 }
 

@@ -29,7 +29,8 @@ type Status struct {
 	Peers      []Peer      `json:"peers"`
 	Bytes      Bytes       `json:"bytes"`
 	Blocks     Blocks      `json:"blocks"`
-	Ingest     *Ingest     `json:"ingest,omitempty"` // streamers only
+	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
+	Ingest     *Ingest     `json:"ingest,omitempty"`     // streamers only
 }
 
 // Rendition is one log that can be watched.

@@ -55,9 +55,16 @@ func parseURL(text string) (input, error) {
 		return input{}, node.Usagef("INPUT %s://: want a .ts file, - (standard input), udp://, rtsp:// or http(s)://", u.Scheme)
 	}
 	if u.Host == "" || k == udp && u.Port() == "" {
-		return input{}, node.Usagef("INPUT %s: want %s://host:port", u.Redacted(), u.Scheme)
+		return input{}, node.Usagef("INPUT %s: want %s://host:port", shown(u), u.Scheme)
 	}
-	return input{kind: k, text: u.Redacted(), url: u}, nil
+	return input{kind: k, text: shown(u), url: u}, nil
+}
+
+// shown is a URL as it may be shown: without password and query, either of which may hold a secret.
+func shown(u *url.URL) string {
+	public := *u
+	public.RawQuery = ""
+	return public.Redacted()
 }
 
 func parseFile(path string) (input, error) {

@@ -5,7 +5,9 @@ import (
 	"cmp"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"tailcast/feed"
 	"tailcast/ingest"
@@ -120,9 +122,19 @@ func stripes(rate int64) int {
 }
 
 func (a *onAir) announce() {
-	if err := a.writer.SetState(feed.State{Title: cmp.Or(a.title, a.program.Name), Renditions: []feed.Rendition{a.state}}); err != nil {
+	if err := a.writer.SetState(feed.State{Title: fit(cmp.Or(a.title, a.program.Name), feed.MaxTitle), Renditions: []feed.Rendition{a.state}}); err != nil {
 		a.log.Error("cannot say in the catalog what is on", "error", err)
 	}
+}
+
+// fit makes a text from outside fit for the catalog: valid UTF-8 of at most so many bytes.
+func fit(text string, limit int) string {
+	text = strings.ToValidUTF8(text, "\uFFFD")
+	for len(text) > limit {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
 }
 
 func (a *onAir) emit(b segmenter.Block) error {

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -127,6 +128,16 @@ func TestClockStepGoesOnInAnotherEpoch(t *testing.T) {
 	b, err := a.out.Log().Block(0)
 	if err != nil || b.Record.Flags&feed.SegmentFirst == 0 {
 		t.Errorf("record 0 of the new epoch: got flags %v, error %v; want the first of a segment", b.Record.Flags, err)
+	}
+}
+
+// TestTitleFitsTheCatalog, whatever a programme calls itself: without a STATE nobody could watch.
+func TestTitleFitsTheCatalog(t *testing.T) {
+	for _, name := range []string{"", "Évening news", "broken \xff\xfe name", strings.Repeat("ä", 1000)} {
+		state := feed.State{Title: fit(name, feed.MaxTitle), Renditions: []feed.Rendition{{Name: rendition, Stripes: 1}}}
+		if _, err := state.Payload(); err != nil {
+			t.Errorf("%.20q: %v", name, err)
+		}
 	}
 }
 

@@ -47,7 +47,11 @@ func guard(key string, next http.Handler) http.Handler {
 	})
 }
 
+// fromHere tells whether a request comes from this machine, and not through a proxy on it.
 func fromHere(r *http.Request) bool {
+	if r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != "" {
+		return false
+	}
 	addr, err := netip.ParseAddrPort(r.RemoteAddr)
 	return err == nil && addr.Addr().Unmap().IsLoopback()
 }

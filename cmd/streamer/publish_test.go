@@ -17,6 +17,7 @@ func TestWhoMayPublish(t *testing.T) {
 		{"another machine, no key set", "", "192.0.2.7:9", "", "", 403},
 		{"a web page on this machine", "", "127.0.0.1:9", "Origin", "http://evil.example", 403},
 		{"a form of a web page", "", "127.0.0.1:9", "Sec-Fetch-Site", "cross-site", 403},
+		{"through a proxy on this machine", "", "127.0.0.1:9", "X-Forwarded-For", "192.0.2.7", 403},
 		{"no key shown", "sesame-open", "127.0.0.1:9", "", "", 401},
 		{"another key", "sesame-open", "192.0.2.7:9", "Authorization", "Bearer sesame-opem", 401},
 		{"bearer token", "sesame-open", "192.0.2.7:9", "Authorization", "Bearer sesame-open", 200},

@@ -112,18 +112,24 @@ func (p *programme) air(ctx context.Context) error {
 	return err
 }
 
-// write runs the writer; when the system clock is set, the next epoch begins with the new time.
+// proofOfLife is how long a streamer watches a higher epoch of its channel before it takes it for one that nobody signs any more.
+const proofOfLife = 3 * time.Second
+
+// write runs the writer, in one epoch after the other: the next one begins when the system clock is set, and when somebody remembers
+// a higher epoch that is dead, as after a lost data directory.
 func (p *programme) write(ctx context.Context) error {
 	w := p.writer
 	for {
 		err := w.Run(ctx)
-		if errors.Is(err, feed.ErrSuperseded) {
-			return fmt.Errorf("%w: stop one of the two streamers, they share the keys of this channel; if there is no other, start this one again", err)
-		}
-		if !errors.Is(err, feed.ErrClockStep) {
+		switch {
+		case errors.Is(err, feed.ErrSuperseded):
+			if p.node.Superseded(ctx, proofOfLife) {
+				return fmt.Errorf("%w: stop one of the two streamers, they share the keys of this channel", err)
+			}
+		case !errors.Is(err, feed.ErrClockStep):
 			return err
 		}
-		p.log.Warn("the system clock was set, going on in a new epoch")
+		p.log.Warn("going on in a new epoch", "reason", err)
 		if w, err = feed.NewWriter(p.config); err != nil {
 			return err
 		}

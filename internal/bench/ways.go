@@ -25,7 +25,7 @@ import (
 )
 
 const (
-	watchTime = 20 * time.Second
+	watchTime = 30 * time.Second
 	joins     = 5
 )
 
