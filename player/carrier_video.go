@@ -79,7 +79,7 @@ func (h *hevc) learn(data []byte) {
 		switch t := h265.NALUType(u[0] >> 1 & 0x3f); {
 		case t == h265.NALUType_VPS_NUT && vps == nil:
 			vps = u
-		case t == h265.NALUType_SPS_NUT && sps == nil && len(u) > 12 && parsed.Unmarshal(u) == nil:
+		case t == h265.NALUType_SPS_NUT && sps == nil && parsed.Unmarshal(u) == nil && usable(u, &parsed):
 			sps = u
 		case t == h265.NALUType_PPS_NUT && pps == nil:
 			pps = u
@@ -89,6 +89,11 @@ func (h *hevc) learn(data []byte) {
 		h.vps, h.sps, h.pps = bytes.Clone(vps), bytes.Clone(sps), bytes.Clone(pps)
 		h.level = parsed.ProfileTierLevel
 	}
+}
+
+// usable refuses what the library would stumble over when it makes the sample entry.
+func usable(sps []byte, parsed *h265.SPS) bool {
+	return parsed.ChromaFormatIdc <= 3 && len(h264.EmulationPreventionRemove(sps)) >= 14
 }
 
 func (h *hevc) entry() codecs.Codec {
@@ -112,7 +117,8 @@ func (h *hevc) name() string {
 		tier = "H"
 	}
 	var constraints strings.Builder
-	for _, b := range bytes.TrimRight(h.sps[7:13], "\x00") {
+	raw := h264.EmulationPreventionRemove(h.sps) // two bytes of unit header, one of IDs, one of profile, four of compatibility
+	for _, b := range bytes.TrimRight(raw[8:14], "\x00") {
 		fmt.Fprintf(&constraints, ".%X", b)
 	}
 	return fmt.Sprintf("hvc1.%s%d.%X.%s%d%s", space, h.level.GeneralProfileIdc, compatible, tier, h.level.GeneralLevelIdc, &constraints)

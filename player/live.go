@@ -116,13 +116,14 @@ type client struct {
 	control *http.ResponseController
 	stall   time.Duration
 	sent    prometheus.Counter
+	times   restamper
 }
 
 // write sends chunks and sees that they leave.
 func (c *client) write(chunks []chunk) error {
 	for _, k := range chunks {
 		_ = c.control.SetWriteDeadline(time.Now().Add(c.stall)) // where there are no deadlines, a paused client stays
-		n, err := c.w.Write(k.data)
+		n, err := c.w.Write(c.times.restamp(k))
 		c.sent.Add(float64(n))
 		if err != nil {
 			return err

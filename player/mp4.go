@@ -14,8 +14,10 @@ import (
 const (
 	// leadIn is where the first picture of a playing stands: what sounds before it has room, since fMP4 knows no negative times.
 	leadIn = ingest.ClockRate
-	// patience is how long a start waits for tracks whose parameters are not known yet, and how much sound waits for a picture.
-	patience   = ingest.ClockRate
+	// patience is how long the first start waits for tracks whose parameters are not known yet, and holdBytes how much.
+	patience  = ingest.ClockRate
+	holdBytes = 8 << 20
+	// soundGroup is how much sound waits for a picture.
 	soundGroup = ingest.ClockRate / 10
 	// slack is how far a counted audio time may be from the one the source gives, which is rounded and may be split by rounding.
 	slack = 3
@@ -57,14 +59,14 @@ type mp4 struct {
 	video    bool // there is a video track: its random access points are the starts
 	stream   *stream
 	header   []byte
-	origin   int64 // tick that is time 0 of the file
-	placed   bool  // origin is known
-	asked    int64 // DTS of the first start that had to wait for parameters
-	waiting  bool
-	sequence uint32
-	buffer   bytes.Buffer // parts since the last flush
-	start    bool         // the buffer begins with a start
-	segment  bool         // the next audio frame of a program without video is a start
+	origin   int64           // tick that is time 0 of the file
+	placed   bool            // origin is known
+	held     []ingest.Sample // from the first start on, while parameters are missing
+	heldSize int             // bytes in them
+	buffer   bytes.Buffer    // parts since the last flush
+	stamps   stamps          // of those
+	start    bool            // the buffer begins with a start
+	segment  bool            // the next audio frame of a program without video is a start
 }
 
 // setProgram keeps what it learnt of tracks that stay the same.
@@ -75,7 +77,7 @@ func (m *mp4) setProgram(p *ingest.Program) {
 	for i := range p.Tracks {
 		m.add(&p.Tracks[i], before[p.Tracks[i].ID%ingest.MaxTracks])
 	}
-	m.waiting = false
+	m.held, m.heldSize = nil, 0
 	if len(m.order) == 0 {
 		m.refuse()
 	}
@@ -107,18 +109,55 @@ func (m *mp4) segmentFirst() { m.segment = true }
 
 func (m *mp4) writeSample(s *ingest.Sample) {
 	t := m.tracks[s.Track%ingest.MaxTracks]
-	if t == nil {
-		return
+	if t != nil && !m.hold(t, s) {
+		m.write(t, s)
 	}
-	if m.video && t.video {
+}
+
+func (m *mp4) write(t *mp4Track, s *ingest.Sample) {
+	if t.video {
 		m.writeVideo(t, s)
-		return
+	} else {
+		m.writeAudio(t, s)
 	}
-	m.writeAudio(t, s)
+}
+
+// hold keeps samples from the first start on until all tracks are known, or it has taken long enough: the header names all
+// tracks, and some only say in their samples what they are.
+func (m *mp4) hold(t *mp4Track, s *ingest.Sample) bool {
+	if m.stream != nil {
+		return false
+	}
+	if t.entry() == nil {
+		t.learn(s.Data)
+	}
+	if len(m.held) == 0 && (!m.incomplete() || !m.starts(t, s)) {
+		return false
+	}
+	kept := *s
+	kept.Data = bytes.Clone(s.Data)
+	m.held, m.heldSize = append(m.held, kept), m.heldSize+len(s.Data)
+	if m.incomplete() && s.DTS-m.held[0].DTS < patience && m.heldSize < holdBytes {
+		return true
+	}
+	held := m.held
+	m.held, m.heldSize = nil, 0
+	for i := range held {
+		m.write(m.tracks[held[i].Track%ingest.MaxTracks], &held[i])
+	}
+	return true
+}
+
+// starts tells whether decoding can begin with the sample: pictures say so themselves, sound can always begin but need not.
+func (m *mp4) starts(t *mp4Track, s *ingest.Sample) bool {
+	if m.video {
+		return t.video && s.Flags&ingest.RandomAccess != 0
+	}
+	return m.segment
 }
 
 func (m *mp4) writeVideo(t *mp4Track, s *ingest.Sample) {
-	random := s.Flags&ingest.RandomAccess != 0
+	random := m.starts(t, s)
 	if random {
 		t.learn(s.Data)
 		m.begin(s.DTS)
@@ -145,7 +184,7 @@ func (m *mp4) writeAudio(t *mp4Track, s *ingest.Sample) {
 		return
 	}
 	t.learn(s.Data)
-	if !m.video && m.segment {
+	if m.starts(t, s) {
 		m.segment = false
 		m.begin(s.DTS)
 		m.flush()
@@ -208,11 +247,22 @@ func (m *mp4) part(picture *fmp4.PartTrack) {
 }
 
 func (m *mp4) marshal(tracks []*fmp4.PartTrack) {
-	m.sequence++
 	var out seekablebuffer.Buffer
-	if err := (fmp4.Part{SequenceNumber: m.sequence, Tracks: tracks}).Marshal(&out); err == nil {
-		m.buffer.Write(out.Bytes())
+	if (fmp4.Part{Tracks: tracks}).Marshal(&out) != nil {
+		return
 	}
+	m.stamps = m.stamps.append(m.buffer.Len(), out.Bytes(), m.clockOf)
+	m.buffer.Write(out.Bytes())
+}
+
+// clockOf is the clock of a track of the file.
+func (m *mp4) clockOf(id int) int64 {
+	for _, t := range m.order {
+		if t.id == id {
+			return int64(t.clock())
+		}
+	}
+	panic("player: a part of a track that the file has not")
 }
 
 // endOfBlock passes on what a block of the feed brought. Sound of a program without pictures waits for nothing else.
@@ -227,22 +277,15 @@ func (m *mp4) endOfBlock() {
 
 func (m *mp4) flush() {
 	if m.buffer.Len() > 0 && m.stream != nil {
-		m.push(m.stream, chunk{data: bytes.Clone(m.buffer.Bytes()), start: m.start})
+		m.push(m.stream, chunk{data: bytes.Clone(m.buffer.Bytes()), stamps: m.stamps, start: m.start})
 	}
 	m.buffer.Reset()
+	m.stamps = stamps{}
 	m.start = false
 }
 
 // begin comes before each start: if the file's header would be another one from here, it begins another stream.
 func (m *mp4) begin(dts int64) {
-	if m.incomplete() {
-		if !m.waiting {
-			m.waiting, m.asked = true, dts
-		}
-		if dts-m.asked < patience {
-			return
-		}
-	}
 	file, known := m.file()
 	header := marshalInit(file)
 	if header == nil {

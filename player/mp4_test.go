@@ -276,8 +276,8 @@ func TestMP4WaitsForParameters(t *testing.T) {
 	if len(p.init.Tracks) != 2 {
 		t.Errorf("got %d tracks, want the sound too", len(p.init.Tracks))
 	}
-	if len(p.times[1]) != 65 {
-		t.Errorf("got %d pictures, want those from the second start on", len(p.times[1]))
+	if len(p.times[1]) != 75 {
+		t.Errorf("got %d pictures, want all 75: they wait for the sound to show what it is", len(p.times[1]))
 	}
 
 	mute := slices.DeleteFunc(slices.Clone(in), func(s ingest.Sample) bool { return s.Track == sound })
@@ -287,6 +287,10 @@ func TestMP4WaitsForParameters(t *testing.T) {
 	s, _ = all(t, b.mp4)
 	if want := "aac (eng), data (deu)"; s.omitted != want {
 		t.Errorf("omitted %q, want %q", s.omitted, want)
+	}
+	s, body = all(t, b.mp4)
+	if n := len(parse(t, s.header, body).times[1]); n != 75 {
+		t.Errorf("got %d pictures, want all 75", n)
 	}
 }
 

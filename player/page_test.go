@@ -2,6 +2,7 @@ package player
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -48,6 +49,18 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Errorf("page.mjs: %v", err)
 	}
+}
+
+// TestServe serves the looping clip for players that are tried by hand: TAILCAST_SERVE=127.0.0.1:8099 go test -run TestServe -timeout 0
+func TestServe(t *testing.T) {
+	addr := os.Getenv("TAILCAST_SERVE")
+	if addr == "" {
+		t.Skip("only for trying by hand: set TAILCAST_SERVE to an address")
+	}
+	b := newBenchOf(Config{Status: pretend()})
+	server := &http.Server{Addr: addr, Handler: b.server}
+	go air(t.Context(), t, b.pipeline)
+	t.Fatal(server.ListenAndServe())
 }
 
 func chromium() string {

@@ -8,11 +8,12 @@ import (
 
 // chunk is a run of container bytes that is always written whole. All clients share it, so nobody changes it.
 type chunk struct {
-	data  []byte
-	jump  []byte // of a start: what goes before data for a client that comes from elsewhere in the stream; may be nil
-	at    time.Time
-	start bool // decoding can begin here
-	old   bool // comes from before the live edge at the time the playing began: no start for who wants the next one
+	data   []byte
+	jump   []byte // of a start: what goes before data for a client that comes from elsewhere in the stream; may be nil
+	stamps stamps // what in data counts from a client's beginning
+	at     time.Time
+	start  bool // decoding can begin here
+	old    bool // comes from before the live edge at the time the playing began: no start for who wants the next one
 }
 
 // A stream is one unbroken piece of container bytes: a run of TS packets, or one fMP4 init and what belongs to it. The
