@@ -19,7 +19,9 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go"
+	"github.com/quic-go/quic-go/quicvarint"
 
+	"tailcast/feed/merkle"
 	"tailcast/internal/netsim"
 )
 
@@ -245,6 +247,13 @@ func TestGarbageOnStreams(t *testing.T) {
 		b[at] = v
 		return b
 	}
+	last := lastBlock(t)
+	edge := stripeStream(t, StripeHeader{Log: testCatalog(), Stripes: 1, First: last.Index}, last)
+	const header = 5 + 8
+	beyond := append(bytes.Clone(edge), edge[header:]...)
+	beyond[len(edge)] = 1 // one step on from the last block that a log can have
+	first := bytes.Clone(edge)
+	copy(first[5:], quicvarint.Append(nil, merkle.MaxSize))
 	for name, test := range map[string]struct {
 		b      []byte
 		open   bool // do not end the stream
@@ -262,6 +271,8 @@ func TestGarbageOnStreams(t *testing.T) {
 		"not of the stripe": {b: spoil(5, 4), code: CodeMalformed, reason: "block 4 in stripe 3 of 8"},
 		"begins later":      {b: spoil(6, 1), code: CodeMalformed, reason: "want 0 for the first"},
 		"no record":         {b: spoil(10, 9), code: CodeMalformed, reason: "not a record"},
+		"begins at 2^40-1":  {b: first, code: CodeMalformed, reason: "1099511627775 is over 1099511627774"},
+		"goes on to 2^40-1": {b: beyond, code: CodeMalformed, reason: "1 steps of 1 lead beyond any log"},
 		"stalls":            {b: good[:100], open: true, reset: StreamStale},
 		"header stalls":     {b: good[:3], open: true, reset: StreamStale},
 	} {
@@ -296,6 +307,49 @@ func TestGarbageOnStreams(t *testing.T) {
 				wantEnd(t, parent, test.code, true)
 			})
 		})
+	}
+}
+
+// lastBlock returns the last block that a log can have, unsigned.
+func lastBlock(t testing.TB) StripeBlock {
+	t.Helper()
+	b := testBlocks(1, 10)[0]
+	b.Index = merkle.MaxSize - 1
+	var err error
+	if b.Frontier, err = merkle.NewFrontier(b.Index, make([]merkle.Hash, merkle.PeakCount(b.Index))); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// No index that comes from the wire leads beyond the largest tree, wherever it stands.
+func TestIndexBounds(t *testing.T) {
+	var c codec
+	most := uint64(merkle.MaxSize)
+	for name, f := range map[string]func(c *codec){
+		"Range.From":  func(c *codec) { (&Range{Log: testLog(), From: most, To: most + 1}).fields(c) },
+		"Range.To":    func(c *codec) { (&Range{Log: testLog(), From: most - 1, To: most + 1}).fields(c) },
+		"rangeAnswer": func(c *codec) { (&rangeAnswer{from: most, to: most + 1}).fields(c) },
+		"blocks":      func(c *codec) { c.indices(&[]uint64{most}) },
+		"index":       func(c *codec) { c.index(&most) },
+	} {
+		c = codec{logs: boundLogs()}
+		if f(&c); c.err == nil {
+			t.Errorf("%s of 2^40-1 was taken", name)
+		}
+	}
+	for _, v := range [][]uint64{{most, 1}, {most - 1, 2}, {most - 3, MaxBits}} {
+		b := quicvarint.Append(quicvarint.Append(nil, v[0]), v[1])
+		b = append(b, bytes.Repeat([]byte{0xff}, MaxBits/8)...)
+		c = codec{buf: b, reading: true}
+		var got []uint64
+		if c.indices(&got); c.err == nil {
+			t.Errorf("a bitmap of %d from %d on was read as %d blocks", v[1], v[0], len(got))
+		}
+	}
+	st := stripeState{step: 1, first: most}
+	if i, err := st.index(0); err == nil {
+		t.Errorf("a stream that begins with block %d", i)
 	}
 }
 

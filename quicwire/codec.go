@@ -104,8 +104,11 @@ func (c *codec) varint(v *uint64, limit uint64) {
 	}
 }
 
-// index carries the index of a block, or the size of a log.
-func (c *codec) index(v *uint64) { c.varint(v, merkle.MaxSize) }
+// size carries how many blocks a log has, which is also the index of the next one.
+func (c *codec) size(v *uint64) { c.varint(v, merkle.MaxSize) }
+
+// index carries the index of a block that there is: the tree with it has one record more, and is still a tree.
+func (c *codec) index(v *uint64) { c.varint(v, merkle.MaxSize-1) }
 
 // mask carries a set of bits.
 func (c *codec) mask(v *uint32) {
@@ -231,12 +234,12 @@ func (c *codec) writeIndices(v []uint64) {
 		return
 	}
 	first, last := v[0], v[len(v)-1]
-	if last < first || last-first >= MaxBits {
-		c.fail("blocks %d to %d in one bitmap, want at most %d in ascending order", first, last, MaxBits)
+	if last < first || last-first >= MaxBits || last >= merkle.MaxSize {
+		c.fail("blocks %d to %d in one bitmap, want at most %d in ascending order, below %d", first, last, MaxBits, uint64(merkle.MaxSize))
 		return
 	}
 	bits := last - first + 1
-	c.index(&first)
+	c.buf = quicvarint.Append(c.buf, first)
 	c.buf = quicvarint.Append(c.buf, bits)
 	at := len(c.buf)
 	c.buf = append(c.buf, make([]byte, (bits+7)/8)...)
@@ -253,6 +256,7 @@ func (c *codec) readIndices(v *[]uint64) {
 	var first, bits uint64
 	c.index(&first)
 	c.varint(&bits, MaxBits)
+	c.check(first+bits <= merkle.MaxSize, "%d blocks from %d on lead beyond any log", bits, first)
 	b := c.take(int(bits+7) / 8)
 	if c.err != nil || bits == 0 {
 		return

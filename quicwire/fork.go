@@ -52,7 +52,7 @@ func (m *Fork) Proof(root feed.PublicKey) *feed.ForkProof {
 
 // head carries size, root and signature.
 func (c *codec) head(h *feed.Head) {
-	c.index(&h.Size)
+	c.size(&h.Size)
 	c.hash(&h.Root)
 	c.signature(&h.Signature)
 }

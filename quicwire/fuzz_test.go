@@ -9,7 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quic-go/quic-go/quicvarint"
+
 	"tailcast/feed"
+	"tailcast/feed/merkle"
 )
 
 // FuzzMessage decodes arbitrary bytes as a message. What can be decoded encodes again, and comes back equal.
@@ -99,6 +102,9 @@ func streamVectorsFor(f *testing.F) (list [][]byte) {
 	return [][]byte{
 		stripeStream(f, stripe, blocks[21], blocks[25], blocks[29]),
 		stripeStream(f, repair, blocks[5], blocks[8]),
+		stripeStream(f, StripeHeader{Log: testLog(), Stripes: 1, First: merkle.MaxSize - 1}, lastBlock(f)),
+		append([]byte{streamStripe, 1, 0, 1, 0}, quicvarint.Append(nil, merkle.MaxSize)...),
+		append([]byte{streamRepair, 1, 7}, quicvarint.Append(nil, merkle.MaxSize)...),
 		{streamStripe},
 		{0x7f},
 		{},

@@ -30,7 +30,7 @@ const maxRangeHeader = 128
 func (r *Range) fields(c *codec) {
 	c.logID(&r.Log)
 	c.index(&r.From)
-	c.index(&r.To)
+	c.size(&r.To)
 	c.check(r.From < r.To && r.To-r.From <= MaxRange, "blocks [%d, %d), want 1 to %d of them", r.From, r.To, MaxRange)
 	c.ms(&r.Deadline)
 	c.flags()
@@ -68,13 +68,13 @@ const maxRangeAnswer = 64 + maxPeaks*merkle.HashSize
 func (a *rangeAnswer) fields(c *codec) {
 	c.u8((*uint8)(&a.refused))
 	if a.refused != 0 {
-		c.index(&a.base)
-		c.index(&a.size)
+		c.size(&a.base)
+		c.size(&a.size)
 		c.ms(&a.retry)
 		return
 	}
 	c.index(&a.from)
-	c.index(&a.to)
+	c.size(&a.to)
 	c.check(a.from < a.to && a.to-a.from <= MaxRange, "it serves [%d, %d), want 1 to %d blocks", a.from, a.to, MaxRange)
 }
 

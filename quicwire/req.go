@@ -40,7 +40,7 @@ func (m *Nack) fields(c *codec) {
 	c.yours(&m.Log)
 	c.u8((*uint8)(&m.Reason))
 	c.ms(&m.Backlog)
-	c.index(&m.Size)
+	c.size(&m.Size)
 	c.indices(&m.Blocks)
 }
 

@@ -48,9 +48,9 @@ func (m *Status) spec() *spec { return specStatus }
 
 func (m *Status) fields(c *codec) {
 	c.mine(&m.Log)
-	c.index(&m.Size)
+	c.size(&m.Size)
 	m.root(c)
-	c.index(&m.Base)
+	c.size(&m.Base)
 	m.lags(c)
 	c.mask(&m.Homes)
 	c.mask(&m.Slots)
@@ -113,7 +113,7 @@ func (m *Ping) fields(c *codec) {
 	c.varint(&m.ID, maxVarint)
 	c.mine(&m.Log)
 	c.stripe(&m.Stripe)
-	c.index(&m.Index)
+	c.size(&m.Index)
 }
 
 // Pong (0x0e) answers a Ping, at once.
@@ -136,7 +136,7 @@ func (m *Pong) fields(c *codec) {
 	c.yours(&m.Log)
 	c.stripe(&m.Stripe)
 	c.flags(&m.Flows, &m.Has)
-	c.index(&m.Next)
+	c.size(&m.Next)
 	c.ms(&m.Lag)
 	c.ms(&m.Backlog)
 	c.wall(&m.Wall)

@@ -115,6 +115,8 @@ func (st *stripeState) steps(index uint64) (uint64, error) {
 // index returns the index of the block that is so many steps after the one before.
 func (st *stripeState) index(steps uint64) (uint64, error) {
 	switch {
+	case !st.begun && st.first >= merkle.MaxSize:
+		return 0, fmt.Errorf("block %d first, which is beyond any log", st.first)
 	case !st.begun && steps == 0:
 		return st.first, nil
 	case !st.begun || steps == 0:
@@ -204,7 +206,7 @@ const maxBlockHead = 3*8 + 1 + 4*MaxPath + feed.RecordSize + feed.SignatureSize 
 func (d *stripeDecoder) head() (b StripeBlock, err error) {
 	err = d.parse(maxBlockHead, func(c *codec) {
 		var steps, flags uint64
-		c.index(&steps)
+		c.size(&steps)
 		c.ms(&b.Age)
 		c.varint(&flags, maxVarint)
 		if b.Path = d.path; flags&flagPath != 0 {

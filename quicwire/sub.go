@@ -35,7 +35,7 @@ func (m *Sub) fields(c *codec) {
 	c.stripeOf(&m.Stripe, &m.Stripes)
 	c.u8((*uint8)(&m.Start))
 	c.check(m.Start <= StartIndex, "start %d, want at most %d", m.Start, StartIndex)
-	c.index(&m.From)
+	c.size(&m.From)
 	c.flags(&m.Urgent, &m.Home)
 	c.ms(&m.Patience)
 }
@@ -61,7 +61,7 @@ func (m *SubOK) spec() *spec { return specSubOK }
 func (m *SubOK) fields(c *codec) {
 	c.yours(&m.Log)
 	c.stripe(&m.Stripe)
-	c.index(&m.First)
+	c.size(&m.First)
 	c.ms(&m.Lag)
 	c.path(&m.Path)
 }
