@@ -248,5 +248,6 @@ func TestPushEnds(t *testing.T) {
 	wait(t, s.full, "a sample")
 	canceled(t, stop())
 	cancel()
+	w.Close() // which the client waits for
 	<-done
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"tailcast/ingest"
@@ -97,21 +98,36 @@ func (p *Push) publish(ctx context.Context, w http.ResponseWriter, r *http.Reque
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(r.Context(), cancel)()
-	conn := http.NewResponseController(w)
+	b := &body{in: r.Body, conn: http.NewResponseController(w)}
 	// Whatever time the server gives to requests, a stream may take longer. (A server without deadlines has none to lift.)
-	_ = conn.SetReadDeadline(time.Time{})
-	_ = conn.SetWriteDeadline(time.Time{})
-	defer conn.SetReadDeadline(time.Time{})
-	if err := pump(ctx, &body{r.Body, conn}, p.scanner, stallTime); err != nil {
+	_ = b.conn.SetReadDeadline(time.Time{})
+	_ = b.conn.SetWriteDeadline(time.Time{})
+	if err := pump(ctx, b, p.scanner, stallTime); err != nil {
+		w.Header().Set("Connection", "close")
 		return fmt.Errorf("couldn't take the stream: %w", err)
 	}
 	return p.scanner.Diagnose()
 }
 
-// body makes a request body closable while it is read, which its own Close would wait for.
+// body is a request body that can be closed while it is read, which its own Close would wait for.
 type body struct {
-	io.Reader
-	conn *http.ResponseController
+	in    io.Reader
+	conn  *http.ResponseController
+	ended atomic.Bool
 }
 
-func (b *body) Close() error { return b.conn.SetReadDeadline(time.Unix(1, 0)) }
+func (b *body) Read(p []byte) (int, error) {
+	n, err := b.in.Read(p)
+	if err != nil {
+		b.ended.Store(true)
+	}
+	return n, err
+}
+
+// Close ends a Read in progress. It costs the connection, so one whose body was read to its end is left alone.
+func (b *body) Close() error {
+	if b.ended.Load() {
+		return nil
+	}
+	return b.conn.SetReadDeadline(time.Unix(1, 0))
+}

@@ -1,8 +1,5 @@
 package ts
 
-// maxSection is the longest section there is: a 12-bit length and the three bytes that it does not count.
-const maxSection = 3 + 4095
-
 // sectionReader joins sections from the payloads of a PID (H.222.0, 2.4.4). One that misses bytes is dropped: unlike a
 // picture it is of no use to anybody, and it would swallow what follows.
 type sectionReader struct {
