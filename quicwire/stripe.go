@@ -92,7 +92,8 @@ type stripeState struct {
 	first uint64 // index of the first block
 	last  uint64 // index of the last block, once begun
 	begun bool
-	path  []ShortID // of the last block
+	path  []ShortID     // of the last block
+	peaks []merkle.Hash // of the tree up to and with the last block, as the receiver has it; kept by the sender only
 }
 
 func newStripeState(h *StripeHeader) stripeState {
@@ -138,6 +139,27 @@ func (st *stripeState) have() uint64 {
 	return st.last + 1
 }
 
+// sent notes that the sender has sent a block.
+func (st *stripeState) sent(b *StripeBlock) {
+	st.done(b)
+	after := b.Frontier
+	after.Append(b.Record.Leaf())
+	st.peaks = append(st.peaks[:0], after.Peaks()...)
+}
+
+// shares reports whether the peaks of f that the receiver is not sent again are those that it has.
+func (st *stripeState) shares(f *merkle.Frontier) bool {
+	if !st.begun {
+		return true
+	}
+	n := merkle.PeakCount(f.Size()) - merkle.NewPeaks(st.have(), f.Size())
+	return slices.Equal(f.Peaks()[:n], st.peaks[:n])
+}
+
+// ErrHistory says that a block is of another history of its log than those before it on the stream, although each may verify: the signer
+// forked it. The receiver could not make its frontier from what it has; the block belongs on a new stream.
+var ErrHistory = errors.New("it does not continue the history that this stream began with")
+
 var errBlock = errors.New("it does not fit the stream or itself")
 
 // appendBlock appends a block as it travels, and returns where its payload begins.
@@ -146,6 +168,9 @@ func (st *stripeState) appendBlock(p []byte, b *StripeBlock) (_ []byte, payload 
 	if err != nil || b.Frontier.Size() != b.Index || len(b.Payload) != int(b.Record.Length) || len(b.Path) > MaxPath {
 		return p, 0, fmt.Errorf("couldn't send block %d with frontier(%d), %d bytes for a record of %d, a path of %d: %w",
 			b.Index, b.Frontier.Size(), len(b.Payload), b.Record.Length, len(b.Path), errors.Join(errBlock, err))
+	}
+	if !st.shares(&b.Frontier) {
+		return p, 0, fmt.Errorf("couldn't send block %d: %w", b.Index, ErrHistory)
 	}
 	p = quicvarint.Append(p, steps)
 	p = quicvarint.Append(p, uint64(max(0, min(b.Age, maxAge).Round(time.Millisecond)/time.Millisecond)))

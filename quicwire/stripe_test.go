@@ -396,3 +396,32 @@ func TestLoss(t *testing.T) {
 		}
 	})
 }
+
+// After a fork by the signer, blocks of the other history go on a stream of their own: the receiver could not tell whose peaks are whose.
+func TestOtherHistory(t *testing.T) {
+	one, other := testBlocks(12, 10), testBlocks(12, 11)
+	h := StripeHeader{Log: testLog(), Stripes: 1, First: 4}
+	st := newStripeState(&h)
+	if _, _, err := st.appendBlock(nil, &one[4]); err != nil {
+		t.Fatal(err)
+	}
+	st.sent(&one[4])
+	for i, want := range map[int]error{5: ErrHistory, 6: ErrHistory, 8: nil, 9: ErrHistory} {
+		b := other[i]
+		if i == 9 {
+			b = other[9]
+			mixed := st
+			mixed.sent(&one[8])
+			if _, _, err := mixed.appendBlock(nil, &b); !errors.Is(err, want) {
+				t.Errorf("block 9 of another history after 8: %v, want %v", err, want)
+			}
+			continue
+		}
+		if _, _, err := st.appendBlock(nil, &b); !errors.Is(err, want) {
+			t.Errorf("block %d of another history after 4: %v, want %v", i, err, want)
+		}
+		if _, _, err := st.appendBlock(nil, &one[i]); err != nil {
+			t.Errorf("block %d of the same history after 4: %v", i, err)
+		}
+	}
+}

@@ -45,7 +45,8 @@ func (w *StripeWriter) Header() StripeHeader { return w.header }
 
 // WriteBlock sends a block; b.Frontier must be that of the b.Index records before it. It returns when QUIC has taken all but the
 // last bytes, which says nothing about the uplink: who paces, paces by the clock. At the deadline (zero: in 5 s) a block that is
-// not out by then resets the stream, as half a block is of no use, and the error is a *StreamError with StreamStale.
+// not out by then resets the stream, as half a block is of no use, and the error is a *StreamError with StreamStale. With ErrHistory
+// nothing was sent.
 func (w *StripeWriter) WriteBlock(b *StripeBlock, deadline time.Time) error {
 	buf := w.session.endpoint.buffer()
 	defer w.session.endpoint.recycle(buf)
@@ -59,7 +60,7 @@ func (w *StripeWriter) WriteBlock(b *StripeBlock, deadline time.Time) error {
 	n, err := w.write(*buf, deadline)
 	w.count(n, payload)
 	if err == nil {
-		w.state.done(b)
+		w.state.sent(b)
 	}
 	return err
 }

@@ -189,7 +189,7 @@ func stripeStream(t testing.TB, h StripeHeader, blocks ...StripeBlock) []byte {
 		if err == nil {
 			b, _, err = st.appendBlock(b, &blocks[i])
 		}
-		st.done(&blocks[i])
+		st.sent(&blocks[i])
 	}
 	if err != nil {
 		t.Fatal(err)
