@@ -161,6 +161,8 @@ func (d *Direct) Handle(e Event, now time.Time) []Action {
 		d.learn(e.Epoch)
 	case Publishing:
 		d.publish(e.Epoch)
+	case Found:
+		d.found(e)
 	case BlockBad:
 		d.bad(e)
 	}

@@ -16,15 +16,10 @@ import (
 type fakeShelf struct {
 	renditions []feed.Rendition
 	held       map[quicwire.LogID]Holding
-	lacks      map[uint64]bool
 }
 
 func (s *fakeShelf) Notes() feed.Notes                        { return feed.Notes{Channel: []byte("c"), Epoch: []byte("e")} }
 func (s *fakeShelf) Renditions(feed.EpochID) []feed.Rendition { return s.renditions }
-func (s *fakeShelf) Has(log quicwire.LogID, i uint64) bool {
-	return i < s.held[log].Head.Size && !s.lacks[i]
-}
-
 func (s *fakeShelf) Look(log quicwire.LogID) (Holding, bool) {
 	h, ok := s.held[log]
 	return h, ok
@@ -51,7 +46,7 @@ func catalog(e Epoch) quicwire.LogID { return quicwire.LogID{Epoch: e.ID, Name: 
 func newScript(t *testing.T, n int, cfg DirectConfig) *script {
 	s := &script{t: t, start: time.Unix(1_800_000_000, 0), shelf: &fakeShelf{
 		renditions: []feed.Rendition{{Name: "tv", Stripes: 2}},
-		held:       make(map[quicwire.LogID]Holding), lacks: make(map[uint64]bool),
+		held:       make(map[quicwire.LogID]Holding),
 	}}
 	for _, e := range []Epoch{today, yesterday} {
 		s.shelf.held[tv(e)] = Holding{Stripes: 2}
@@ -572,33 +567,70 @@ func TestPaths(t *testing.T) {
 	wantSubs(t, all, 3, 2)
 }
 
-// What is held of a Req is sent, the rest named.
+// A Req is answered where the log may be read: not here. What is clear without that is said at once.
 func TestReq(t *testing.T) {
 	s := following(t, DirectConfig{})
-	s.shelf.held[tv(today)] = Holding{Head: feed.Head{Size: 100}, Stripes: 2}
-	s.shelf.lacks[51] = true
-	all := s.says(2, &quicwire.Req{ID: 7, Log: tv(today), Blocks: []uint64{50, 51, 52, 100}})
-	repairs := of[Repair](all)
-	nacks, _ := sent[*quicwire.Nack](all)
-	if len(repairs) != 1 || !slices.Equal(repairs[0].Req.Blocks, []uint64{50, 52}) {
-		t.Errorf("got %+v, want blocks 50 and 52", repairs)
+	m := &quicwire.Req{ID: 7, Log: tv(today), Blocks: []uint64{50, 51}}
+	if repairs := of[Repair](s.says(2, m)); len(repairs) != 1 || !slices.Equal(repairs[0].Req.Blocks, m.Blocks) {
+		t.Errorf("got %+v, want the REQ as it came", repairs)
 	}
-	if len(nacks) != 1 || nacks[0].ID != 7 || !slices.Equal(nacks[0].Blocks, []uint64{51, 100}) || nacks[0].Size != 100 {
-		t.Errorf("got %+v, want blocks 51 and 100 named", nacks)
+	wantNack := func(all []Action, why quicwire.Refusal) {
+		t.Helper()
+		if nacks, _ := sent[*quicwire.Nack](all); len(all) != 1 || len(nacks) != 1 || nacks[0].ID != 7 || nacks[0].Reason != why {
+			t.Errorf("got %+v, want NACK %v", all, why)
+		}
+	}
+	m.Log.Name = "no"
+	wantNack(s.says(2, m), quicwire.RefusedLog)
+	m.Log = tv(today)
+	wantNack(following(t, DirectConfig{NoShare: true}).says(2, m), quicwire.RefusedUnwilling)
+}
+
+// What an earlier run has left is no hole: it is looked up elsewhere, before anybody is asked for it.
+func TestLeftOnDisk(t *testing.T) {
+	s := newScript(t, 1, DirectConfig{})
+	s.shelf.held[tv(today)] = Holding{Head: feed.Head{Size: 104}, Stripes: 2}
+	s.up(1, 0, today, 0)
+	lookups := of[LookUp](s.push(1, today, 106, 107))
+	if len(lookups) != 1 || !slices.Equal(lookups[0].Blocks, []uint64{100, 101, 102, 103}) {
+		t.Fatalf("got %+v, want what is below 104 looked up", lookups)
+	}
+	s.do(Found{tv(today), []uint64{100, 101, 103}})
+	if got := s.d.run.follow(tv(today)).list(); !slices.Equal(got, []uint64{102, 104, 105}) {
+		t.Errorf("holes %v, want 102, 104 and 105", got)
+	}
+}
+
+// What came lately is known, whatever the order; what is long ago is not.
+func TestHere(t *testing.T) {
+	var h here
+	for _, i := range []uint64{10_000, 10_003, 10_001, 10_000 + hereBlocks} {
+		h.add(i)
+	}
+	for i, want := range map[uint64]bool{
+		9_999: false, 10_000: false, 10_001: true, 10_002: false, 10_003: true, 10_000 + hereBlocks: true, 10_001 + hereBlocks: false,
+	} {
+		if got := h.has(i); got != want {
+			t.Errorf("has(%d) is %v, want %v", i, got, want)
+		}
+	}
+	if h.add(1); h.has(1) {
+		t.Error("a block of long ago is remembered")
 	}
 }
 
 // A Pong says how the stripe does here.
 func TestPong(t *testing.T) {
 	s := following(t, DirectConfig{})
-	s.shelf.held[tv(today)] = Holding{Head: feed.Head{Size: 100}, Stripes: 2}
-	s.shelf.lacks[98] = true
+	s.push(1, today, 100, 101)
+	s.push(1, today, 103, 104)
+	s.shelf.held[tv(today)] = Holding{Head: feed.Head{Size: 104}, Stripes: 2}
 	ask := func() *quicwire.Pong {
-		list, _ := sent[*quicwire.Pong](s.says(2, &quicwire.Ping{ID: 3, Log: tv(today), Stripe: 0, Index: 96}))
+		list, _ := sent[*quicwire.Pong](s.says(2, &quicwire.Ping{ID: 3, Log: tv(today), Stripe: 0, Index: 100}))
 		return list[0]
 	}
-	if got := ask(); got.ID != 3 || !got.Flows || !got.Has || got.Next != 97 {
-		t.Errorf("got %+v, want ID 3, flowing, block 96 held, next 97", got)
+	if got := ask(); got.ID != 3 || !got.Flows || !got.Has || got.Next != 101 {
+		t.Errorf("got %+v, want ID 3, flowing, block 100 held, next 101", got)
 	}
 	s.after(time.Second)
 	if got := ask(); got.Flows {

@@ -96,6 +96,12 @@ type (
 		Repaired bool // it answers a Req of ours
 	}
 
+	// Found says which of the blocks of a LookUp are held.
+	Found struct {
+		Log    quicwire.LogID
+		Blocks []uint64
+	}
+
 	// BlockBad says that a peer has sent a block that does not verify.
 	BlockBad struct {
 		Session SessionID
@@ -116,6 +122,7 @@ func (Misbehaved) event()  {}
 func (EpochKnown) event()  {}
 func (Publishing) event()  {}
 func (BlockIn) event()     {}
+func (Found) event()       {}
 func (BlockBad) event()    {}
 
 // An Action is something to be done: one of the structs below.
@@ -165,10 +172,16 @@ type (
 		Path    []quicwire.ShortID
 	}
 
-	// Repair sends the blocks of a Req, which are all held.
+	// Repair answers a Req: with the blocks that are held, and a Nack for the others.
 	Repair struct {
 		Session SessionID
 		Req     quicwire.Req
+	}
+
+	// LookUp asks which of these blocks an earlier run has left. The answer is Found.
+	LookUp struct {
+		Log    quicwire.LogID
+		Blocks []uint64
 	}
 )
 
@@ -179,8 +192,10 @@ func (Serve) action()   {}
 func (Stop) action()    {}
 func (Reroute) action() {}
 func (Repair) action()  {}
+func (LookUp) action()  {}
 
-// A Shelf is what Direct may look up of what this node holds. Each answer comes from memory, at once.
+// A Shelf is what Direct may look up of what this node holds. Each answer comes from memory, at once; so it does not tell of single blocks,
+// which may be on disk: of those that came lately Direct knows by itself, and others are for LookUp, Repair and ranges.
 type Shelf interface {
 	// Notes returns those of the newest epoch; empty if none is known.
 	Notes() feed.Notes
@@ -188,8 +203,6 @@ type Shelf interface {
 	Renditions(feed.EpochID) []feed.Rendition
 	// Look returns what is held of a log; false if its epoch is not known here, or has no such log.
 	Look(quicwire.LogID) (Holding, bool)
-	// Has reports whether a block is held.
-	Has(log quicwire.LogID, index uint64) bool
 }
 
 // A Holding is what a node holds of a log.

@@ -11,7 +11,10 @@ import (
 
 // Here blocks are given to who asks for them: single ones near the live edge (Req), and ranges of the past.
 
-// repair sends the blocks of a Req, in a goroutine; with too many of these for the peer, it refuses.
+// maxGiven is how many blocks of one Req are looked for at most.
+const maxGiven = 2 * maxAsked
+
+// repair answers a Req, in a goroutine; with too many of these for the peer, it refuses.
 func (s *Swarm) repair(x *session, m quicwire.Req) {
 	if x == nil {
 		return
@@ -24,7 +27,7 @@ func (s *Swarm) repair(x *session, m quicwire.Req) {
 	case x.repairs <- struct{}{}:
 		s.group.Go(func() error {
 			defer func() { <-x.repairs }()
-			s.sendBlocks(x, l, &m)
+			s.answer(x, l, &m)
 			return nil
 		})
 	default:
@@ -32,14 +35,36 @@ func (s *Swarm) repair(x *session, m quicwire.Req) {
 	}
 }
 
-// sendBlocks sends the blocks of a Req on one stream, until its deadline.
-func (s *Swarm) sendBlocks(x *session, l *feed.Log, m *quicwire.Req) {
+// answer sends what is held of the blocks of a Req, and names the rest: first, so that they are asked of others soon.
+func (s *Swarm) answer(x *session, l *feed.Log, m *quicwire.Req) {
+	held, rest := choose(l, m.Blocks)
+	if len(rest) > 0 {
+		s.send(x, &quicwire.Nack{ID: m.ID, Log: m.Log, Reason: quicwire.RefusedNotHeld, Size: l.Head().Size, Blocks: rest})
+	}
+	s.sendBlocks(x, l, m, held)
+}
+
+// choose parts the blocks of a Req: those that are held and near the head, and those that are not, or are too many to look for.
+func choose(l *feed.Log, blocks []uint64) (held, rest []uint64) {
+	size := l.Head().Size
+	for n, i := range blocks {
+		if n < maxGiven && i < size && size-i <= quicwire.MaxBits && l.Has(i) {
+			held = append(held, i)
+		} else {
+			rest = append(rest, i)
+		}
+	}
+	return held, rest
+}
+
+// sendBlocks sends blocks that answer a Req on one stream, until its deadline.
+func (s *Swarm) sendBlocks(x *session, l *feed.Log, m *quicwire.Req, blocks []uint64) {
 	var deadline time.Time
 	if m.Deadline > 0 {
 		deadline = time.Now().Add(m.Deadline)
 	}
 	var w *quicwire.StripeWriter
-	for _, i := range m.Blocks {
+	for _, i := range blocks {
 		b, err := proved(l, i)
 		if err != nil {
 			continue // gone meanwhile

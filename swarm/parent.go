@@ -147,7 +147,7 @@ func (d *Direct) sub(p *peer, f *follow, i uint8) {
 	m := &quicwire.Sub{Log: f.log, Stripe: i, Stripes: uint8(len(f.stripes)), Urgent: true, Patience: patience}
 	if held, _ := d.cfg.Shelf.Look(f.log); !f.joined.IsZero() {
 		m.Start, m.From = quicwire.StartIndex, f.lacks(i)
-	} else if size := held.Head.Size; size > 0 && d.cfg.Shelf.Has(f.log, size-1) {
+	} else if size := held.Head.Size; size > 0 {
 		m.Start, m.From = quicwire.StartIndex, size // an earlier run was there; too long ago, and the parent begins with the newest segment
 	}
 	if f.progress.Before(d.run.retried) {

@@ -11,7 +11,8 @@ import (
 )
 
 // A pusher pushes the stripes of one log to one peer, each block as soon as it is in the log. It is one goroutine that the log itself
-// wakes, so a block that was verified waits for nobody.
+// wakes, so a block that was verified waits for nobody. What loop wants of it goes into its inbox: loop never waits for it, and it alone
+// reads the log, which may lead to the disk.
 //
 // What is full or slow is the peer's: a write waits for it, for pushDeadline at most, and nobody else waits. Meanwhile blocks are not
 // queued anywhere, they are in the log. Who falls behind is taken to the newest segment.
@@ -20,17 +21,22 @@ type pusher struct {
 	session *session
 	id      quicwire.LogID
 	log     *feed.Log
-	wake    chan struct{} // one token: something below changed
+	wake    chan struct{} // one token: there is something in inbox
 
-	mu      sync.Mutex // guards all below, and what is in the pushed; not held while writing
-	stripes uint64     // of the log
+	mu      sync.Mutex             // guards inbox, writing and ended; held for moments
+	inbox   []Action               // Serve, Stop and Reroute; as many as the peer may send SUBs while one write waits
+	writing *quicwire.StripeWriter // the stream of the write that waits; nil: none
+	ended   bool                   // the goroutine takes nothing from inbox any more
+
+	// The rest is owned by the goroutine.
+	stripes uint64 // of the log
 	pushed  map[uint8]*pushed
-	ended   bool // the goroutine has ended, or will without looking again
 }
 
-// A pushed is one stripe on its way to a peer.
+// A pushed is one stripe on its way to a peer. It is owned by its pusher, and by the next one of the log when that has ended.
 type pushed struct {
-	next     uint64 // index of the next block
+	next     uint64    // index of the next block
+	began    time.Time // when the subscriber was last let choose where to begin
 	path     []quicwire.ShortID
 	patience time.Duration
 	writer   *quicwire.StripeWriter // nil: the next block opens a stream
@@ -41,6 +47,8 @@ const (
 	pushLook     = 64                    // blocks of a stripe that are looked past for one that is held
 	pushRetry    = 50 * time.Millisecond // when the peer lets us open no more streams
 	leastWait    = 500 * time.Millisecond
+	mostWait     = 10 * time.Second // more patience than this is for DVR, by ranges
+	rewindEvery  = 2 * time.Second  // SUBs sooner than this after another do not get the same blocks again
 )
 
 // serve begins to push a stripe, and tells the peer.
@@ -54,82 +62,124 @@ func (s *Swarm) serve(x *session, a Serve) {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	p := x.pushers[a.Sub.Log]
-	if p == nil || !p.add(a) {
-		p = &pusher{
-			swarm: s, session: x, id: a.Sub.Log, log: l, wake: make(chan struct{}, 1),
-			stripes: uint64(a.Sub.Stripes), pushed: make(map[uint8]*pushed),
-		}
-		p.add(a)
-		x.pushers[a.Sub.Log] = p
-		ctx := s.work
-		s.group.Go(func() error { p.run(ctx); return nil })
+	if p := x.pushers[a.Sub.Log]; p != nil && p.post(a, a.Sub.Stripe) {
+		return
 	}
+	p := &pusher{
+		swarm: s, session: x, id: a.Sub.Log, log: l, wake: make(chan struct{}, 1),
+		stripes: uint64(a.Sub.Stripes), pushed: make(map[uint8]*pushed),
+	}
+	p.post(a, a.Sub.Stripe)
+	x.pushers[a.Sub.Log] = p
+	ctx := s.work
+	s.group.Go(func() error { p.run(ctx); return nil })
 }
 
-// stop ends the pushing of a stripe.
-func (x *session) stop(log quicwire.LogID, stripe uint8) {
+// tell hands a Stop or Reroute to the pusher of a log, if there is one.
+func (x *session) tell(log quicwire.LogID, stripe uint8, a Action) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	if p := x.pushers[log]; p != nil {
-		p.remove(stripe)
+		p.post(a, stripe)
 	}
 }
 
-// reroute sets the path that goes with the next blocks of a stripe.
-func (x *session) reroute(a Reroute) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	p := x.pushers[a.Log]
-	if p == nil {
-		return
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if t := p.pushed[a.Stripe]; t != nil {
-		t.path = a.Path
-	}
-}
-
-// add begins a stripe where the subscriber wants it, and says SUBOK. It returns false if p has ended.
-func (p *pusher) add(a Serve) bool {
+// post puts an action into the inbox, and ends the write that it makes pointless. It returns false if p has ended.
+func (p *pusher) post(a Action, stripe uint8) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.ended {
 		return false
 	}
-	if old := p.pushed[a.Sub.Stripe]; old != nil && old.writer != nil {
-		old.writer.Reset(quicwire.StreamDone)
+	p.inbox = append(p.inbox, a)
+	if _, same := a.(Reroute); !same && p.writing != nil && p.writing.Header().Stripe == stripe {
+		p.writing.Reset(quicwire.StreamGoingAway)
 	}
-	t := &pushed{next: p.start(&a.Sub), path: a.OK.Path, patience: max(a.Sub.Patience, leastWait)}
-	p.pushed[a.Sub.Stripe] = t
-	a.OK.First = t.next
-	p.swarm.send(p.session, &a.OK)
-	p.poke()
-	return true
-}
-
-func (p *pusher) poke() {
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
+	return true
 }
 
-// remove ends a stripe.
-func (p *pusher) remove(stripe uint8) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if t := p.pushed[stripe]; t != nil && t.writer != nil {
-		t.writer.Reset(quicwire.StreamGoingAway)
+// take does what is in the inbox. It returns true, once and for all, if nothing is to be pushed any more.
+func (p *pusher) take() (ended bool) {
+	for {
+		p.mu.Lock()
+		inbox := p.inbox
+		p.inbox = nil
+		p.ended = p.ended || len(inbox) == 0 && len(p.pushed) == 0
+		ended = p.ended
+		p.mu.Unlock()
+		if len(inbox) == 0 {
+			return ended
+		}
+		for _, a := range inbox {
+			p.do(a)
+		}
+	}
+}
+
+func (p *pusher) do(a Action) {
+	switch a := a.(type) {
+	case Serve:
+		p.begin(a)
+	case Stop:
+		p.end(a.Stripe)
+	case Reroute:
+		if t := p.pushed[a.Stripe]; t != nil {
+			t.path = a.Path
+		}
+	}
+}
+
+// begin begins a stripe where the subscriber wants it, and says SUBOK.
+func (p *pusher) begin(a Serve) {
+	stripe, patience := a.Sub.Stripe, min(max(a.Sub.Patience, leastWait), mostWait)
+	p.end(stripe)
+	t := &pushed{next: p.start(&a.Sub, patience), began: time.Now(), path: a.OK.Path, patience: patience}
+	if was := p.session.remember(subKey{p.id, stripe}, t); was != nil && t.began.Sub(was.began) < rewindEvery {
+		t.next, t.began = max(t.next, was.next), was.began
+	}
+	p.pushed[stripe] = t
+	a.OK.First = t.next
+	p.swarm.send(p.session, &a.OK)
+}
+
+// remember keeps what was begun to be pushed last for a stripe, and returns the one before.
+func (x *session) remember(key subKey, t *pushed) (was *pushed) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	was, x.last[key] = x.last[key], t
+	return was
+}
+
+// end ends a stripe.
+func (p *pusher) end(stripe uint8) {
+	if t := p.pushed[stripe]; t != nil {
+		t.reset(quicwire.StreamGoingAway)
 	}
 	delete(p.pushed, stripe)
-	p.ended = len(p.pushed) == 0
-	p.poke()
+}
+
+// reset ends the stream of a stripe at once, if there is one.
+func (t *pushed) reset(code quicwire.StreamCode) {
+	if t.writer != nil {
+		t.writer.Reset(code)
+		t.writer = nil
+	}
+}
+
+// close ends the stream of a stripe after what has been sent, if there is one.
+func (t *pushed) close() {
+	if t.writer != nil {
+		t.writer.Close()
+		t.writer = nil
+	}
 }
 
 // start returns the first block of a subscription.
-func (p *pusher) start(m *quicwire.Sub) uint64 {
+func (p *pusher) start(m *quicwire.Sub, patience time.Duration) uint64 {
 	size := p.log.Head().Size
 	newest, ok := p.log.NewestSegment()
 	if !ok {
@@ -138,7 +188,7 @@ func (p *pusher) start(m *quicwire.Sub) uint64 {
 	switch {
 	case m.Start == quicwire.StartNext:
 		return p.align(size, m.Stripe)
-	case m.Start == quicwire.StartIndex && (m.From >= newest || p.recent(m.From, m.Patience)):
+	case m.Start == quicwire.StartIndex && (m.From >= newest || p.recent(m.From, patience)):
 		return p.align(m.From, m.Stripe)
 	}
 	return p.align(newest, m.Stripe)
@@ -191,12 +241,12 @@ func (p *pusher) over() bool {
 
 // push sends all that can be sent. It returns a channel that says when to try again, if the peer lets us open no stream now.
 func (p *pusher) push() (retry <-chan time.Time) {
-	for {
+	for !p.take() {
 		stripe, b, ok := p.next()
 		if !ok {
 			return nil
 		}
-		err := p.write(stripe, &b)
+		err := p.write(p.pushed[stripe], stripe, &b)
 		var stream *quicwire.StreamError
 		switch {
 		case err == nil:
@@ -206,14 +256,13 @@ func (p *pusher) push() (retry <-chan time.Time) {
 			return nil
 		}
 	}
+	return nil
 }
 
 // next returns the lowest block that is held and due in any stripe. Blocks that are not held although later ones of their stripe are,
 // are passed over: the subscriber asks for them when it misses them, and perhaps we have them then.
 func (p *pusher) next() (stripe uint8, b feed.Block, ok bool) {
 	size := p.log.Head().Size
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.skip(size)
 	for {
 		stripe, at := p.due(size)
@@ -227,7 +276,7 @@ func (p *pusher) next() (stripe uint8, b feed.Block, ok bool) {
 	}
 }
 
-// due returns the lowest block below size that is held and due, and its stripe; size if there is none. The caller holds mu.
+// due returns the lowest block below size that is held and due, and its stripe; size if there is none.
 func (p *pusher) due(size uint64) (stripe uint8, at uint64) {
 	at = size
 	for i, t := range p.pushed {
@@ -252,8 +301,7 @@ func (p *pusher) held(at, below uint64) (uint64, bool) {
 	return 0, false
 }
 
-// skip takes stripes that are further behind the newest block than the subscriber has patience to the newest segment. The caller
-// holds mu.
+// skip takes stripes that are further behind the newest block than the subscriber has patience to the newest segment.
 func (p *pusher) skip(size uint64) {
 	newest, ok := p.log.NewestSegment()
 	if !ok || size == 0 {
@@ -261,14 +309,10 @@ func (p *pusher) skip(size uint64) {
 	}
 	skipped := false
 	for i, t := range p.pushed {
-		if !p.behind(t, newest) {
-			continue
-		}
-		t.next = p.align(newest, i)
-		skipped = true
-		if t.writer != nil {
-			t.writer.Reset(quicwire.StreamStale)
-			t.writer = nil
+		if p.behind(t, newest) {
+			t.next = p.align(newest, i)
+			t.reset(quicwire.StreamStale)
+			skipped = true
 		}
 	}
 	if skipped {
@@ -289,55 +333,45 @@ func (p *pusher) behind(t *pushed, newest uint64) bool {
 }
 
 // write sends a block on the stream of its stripe and segment, which it opens if need be.
-func (p *pusher) write(stripe uint8, b *feed.Block) error {
+func (p *pusher) write(t *pushed, stripe uint8, b *feed.Block) error {
 	f, err := p.log.Frontier(b.Index)
 	if err != nil {
 		return nil // it has left our memory meanwhile
 	}
-	w, path, err := p.writer(stripe, b)
-	if w == nil {
+	if err := p.open(t, stripe, b); err != nil {
+		t.next = b.Index
 		return err
 	}
-	err = w.WriteBlock(&quicwire.StripeBlock{
-		Block: *b, Frontier: f, Age: p.swarm.ages.of(p.log, b, p.swarm.cfg.Now()), Path: path,
+	p.waits(t.writer)
+	err = t.writer.WriteBlock(&quicwire.StripeBlock{
+		Block: *b, Frontier: f, Age: p.swarm.ages.of(p.log, b, p.swarm.cfg.Now()), Path: t.path,
 	}, time.Now().Add(pushDeadline))
-	if err != nil {
-		p.drop(stripe, w)
+	p.waits(nil)
+	switch {
+	case errors.Is(err, quicwire.ErrHistory):
+		t.next = b.Index
+		t.close()
+	case err != nil:
+		t.writer = nil // it broke; the next block opens another
 	}
 	return err
 }
 
-// writer returns the stream for a block; nil if its stripe is not wanted any more.
-func (p *pusher) writer(stripe uint8, b *feed.Block) (*quicwire.StripeWriter, []quicwire.ShortID, error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	t := p.pushed[stripe]
-	if t == nil {
-		return nil, nil, nil
-	}
+// open makes the stream of t the one for a block.
+func (p *pusher) open(t *pushed, stripe uint8, b *feed.Block) (err error) {
 	if t.writer != nil && t.writer.Header().Segment == b.Record.Segment {
-		return t.writer, t.path, nil
+		return nil
 	}
-	if t.writer != nil {
-		t.writer.Close()
-		t.writer = nil
-	}
-	w, err := p.session.wire.OpenStripe(quicwire.StripeHeader{
+	t.close()
+	t.writer, err = p.session.wire.OpenStripe(quicwire.StripeHeader{
 		Log: p.id, Stripe: stripe, Stripes: uint8(p.stripes), Segment: b.Record.Segment, First: b.Index,
 	})
-	if err != nil {
-		t.next = b.Index
-		return nil, nil, err
-	}
-	t.writer = w
-	return w, t.path, nil
+	return err
 }
 
-// drop forgets a stream that broke. The next block opens another.
-func (p *pusher) drop(stripe uint8, w *quicwire.StripeWriter) {
+// waits notes which stream is being written to.
+func (p *pusher) waits(w *quicwire.StripeWriter) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if t := p.pushed[stripe]; t != nil && t.writer == w {
-		t.writer = nil
-	}
+	p.writing = w
 }

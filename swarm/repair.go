@@ -41,13 +41,28 @@ func (d *Direct) widen(f *follow, e BlockIn) {
 		d.blocks.Missed += n - maxHoles
 		f.top = e.Index - maxHoles
 	}
+	var left []uint64
 	for ; f.top < e.Index; f.top++ {
-		if !d.cfg.Shelf.Has(f.log, f.top) { // as an earlier run may have left it
-			f.holes[f.top] = &hole{since: d.now}
+		f.holes[f.top] = &hole{since: d.now}
+		if f.top < f.left {
+			left = append(left, f.top)
 		}
+	}
+	if len(left) > 0 {
+		d.do(LookUp{f.log, left})
 	}
 	f.top = e.Index + 1
 	d.trim(f)
+}
+
+// found takes in what an earlier run has left: no holes.
+func (d *Direct) found(e Found) {
+	if f := d.follow(e.Log); f != nil {
+		for _, i := range e.Blocks {
+			delete(f.holes, i)
+			f.here.add(i)
+		}
+	}
 }
 
 // trim gives up the lowest holes above maxHoles.

@@ -32,6 +32,8 @@ type follow struct {
 	log     quicwire.LogID
 	stripes []stripe
 	top     uint64
+	left    uint64    // size that an earlier run left: blocks below it may be on disk
+	here    here      // which blocks came lately
 	joined  time.Time // when the first block came, also after a silence that was too long; zero: none has
 	holes   map[uint64]*hole
 	ended   bool // its End record is here
@@ -63,8 +65,32 @@ const (
 	latestDue  = 1500 * time.Millisecond // a heartbeat comes after 1 s of silence
 )
 
-func newFollow(log quicwire.LogID, stripes int) *follow {
-	return &follow{log: log, stripes: make([]stripe, stripes), holes: make(map[uint64]*hole), gap: gapAtFirst}
+func newFollow(log quicwire.LogID, stripes int, left uint64) *follow {
+	return &follow{log: log, stripes: make([]stripe, stripes), left: left, holes: make(map[uint64]*hole), gap: gapAtFirst}
+}
+
+// A here remembers which of the newest blocks below top have come: bit i modulo hereBlocks for block i.
+type here struct {
+	top  uint64
+	bits [hereBlocks / 64]uint64
+}
+
+const hereBlocks = 4096
+
+func (h *here) add(i uint64) {
+	if i >= h.top+hereBlocks {
+		*h = here{top: i}
+	}
+	for ; h.top <= i; h.top++ {
+		h.bits[h.top/64%uint64(len(h.bits))] &^= 1 << (h.top % 64)
+	}
+	if h.top-i <= hereBlocks {
+		h.bits[i/64%uint64(len(h.bits))] |= 1 << (i % 64)
+	}
+}
+
+func (h *here) has(i uint64) bool {
+	return i < h.top && h.top-i <= hereBlocks && h.bits[i/64%uint64(len(h.bits))]>>(i%64)&1 == 1
 }
 
 // due returns when the next block is overdue.
@@ -128,7 +154,7 @@ func (d *Direct) learn(e Epoch) {
 	}
 	d.retire(d.old)
 	d.run, d.old = &run{epoch: e, moved: d.now}, d.run
-	d.run.add(quicwire.LogID{Epoch: e.ID, Name: feed.CatalogLog}, 1)
+	d.add(d.run, feed.CatalogLog, 1)
 	d.catalog(d.run)
 }
 
@@ -163,9 +189,12 @@ func (d *Direct) condemn(err error) {
 	d.run.fault, d.run.parent = err, nil
 }
 
-func (r *run) add(log quicwire.LogID, stripes int) {
-	if !slices.ContainsFunc(r.logs, func(f *follow) bool { return f.log == log }) {
-		r.logs = append(r.logs, newFollow(log, stripes))
+// add follows one more log.
+func (d *Direct) add(r *run, name string, stripes int) {
+	log := quicwire.LogID{Epoch: r.epoch.ID, Name: name}
+	if r.follow(log) == nil {
+		held, _ := d.cfg.Shelf.Look(log)
+		r.logs = append(r.logs, newFollow(log, stripes, held.Head.Size))
 	}
 }
 
@@ -177,7 +206,7 @@ func (d *Direct) catalog(r *run) {
 	for _, v := range d.cfg.Shelf.Renditions(r.epoch.ID) {
 		wanted := len(d.cfg.Renditions) == 0 || slices.Contains(d.cfg.Renditions, v.Name)
 		if wanted && v.Stripes >= 1 && v.Stripes <= quicwire.MaxStripes {
-			r.add(quicwire.LogID{Epoch: r.epoch.ID, Name: v.Name}, v.Stripes)
+			d.add(r, v.Name, v.Stripes)
 		}
 	}
 }
@@ -199,8 +228,11 @@ func (d *Direct) block(e BlockIn) {
 	if f == nil {
 		return
 	}
+	f.here.add(e.Index)
 	if e.Fresh {
 		d.advance(f, e)
+	} else {
+		delete(f.holes, e.Index)
 	}
 	if !e.Repaired {
 		d.pushed(f, e)

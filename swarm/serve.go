@@ -71,8 +71,8 @@ func (d *Direct) reroute(key subKey) {
 	path := d.path(key)
 	for _, p := range d.peers {
 		if slices.Contains(p.children, key) {
+			d.do(Reroute{p.id, key.log, key.stripe, path}) // first: a SUBOK that comes after PATH must not say less
 			d.send(p, &quicwire.Path{Log: key.log, Stripe: key.stripe, Path: path})
-			d.do(Reroute{p.id, key.log, key.stripe, path})
 		}
 	}
 }
@@ -85,32 +85,16 @@ func (d *Direct) heardUnsub(p *peer, m *quicwire.Unsub) {
 	}
 }
 
-// maxGiven is how many blocks of one Req are looked for at most.
-const maxGiven = 2 * maxAsked
-
-// heardReq sends what is held of what p lacks, and names the rest.
+// heardReq lets p have what is held of what it lacks.
 func (d *Direct) heardReq(p *peer, m *quicwire.Req) {
-	held, _ := d.cfg.Shelf.Look(m.Log)
-	nack := &quicwire.Nack{ID: m.ID, Log: m.Log, Reason: quicwire.RefusedNotHeld, Size: held.Head.Size}
-	if d.cfg.NoShare {
-		nack.Reason, nack.Blocks = quicwire.RefusedUnwilling, m.Blocks
-		d.send(p, nack)
-		return
-	}
-	have := *m
-	have.Blocks = nil
-	for n, i := range m.Blocks {
-		if n < maxGiven && d.cfg.Shelf.Has(m.Log, i) {
-			have.Blocks = append(have.Blocks, i)
-		} else {
-			nack.Blocks = append(nack.Blocks, i)
-		}
-	}
-	if len(have.Blocks) > 0 {
-		d.do(Repair{p.id, have})
-	}
-	if len(nack.Blocks) > 0 {
-		d.send(p, nack)
+	_, known := d.cfg.Shelf.Look(m.Log)
+	switch {
+	case d.cfg.NoShare:
+		d.send(p, &quicwire.Nack{ID: m.ID, Log: m.Log, Reason: quicwire.RefusedUnwilling, Blocks: m.Blocks})
+	case !known:
+		d.send(p, &quicwire.Nack{ID: m.ID, Log: m.Log, Reason: quicwire.RefusedLog, Blocks: m.Blocks})
+	default:
+		d.do(Repair{p.id, *m})
 	}
 }
 
@@ -119,8 +103,18 @@ func (d *Direct) heardPing(p *peer, m *quicwire.Ping) {
 	lag, flows := d.lag(m.Log, m.Stripe)
 	d.send(p, &quicwire.Pong{
 		ID: m.ID, Log: m.Log, Stripe: m.Stripe, Flows: flows, Lag: lag,
-		Has: d.cfg.Shelf.Has(m.Log, m.Index), Next: d.next(m.Log, m.Stripe),
+		Has: d.has(m.Log, m.Index), Next: d.next(m.Log, m.Stripe),
 	})
+}
+
+// has reports whether a block is here, as far as Direct knows: it is one that we sign, or it came lately.
+func (d *Direct) has(log quicwire.LogID, i uint64) bool {
+	if log.Epoch == d.own.ID {
+		held, _ := d.cfg.Shelf.Look(log)
+		return i >= held.Base && i < held.Head.Size
+	}
+	f := d.follow(log)
+	return f != nil && f.here.has(i)
 }
 
 // next returns the index after the newest block of a stripe that is held; 0 if none is, or none near the head.
@@ -133,7 +127,7 @@ func (d *Direct) next(log quicwire.LogID, stripe uint8) uint64 {
 	i := held.Head.Size - 1
 	i -= min(i, (i+step-uint64(stripe)%step)%step)
 	for range maxAsked {
-		if d.cfg.Shelf.Has(log, i) {
+		if d.has(log, i) {
 			return i + 1
 		}
 		if i < step {

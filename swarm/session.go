@@ -18,8 +18,9 @@ type session struct {
 	repairs chan struct{} // one token for each repair under way
 	ranges  chan struct{} // one token for each range that is served
 
-	mu      sync.Mutex // guards pushers
+	mu      sync.Mutex // guards pushers and last
 	pushers map[quicwire.LogID]*pusher
+	last    map[subKey]*pushed // what was begun to be pushed last
 
 	rates rates // owned by loop
 }
@@ -54,7 +55,7 @@ func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int
 		return
 	}
 	x := &session{
-		id: SessionID(s.ids.Add(1)), wire: wire, pushers: make(map[quicwire.LogID]*pusher),
+		id: SessionID(s.ids.Add(1)), wire: wire, pushers: make(map[quicwire.LogID]*pusher), last: make(map[subKey]*pushed),
 		repairs: make(chan struct{}, maxRepairs), ranges: make(chan struct{}, maxRanges),
 	}
 	up := SessionUp{
@@ -137,7 +138,11 @@ func (s *Swarm) blocks(ctx context.Context, x *session, r *quicwire.StripeReader
 	}
 	for {
 		b, err := r.ReadBlock()
-		if err != nil || !s.block(ctx, x, l, &h, &b) {
+		if err != nil {
+			return
+		}
+		if !s.block(ctx, x, l, &h, &b) {
+			r.Reset(quicwire.StreamDone) // or what comes on it would wait for ever, and take up the window
 			return
 		}
 	}

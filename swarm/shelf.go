@@ -35,11 +35,6 @@ func (s shelf) Look(id quicwire.LogID) (Holding, bool) {
 	return Holding{Head: l.Head(), Base: l.Base(), Stripes: stripes}, true
 }
 
-func (s shelf) Has(id quicwire.LogID, index uint64) bool {
-	l := s.log(id)
-	return l != nil && l.Has(index)
-}
-
 // log returns a log that the catalog of its epoch names, or the catalog itself; nil if there is none. A name that a stranger made up
 // makes no log.
 func (s shelf) log(id quicwire.LogID) *feed.Log {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -220,15 +221,28 @@ func (s *Swarm) do(a Action) {
 		s.serve(s.sessions[a.Session], a)
 	case Stop:
 		if x := s.sessions[a.Session]; x != nil {
-			x.stop(a.Log, a.Stripe)
+			x.tell(a.Log, a.Stripe, a)
 		}
 	case Reroute:
 		if x := s.sessions[a.Session]; x != nil {
-			x.reroute(a)
+			x.tell(a.Log, a.Stripe, a)
 		}
 	case Repair:
 		s.repair(s.sessions[a.Session], a.Req)
+	case LookUp:
+		ctx := s.work
+		s.group.Go(func() error { s.lookUp(ctx, a); return nil })
 	}
+}
+
+// lookUp looks up what an earlier run has left.
+func (s *Swarm) lookUp(ctx context.Context, a LookUp) {
+	l := s.shelf.log(a.Log)
+	if l == nil {
+		return
+	}
+	held := slices.DeleteFunc(a.Blocks, func(i uint64) bool { return !l.Has(i) })
+	s.post(ctx, Found{a.Log, held})
 }
 
 func (s *Swarm) send(x *session, m quicwire.Message) {
