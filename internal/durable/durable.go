@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile replaces name by a file of that content and mode, so that the change survives a power cut once WriteFile returns nil.
@@ -31,7 +32,7 @@ import (
 //	fsync(3)                            the new name is on disk
 //	close(3)
 //
-// A crash before the rename leaves the old file and a temporary one, which begins with a dot and is nobody's.
+// A crash before the rename leaves the old file and a temporary one, which begins with a dot and is nobody's: see RemoveTemporary.
 func WriteFile(name string, data []byte, mode os.FileMode) (err error) {
 	dir, base := filepath.Split(name)
 	if dir == "" {
@@ -53,6 +54,32 @@ func WriteFile(name string, data []byte, mode os.FileMode) (err error) {
 		return err
 	}
 	return SyncDir(dir)
+}
+
+// RemoveTemporary removes from dir what WriteFile left there when the process was killed. The folder need not exist. Nobody may be
+// writing in it at the same time.
+func RemoveTemporary(dir string, names ...string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, e := range entries {
+		if isTemporary(e.Name(), names) {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
+}
+
+// isTemporary reports whether a file is called like a temporary one of one of the names: ".name.123456".
+func isTemporary(file string, names []string) bool {
+	for _, name := range names {
+		digits, ok := strings.CutPrefix(file, "."+name+".")
+		if ok && digits != "" && strings.Trim(digits, "0123456789") == "" {
+			return true
+		}
+	}
+	return false
 }
 
 // fill writes and syncs all of f, and closes it.
