@@ -29,11 +29,15 @@ type disk struct {
 
 	overflow atomic.Bool // the queue was full
 
+	todo []func()      // what later was given; guarded by mu
+	wake chan struct{} // there is something to do; room for one
+
 	// The rest is owned by run.
-	dirty    map[*Log]struct{}
-	failedAt time.Time // of err
-	paused   bool      // failing: nothing is written until retryAfter has passed
-	newest   time.Time // when the heads were last remembered
+	dirty    map[*Log]struct{} // with blocks that wait, or rows that are not synced
+	waiting  int               // blocks that wait for their neighbours
+	failedAt time.Time         // of err
+	paused   bool              // failing: nothing is written until retryAfter has passed
+	newest   time.Time         // when the heads were last remembered
 }
 
 // A task is a block to write, or something to do in its turn.
@@ -46,6 +50,7 @@ type task struct {
 const (
 	queueTasks  = 1024
 	queueBytes  = 16 << 20
+	gatherFor   = 50 * time.Millisecond  // blocks wait for their neighbours, to be written with them
 	syncEvery   = 900 * time.Millisecond // the promise is a second
 	retryAfter  = 10 * time.Second
 	newestEvery = time.Minute
@@ -54,7 +59,7 @@ const (
 var errOverflow = errors.New("the disk is too slow for this stream")
 
 func newDisk(r *Replica) *disk {
-	return &disk{replica: r, queue: make(chan task, queueTasks), stop: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*Log]struct{})}
+	return &disk{replica: r, queue: make(chan task, queueTasks), wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*Log]struct{})}
 }
 
 // put hands a block over, without waiting. It returns false if the queue is full.
@@ -92,51 +97,123 @@ func (d *disk) wait(ctx context.Context, f func()) error {
 	}
 }
 
-// later runs f on the disk goroutine, if the queue has room.
+// later runs f on the disk goroutine after everything handed over before, however full the queue is. It is for what is done once in an epoch.
 func (d *disk) later(f func()) {
+	d.mu.Lock()
+	d.todo = append(d.todo, f)
+	d.mu.Unlock()
 	select {
-	case d.queue <- task{do: f}:
-	default:
+	case d.wake <- struct{}{}:
+	default: // it is awake
 	}
 }
 
 // run writes until it is stopped, then the rest of the queue, and syncs and closes all files.
 func (d *disk) run() {
 	defer close(d.done)
-	timer := time.NewTimer(syncEvery)
-	defer timer.Stop()
-	armed := true
+	gather, sync := newAlarm(gatherFor), newAlarm(syncEvery)
+	defer gather.Stop()
+	defer sync.Stop()
 	for {
 		select {
 		case t := <-d.queue:
 			d.step(t)
-		case <-timer.C:
-			armed = false
+		case <-d.wake:
+			d.drain()
+		case <-gather.C:
+			gather.set = false
+			d.flushAll()
+		case <-sync.C:
+			sync.set = false
 			d.syncAll()
 		case <-d.stop:
 			d.finish()
 			return
 		}
-		if !armed && len(d.dirty) > 0 {
-			timer.Reset(syncEvery)
-			armed = true
-		}
+		gather.want(d.waiting > 0)
+		sync.want(len(d.dirty) > 0)
+	}
+}
+
+// An alarm is a timer that is set once until it rings.
+type alarm struct {
+	*time.Timer
+	after time.Duration
+	set   bool
+}
+
+func newAlarm(after time.Duration) *alarm { return &alarm{time.NewTimer(after), after, true} }
+
+func (a *alarm) want(set bool) {
+	if set && !a.set {
+		a.Reset(a.after)
+		a.set = true
+	}
+}
+
+// drain does all that was handed over so far.
+func (d *disk) drain() {
+	for n := len(d.queue); n > 0; n-- {
+		d.step(<-d.queue)
+	}
+	d.flushAll()
+	d.mu.Lock()
+	todo := d.todo
+	d.todo = nil
+	d.mu.Unlock()
+	for _, do := range todo {
+		do()
 	}
 }
 
 func (d *disk) step(t task) {
 	if t.do != nil {
+		d.flushAll()
 		t.do()
 		return
 	}
-	d.queued.Add(-int64(len(t.block.Payload)))
+	if !t.log.store.joins(&t.block) {
+		d.flush(t.log)
+	}
+	t.log.store.pending = append(t.log.store.pending, t.block)
+	d.waiting++
+	d.dirty[t.log] = struct{}{}
+}
+
+// flushAll writes all that waits.
+func (d *disk) flushAll() {
+	if d.waiting == 0 {
+		return
+	}
+	for l := range d.dirty {
+		d.flush(l)
+	}
+}
+
+// flush writes the blocks of a log that wait for their neighbours.
+func (d *disk) flush(l *Log) {
+	blocks := l.store.pending
+	if len(blocks) == 0 {
+		return
+	}
+	d.try(l, blocks)
+	d.waiting -= len(blocks)
+	for k := range blocks {
+		d.queued.Add(-int64(len(blocks[k].Payload)))
+	}
+	clear(blocks) // their payloads may go
+	l.store.pending = blocks[:0]
+}
+
+// try writes blocks, unless the disk failed a moment ago.
+func (d *disk) try(l *Log, blocks []Block) {
 	if d.overflow.Swap(false) {
 		d.fail(errOverflow)
 	}
 	if d.paused && time.Since(d.failedAt) < retryAfter {
 		return
 	}
-	err := d.write(t.log, &t.block)
+	err := d.write(l, blocks)
 	d.paused = err != nil
 	if err != nil {
 		d.fail(err)
@@ -145,21 +222,23 @@ func (d *disk) step(t task) {
 	d.recovered()
 }
 
-// write puts one block on disk, the notes of its epoch before the first, and syncs the segment that it ends.
-func (d *disk) write(l *Log, b *Block) error {
+// write puts blocks on disk, the notes of their epoch before the first, and syncs the segment that they end.
+func (d *disk) write(l *Log, blocks []Block) error {
 	if l.epoch.retired || l.store.dead != nil {
 		return nil
 	}
 	if err := l.epoch.save(); err != nil {
 		return err
 	}
-	if b.Record.Flags&SegmentFirst != 0 {
+	if blocks[0].Record.Flags&SegmentFirst != 0 || len(l.store.unsynced)+len(blocks) > maxUnsynced {
 		d.sync(l)
 	}
-	if err := l.store.write(b, l.frontierInMemory); err != nil {
+	if err := l.store.write(l.frontierInMemory); err != nil {
 		return err
 	}
-	l.setBad(b.Index, false)
+	for k := range blocks {
+		l.setBad(blocks[k].Index, false)
+	}
 	d.dirty[l] = struct{}{}
 	return nil
 }
@@ -181,6 +260,7 @@ func (d *disk) sync(l *Log) {
 }
 
 func (d *disk) syncAll() {
+	d.flushAll()
 	for l := range d.dirty {
 		d.sync(l)
 	}
@@ -199,9 +279,7 @@ func (d *disk) saveNewest() {
 
 // finish leaves everything on disk.
 func (d *disk) finish() {
-	for len(d.queue) > 0 {
-		d.step(<-d.queue)
-	}
+	d.drain()
 	d.syncAll()
 	d.saveNewest()
 	for _, e := range d.replica.Epochs() {
@@ -211,13 +289,15 @@ func (d *disk) finish() {
 
 // closeEpoch closes the files of an epoch that is no longer held in memory. They stay on disk.
 func (d *disk) closeEpoch(e *Epoch) {
-	e.retired = true
 	for _, l := range e.Logs() {
+		d.flush(l)
 		d.sync(l)
+		delete(d.dirty, l)
 		if err := l.store.close(); err != nil {
 			d.fail(err)
 		}
 	}
+	e.retired = true
 }
 
 // fail says once that the disk fails. The live edge does not notice.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -290,6 +291,68 @@ func TestRottenBlockIsFetchedAgain(t *testing.T) {
 	_, log = signer.open(t, disk)
 	if _, err := log.Block(100); err != nil {
 		t.Errorf("stored again: %v", err)
+	}
+}
+
+// What was synced stays: neither a bit that flips, nor peaks that are gone, nor payloads that were removed make recovery drop rows.
+func TestRecoveryKeepsWhatWasSynced(t *testing.T) {
+	const n = feed.ChunkRows + 900
+	signer := newLongLog(t)
+	whole := feedtest.NewDisk()
+	viewer, log := signer.open(t, whole)
+	signer.putSlowly(t, viewer, log, n, func(uint64) bool { return true })
+	if err := viewer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	file := func(name string) string {
+		at := slices.IndexFunc(whole.Names(), func(s string) bool { return strings.HasSuffix(s, "/"+feedtest.Rendition+"/"+name) })
+		return whole.Names()[at]
+	}
+	records, peaks, nodes, payload := file("records"), file("peaks"), file("nodes"), file("payload/00000000000000000000")
+	flip := func(name string, at int64) func(*feedtest.Disk) {
+		return func(d *feedtest.Disk) { d.Corrupt(name, at, 4) }
+	}
+	for _, c := range []struct {
+		name     string
+		change   func(*feedtest.Disk)
+		bad, end uint64 // the blocks that are lost
+	}{
+		{"a record", flip(records, (feed.ChunkRows+10)*feed.RowSize+70), feed.ChunkRows + 10, feed.ChunkRows + 64},
+		{"a record in an earlier chunk", flip(records, 10*feed.RowSize+70), 10, 64},
+		{"a signature", flip(records, (feed.ChunkRows+10)*feed.RowSize+100), feed.ChunkRows + 10, feed.ChunkRows + 11},
+		{"no peaks", func(d *feedtest.Disk) { d.Put(peaks, []byte{}) }, 0, 0},
+		{"peaks", flip(peaks, 1024+5), 0, 0},
+		{"nodes", flip(nodes, 262144+32*63+5), 0, 0},
+		{"no nodes", func(d *feedtest.Disk) { d.Put(nodes, nil) }, 0, 0},
+		{"no payloads", func(d *feedtest.Disk) { d.Put(payload, nil) }, 0, n},
+		{"payloads that end early", func(d *feedtest.Disk) { d.Put(payload, []byte{1}) }, 0, n},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			disk := whole.Copy()
+			disk.Put("newest", nil) // it would remember the head
+			c.change(disk)
+			begin := time.Now()
+			viewer, log := signer.open(t, disk)
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("recovery took %v", took)
+			}
+			if got := log.Head().Size; got != n {
+				t.Errorf("got size %d, want %d", got, n)
+			}
+			for _, i := range []uint64{0, 9, 10, 11, 63, 64, 500, feed.ChunkRows - 1, feed.ChunkRows, feed.ChunkRows + 10, feed.ChunkRows + 11, feed.ChunkRows + 64, n - 1} {
+				_, err := log.Block(i)
+				if lost := c.bad <= i && i < c.end; lost != errors.Is(err, feed.ErrNotHeld) {
+					t.Errorf("block %d: got %v, want lost %v", i, err, lost)
+				}
+			}
+			if err := viewer.Close(); err != nil {
+				t.Fatal(err)
+			}
+			data, err := disk.ReadFile(records, 1<<20)
+			if err != nil || len(data) != n*feed.RowSize {
+				t.Errorf("records have %d bytes, %v, want all %d rows", len(data), err, n)
+			}
+		})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // An Epoch is one run of one streamer, as far as this node knows it: its notes and its logs.
@@ -41,7 +42,10 @@ func epochDir(n *EpochNote) string {
 	return fmt.Sprintf("%s/%d-%d-%v", epochsDir, n.Generation, n.Number, n.Key.EpochID())
 }
 
-const epochsDir = "epochs"
+const (
+	epochsDir     = "epochs"
+	epochNoteFile = "epoch.note"
+)
 
 func cloneNotes(n Notes) Notes { return Notes{bytes.Clone(n.Channel), bytes.Clone(n.Epoch)} }
 
@@ -63,6 +67,12 @@ func (e *Epoch) Channel() ChannelNote {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.channel
+}
+
+// Expired reports whether no channel note known allows this epoch any longer: nothing of it may be called live then.
+func (e *Epoch) Expired(now time.Time) bool {
+	channel := e.Channel()
+	return channel.Expired(now)
 }
 
 // Log returns the log of that name, which it makes if this node has nothing of it yet. An epoch has at most MaxLogs.
@@ -159,9 +169,9 @@ func (e *Epoch) save() error {
 		return nil
 	}
 	files := e.replica.files
-	err := files.WriteFile(e.dir+"/channel.note", notes.Channel)
+	err := files.WriteFile(e.dir+"/"+channelNoteFile, notes.Channel)
 	if err == nil {
-		err = files.WriteFile(e.dir+"/epoch.note", notes.Epoch)
+		err = files.WriteFile(e.dir+"/"+epochNoteFile, notes.Epoch)
 	}
 	// A crash between the two leaves a folder without an epoch note and without logs, which the next start skips.
 	if err != nil {

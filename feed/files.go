@@ -102,6 +102,11 @@ func (o osFiles) List(folder string) ([]string, error) {
 	return names, err
 }
 
+// removeTemporary removes what a killed process left of WriteFile in a folder.
+func (o osFiles) removeTemporary(folder string) error {
+	return durable.RemoveTemporary(o.path(folder), newestFile, channelNoteFile, epochNoteFile, baseFile)
+}
+
 type osFile struct{ *os.File }
 
 func (f osFile) Size() (int64, error) {

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"math"
 	"sync"
 
 	"tailcast/feed/merkle"
@@ -23,10 +24,20 @@ func (l *Log) Base() uint64 {
 	return base
 }
 
-// Has reports whether block i is held.
+// Has reports whether block i is held. From a fault on, nothing counts as held.
 func (l *Log) Has(i uint64) bool {
 	_, ok := l.lookup(i)
-	return ok
+	return ok && i < l.good()
+}
+
+// good returns where the blocks end that can be trusted: at the fault, if there is one.
+func (l *Log) good() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fault != nil {
+		return l.fault.Index
+	}
+	return math.MaxUint64
 }
 
 // lookup returns block i, without its payload and not verified if it is on disk only.
@@ -76,9 +87,10 @@ func (l *Log) setBad(i uint64, bad bool) {
 	}
 }
 
-// Missing returns the first ranges of [from, to) that are not held, at most max of them. It looks at every index.
+// Missing returns the first ranges of [from, to) that are not held, at most max of them, and none from a fault on. It looks at every index.
 func (l *Log) Missing(from, to uint64, max int) []Range {
 	var missing []Range
+	to = min(to, l.good())
 	for i := from; i < to; i++ {
 		if l.Has(i) {
 			continue
@@ -95,8 +107,12 @@ func (l *Log) Missing(from, to uint64, max int) []Range {
 	return missing
 }
 
-// Block returns block i: from memory, else from disk, where it is verified again. The error is ErrNotHeld if it is not here, or rotted.
+// Block returns block i: from memory, else from disk, where it is verified again. The error is ErrNotHeld if it is not here,
+// rotted, or lies at or after a fault.
 func (l *Log) Block(i uint64) (Block, error) {
+	if i >= l.good() {
+		return Block{}, l.notHeld(i, nil)
+	}
 	if b, ok := l.inMemory(i); ok {
 		return b, nil
 	}
@@ -105,6 +121,9 @@ func (l *Log) Block(i uint64) (Block, error) {
 
 // Frontier returns frontier(i): what proves block i, and all that follow, to somebody who knows nothing else.
 func (l *Log) Frontier(i uint64) (merkle.Frontier, error) {
+	if i > l.good() {
+		return merkle.Frontier{}, l.notHeld(i, nil)
+	}
 	if f, ok := l.frontierInMemory(i); ok {
 		return f, nil
 	}
@@ -167,12 +186,9 @@ func (l *Log) frontierOnDisk(i uint64) (merkle.Frontier, error) {
 	if l.store == nil {
 		return merkle.Frontier{}, l.notHeld(i, nil)
 	}
-	f, err := l.store.frontier(i)
+	f, err := l.store.frontier(i, l.signed)
 	if err != nil {
 		return merkle.Frontier{}, l.notHeld(i, err)
-	}
-	if !l.signed(&f) {
-		return merkle.Frontier{}, l.notHeld(i, ErrSignature)
 	}
 	l.cursors.keep(&f)
 	return f, nil
@@ -185,16 +201,16 @@ func (l *Log) signed(f *merkle.Frontier) bool {
 	}
 	if b, ok := l.lookup(f.Size() - 1); ok {
 		head := Head{Size: f.Size(), Root: f.Root(), Signature: b.Signature}
-		return head.Verify(l.epoch.note.Key, l.origin)
+		if head.Verify(l.epoch.note.Key, l.origin) {
+			return true
+		}
 	}
 	b, ok := l.lookup(f.Size())
 	if !ok {
 		return false
 	}
-	after := f.Clone()
-	after.Append(b.Record.Leaf())
-	head := Head{Size: after.Size(), Root: after.Root(), Signature: b.Signature}
-	return head.Verify(l.epoch.note.Key, l.origin)
+	_, _, err := l.verifyHead(&b, f)
+	return err == nil
 }
 
 // fromDisk reads block i and verifies it as if a stranger had sent it. Who reads on pays 60 us a block, a jump 2 ms.
@@ -212,18 +228,21 @@ func (l *Log) fromDisk(i uint64) (Block, error) {
 }
 
 func (l *Log) readFromDisk(b *Block) (err error) {
-	f, ok := l.cursors.at(b.Index)
-	if !ok {
-		if f, err = l.store.frontier(b.Index); err != nil {
-			return err
-		}
-	}
 	if b.Payload, err = l.store.readPayload(&b.Record); err != nil {
 		return err
 	}
-	after, _, err := l.verify(b, &f)
-	if err != nil {
+	if err := b.Record.CheckPayload(b.Payload); err != nil {
 		return err
+	}
+	var after merkle.Frontier
+	signed := func(f *merkle.Frontier) bool {
+		after, _, err = l.verifyHead(b, f)
+		return err == nil
+	}
+	if f, ok := l.cursors.at(b.Index); !ok || !signed(&f) {
+		if _, err := l.store.frontier(b.Index, signed); err != nil {
+			return err
+		}
 	}
 	l.cursors.keep(&after)
 	return nil

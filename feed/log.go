@@ -12,8 +12,6 @@ import (
 
 // Errors of logs. Put: ErrPayload and ErrSignature are the fault of who sent the block; a *Fault is the fault of who signed it.
 var (
-	// ErrPayload says that a payload is not the one its record describes.
-	ErrPayload = ErrPayloadHash
 	// ErrSignature says that the epoch's key did not sign this record at this place of this log.
 	ErrSignature = errors.New("not signed by the key of the epoch")
 	// ErrRule says that records are signed, but break a rule of the format. It comes in a *Fault.
@@ -118,6 +116,11 @@ func (l *Log) verify(b *Block, f *merkle.Frontier) (merkle.Frontier, Head, error
 	if err := b.Record.CheckPayload(b.Payload); err != nil {
 		return merkle.Frontier{}, Head{}, err
 	}
+	return l.verifyHead(b, f)
+}
+
+// verifyHead is verify without the payload, which may have been removed.
+func (l *Log) verifyHead(b *Block, f *merkle.Frontier) (merkle.Frontier, Head, error) {
 	if b.Index >= merkle.MaxSize {
 		return merkle.Frontier{}, Head{}, fmt.Errorf("%w: block %d is beyond any log", ErrSignature, b.Index)
 	}

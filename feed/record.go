@@ -203,16 +203,16 @@ type Block struct {
 	Payload   []byte // shared and read-only
 }
 
-// ErrPayloadHash says that a payload is not the one its record describes.
-var ErrPayloadHash = errors.New("payload does not match its record")
+// ErrPayload says that a payload is not the one its record describes.
+var ErrPayload = errors.New("payload does not match its record")
 
 // CheckPayload returns nil if p is the payload that r describes.
 func (r *Record) CheckPayload(p []byte) error {
 	if uint64(len(p)) != uint64(r.Length) {
-		return fmt.Errorf("%w: got %d bytes, want %d", ErrPayloadHash, len(p), r.Length)
+		return fmt.Errorf("%w: got %d bytes, want %d", ErrPayload, len(p), r.Length)
 	}
 	if sha256.Sum256(p) != r.Hash {
-		return fmt.Errorf("%w: %d bytes of another hash", ErrPayloadHash, len(p))
+		return fmt.Errorf("%w: %d bytes of another hash", ErrPayload, len(p))
 	}
 	return nil
 }

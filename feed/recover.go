@@ -3,145 +3,28 @@ package feed
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 
 	"tailcast/feed/merkle"
 )
 
-// This file reads what store.go wrote: frontiers out of chunks, and after a start, the end of a log.
+// This file finds the end of a log after a start.
 
-// A chunk is 4096 rows and the hashes over them, in memory while frontiers are computed.
-type chunk struct {
-	start uint64
-	left  merkle.Frontier // frontier(start)
-	rows  []byte          // as on disk; may be short
-	nodes []byte          // as on disk; filled up with what is computed
-}
+// A verifyFunc verifies record and signature of a block, without its payload, after the frontier before it (Log.verifyHead).
+type verifyFunc func(*Block, *merkle.Frontier) (merkle.Frontier, Head, error)
 
-var zeroRow [rowSize]byte
-
-// readChunk reads the chunk of row i.
-func (s *store) readChunk(i uint64) (*chunk, error) {
-	base, end, ok := s.span()
-	if !ok || i < base || i > end {
-		return nil, ErrNotHeld
-	}
-	c := &chunk{start: i &^ (chunkRows - 1), nodes: make([]byte, areaSize)}
-	c.rows = make([]byte, min(chunkRows, end-min(end, c.start))*rowSize)
-	if _, err := s.records.ReadAt(c.rows, s.rowAt(c.start)); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	nodes := s.nodes
-	s.mu.Unlock()
-	if nodes != nil {
-		// The file ends after the last hash that was stored. What cannot be read is not there; what is wrong fails its verification.
-		_, _ = nodes.ReadAt(c.nodes, s.areaAt(c.start>>chunkHeight))
-	}
-	return c, s.readSlot(c)
-}
-
-// readSlot reads the peaks before a chunk.
-func (s *store) readSlot(c *chunk) error {
-	var slot [slotSize]byte
-	n := merkle.PeakCount(c.start)
-	if n == 0 {
-		return nil
-	}
-	if _, err := s.peaks.ReadAt(slot[:n*merkle.HashSize], s.slotAt(c.start>>chunkHeight)); err != nil {
-		return errGap
-	}
-	peaks := make([]merkle.Hash, n)
-	for k := range peaks {
-		peaks[k] = merkle.Hash(slot[k*merkle.HashSize:])
-	}
-	var err error
-	c.left, err = merkle.NewFrontier(c.start, peaks)
-	return err
-}
-
-// row returns the bytes of a row, nil if it is missing.
-func (c *chunk) row(r uint64) []byte {
-	at := int(r) * rowSize
-	if at+rowSize > len(c.rows) || [rowSize]byte(c.rows[at:]) == zeroRow {
-		return nil
-	}
-	return c.rows[at : at+rowSize]
-}
-
-// node returns the hash of the subtree of height h over the rows from r on: the stored one, else from its children.
-func (c *chunk) node(h int, r uint64) (merkle.Hash, bool) {
-	at := nodeAt(h, r)
-	if hash := merkle.Hash(c.nodes[at:]); hash != (merkle.Hash{}) {
-		return hash, true
-	}
-	if h == 0 {
-		row := c.row(r)
-		if row == nil {
-			return merkle.Hash{}, false
-		}
-		return merkle.LeafHash(row[:RecordSize]), true
-	}
-	left, ok1 := c.node(h-1, r)
-	if !ok1 {
-		return merkle.Hash{}, false
-	}
-	right, ok2 := c.node(h-1, r+1<<(h-1))
-	if !ok2 {
-		return merkle.Hash{}, false
-	}
-	hash := merkle.NodeHash(left, right)
-	copy(c.nodes[at:], hash[:])
-	return hash, true
-}
-
-// frontier returns frontier(i) for a row i of the chunk, or the one after it. It is not verified.
-func (c *chunk) frontier(i uint64) (merkle.Frontier, error) {
-	f := c.left
-	for h := chunkHeight; h >= 0; h-- {
-		// Each 1 bit of the rows before i is a subtree, the larger ones left of the smaller ones.
-		if (i-c.start)>>h&1 == 0 {
-			continue
-		}
-		hash, ok := c.subtree(h, f.Size()-c.start)
-		if !ok {
-			return merkle.Frontier{}, errGap
-		}
-		f.AppendSubtree(h, hash)
-	}
-	return f, nil
-}
-
-// subtree is node, but for the whole chunk, which has no place in nodes.
-func (c *chunk) subtree(h int, r uint64) (merkle.Hash, bool) {
-	if h < chunkHeight {
-		return c.node(h, r)
-	}
-	left, ok1 := c.node(h-1, 0)
-	right, ok2 := c.node(h-1, chunkRows/2)
-	return merkle.NodeHash(left, right), ok1 && ok2
-}
-
-// frontier returns frontier(i) as the disk has it, not verified. It reads at most one chunk: 1 to 2 ms.
-func (s *store) frontier(i uint64) (merkle.Frontier, error) {
-	c, err := s.readChunk(i)
-	if err != nil {
-		return merkle.Frontier{}, err
-	}
-	return c.frontier(i)
-}
-
-// The end of a log after a crash is looked for in so many chunks that have rows, and in so many chunks at all. A power cut takes what
-// was written since the last sync: a second or two, a few hundred rows.
+// The end of a log after a crash is looked for in so many chunks that have rows, and in so many chunks at all.
 const (
-	searchChunks = 2
+	searchChunks = 4
 	skipChunks   = 64
 )
 
-// recover opens the store and finds its end: it drops rows from the end until one verifies, payload included, by the
-// function that verifies what peers send. It returns the frontier after that row and its head; a zero head if there is none.
-// It takes the time of one chunk, whatever the length of the log.
-func (s *store) recover(verify func(*Block, *merkle.Frontier) (merkle.Frontier, Head, error)) (merkle.Frontier, Head, error) {
+// recover opens the store and finds its end: it drops rows from the end until one verifies, payload included, by the function that
+// verifies what peers send. But it never drops more rows than one sync leaves to chance: if those do not verify, something rotted, and
+// everything stays where it is; what cannot be proved when it is read is a hole. It returns the frontier after the last row that
+// verified and its head; a zero head if there is none. It takes the time of a few chunks, whatever the length of the log.
+func (s *store) recover(verify verifyFunc) (merkle.Frontier, Head, error) {
 	found, err := s.open()
 	if err != nil || !found {
 		return merkle.Frontier{}, Head{}, err
@@ -151,78 +34,167 @@ func (s *store) recover(verify func(*Block, *merkle.Frontier) (merkle.Frontier, 
 		return merkle.Frontier{}, Head{}, err
 	}
 	s.end = s.base + min(uint64(size)/rowSize, merkle.MaxSize-s.base)
-	f, head, err := s.findEnd(verify)
-	if err != nil || head.Size == 0 {
-		s.first, s.end = math.MaxUint64, s.base // what there is proves nothing; rows written later count again, one by one
+	search := search{store: s, verify: verify}
+	if err := search.run(); err != nil {
 		return merkle.Frontier{}, Head{}, err
 	}
-	s.end = head.Size
+	if search.head.Size == 0 {
+		s.first, s.end = math.MaxUint64, s.base // what there is proves nothing; rows written later count again, one by one
+		return merkle.Frontier{}, Head{}, nil
+	}
+	if search.torn {
+		s.end = search.head.Size
+	}
 	s.first = s.findFirst()
+	if !search.torn {
+		return search.edge, search.head, nil
+	}
 	// Dropped rows must not stand behind what is appended now, as if they had been verified. A crash before the truncation
 	// is on disk leaves them, and the next start drops them again.
-	return f, head, s.records.Truncate(s.rowAt(s.end))
+	return search.edge, search.head, s.trim()
 }
 
-func (s *store) findEnd(verify func(*Block, *merkle.Frontier) (merkle.Frontier, Head, error)) (merkle.Frontier, Head, error) {
-	end := s.end
-	for searched, skipped := 0, 0; end > s.base && searched < searchChunks && skipped < skipChunks; skipped++ {
-		c, err := s.readChunk(end - 1)
-		if err != nil && !errors.Is(err, errGap) {
-			return merkle.Frontier{}, Head{}, fmt.Errorf("couldn't read %s: %w", s.dir, err)
+// A search looks for the last row of a log that verifies.
+type search struct {
+	store  *store
+	verify verifyFunc
+
+	edge    merkle.Frontier // after the row that was found
+	head    Head
+	torn    bool // what is behind it is what a crash may leave
+	dropped int  // rows that are behind it
+}
+
+// run goes down from the end. Within what a crash may have torn, a row counts if its payload is right, or was removed; below that,
+// the highest row that is signed counts.
+func (q *search) run() error {
+	end := q.store.end
+	for searched, skipped := 0, 0; end > q.store.base && searched < searchChunks && skipped < skipChunks; skipped++ {
+		c, err := q.store.readChunk(end - 1)
+		if err != nil {
+			return fmt.Errorf("couldn't read %s: %w", q.store.dir, err)
 		}
-		if c.empty(end) {
-			end = c.start
-			continue
-		}
-		searched++
-		for ; err == nil && end > c.start; end-- {
-			if f, head, ok := s.verifyRow(c, end-1, verify); ok {
-				return f, head, nil
+		if !c.empty(end) {
+			searched++
+			if q.down(c, end) {
+				return q.store.keepSlot(c)
 			}
 		}
 		end = c.start
 	}
-	return merkle.Frontier{}, Head{}, nil
+	if q.dropped <= maxUnsynced {
+		q.head = Head{} // all that is there may have been torn
+	}
+	return nil
 }
 
-// empty reports whether no row of the chunk before end is held: a crash may leave a file longer than what was written to it.
-func (c *chunk) empty(end uint64) bool {
-	for i := c.start; i < end; i++ {
-		if c.row(i-c.start) != nil {
-			return false
+// down looks at the rows of a chunk before end, from the last one down, and reports whether it found the end.
+func (q *search) down(c *chunk, end uint64) bool {
+	for i := end; i > c.start; {
+		i--
+		if c.row(i-c.start) == nil || q.dropped > maxUnsynced && i%nodesEvery != 0 {
+			continue // beyond what a crash explains, rows that nodes prove are enough to find something good
+		}
+		b, edge, head, ok := q.row(c, i)
+		intact := ok && q.store.intact(b)
+		if intact || ok && q.head.Size == 0 {
+			q.edge, q.head = edge, head
+		}
+		if intact && q.dropped <= maxUnsynced {
+			q.torn = true
+			return true
+		}
+		q.dropped++
+		if q.dropped > maxUnsynced && q.head.Size > 0 {
+			return true
 		}
 	}
-	return true
+	return false
 }
 
-// verifyRow verifies row i with its payload.
-func (s *store) verifyRow(c *chunk, i uint64, verify func(*Block, *merkle.Frontier) (merkle.Frontier, Head, error)) (f merkle.Frontier, h Head, ok bool) {
+// row verifies row i without its payload.
+func (q *search) row(c *chunk, i uint64) (b *Block, edge merkle.Frontier, head Head, ok bool) {
 	row := c.row(i - c.start)
-	if row == nil {
-		return f, h, false
-	}
 	record, err := ParseRecord(row[:RecordSize])
 	if err != nil {
-		return f, h, false
+		return nil, edge, head, false
 	}
-	payload, err := s.readPayload(&record)
+	b = &Block{Index: i, Record: record, Signature: Signature(row[RecordSize:])}
+	_, err = c.prove(i, func(f *merkle.Frontier) bool {
+		var err error
+		edge, head, err = q.verify(b, f)
+		return err == nil
+	})
+	return b, edge, head, err == nil
+}
+
+// intact reports whether the payload of a block is right, or its file was removed.
+func (s *store) intact(b *Block) bool {
+	payload, err := s.readPayload(&b.Record)
 	if err != nil {
-		return f, h, false
+		return errors.Is(err, fs.ErrNotExist)
 	}
-	before, err := c.frontier(i)
-	if err != nil {
-		return f, h, false
+	return b.Record.CheckPayload(payload) == nil
+}
+
+// keepSlot puts the peaks before a chunk in their place again, if the chunk before it had to make up for them.
+func (s *store) keepSlot(c *chunk) error {
+	if !c.healed {
+		return nil
 	}
-	b := Block{Index: i, Record: record, Signature: Signature(row[RecordSize:]), Payload: payload}
-	f, h, err = verify(&b, &before)
-	return f, h, err == nil
+	return s.putSlot(c.start>>chunkHeight, c.before.Peaks())
+}
+
+// trim ends the files with the last row.
+func (s *store) trim() error {
+	if err := s.records.Truncate(s.rowAt(s.end)); err != nil {
+		return err
+	}
+	last := (s.end - 1) >> chunkHeight
+	if err := shorten(s.peaks, s.slotAt(last+1)); err != nil || s.nodes == nil {
+		return err
+	}
+	// In the order of nodes, what is over the rows from r on is from place 2r on, but for what is over rows before r too.
+	rows := s.end - last<<chunkHeight
+	area := s.areaAt(last)
+	if err := shorten(s.nodes, area+int64(min(2*rows*merkle.HashSize, areaSize))); err != nil {
+		return err
+	}
+	for h := 1; h < chunkHeight; h++ {
+		at := area + nodeAt(h, rows&^(1<<h-1))
+		if rows%(1<<h) == 0 {
+			continue
+		}
+		if err := erase(s.nodes, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shorten truncates a file that is longer.
+func shorten(f File, size int64) error {
+	if is, err := f.Size(); err != nil || is <= size {
+		return err
+	}
+	return f.Truncate(size)
+}
+
+// erase makes a hash zeros, if there is one.
+func erase(f File, at int64) error {
+	var hash merkle.Hash
+	if _, err := f.ReadAt(hash[:], at); err != nil || hash == (merkle.Hash{}) {
+		return nil // beyond the end, or not stored
+	}
+	_, err := f.WriteAt(make([]byte, merkle.HashSize), at)
+	return err
 }
 
 // findFirst returns the lowest row held. The base lies at most two chunks below the first row ever written.
 func (s *store) findFirst() uint64 {
 	for _, at := range []uint64{s.base, s.base + chunkRows} {
 		c, err := s.readChunk(min(at, s.end))
-		if err != nil && !errors.Is(err, errGap) {
+		if err != nil {
 			break
 		}
 		for r := range uint64(chunkRows) {

@@ -300,6 +300,7 @@ func wake(c chan struct{}) chan struct{} {
 
 // load reads what an earlier run left: what may not be gone back behind, and the newest epochs.
 func (r *Replica) load() error {
+	r.tidy(".")
 	if err := r.loadNewest(); err != nil {
 		return err
 	}
@@ -316,6 +317,17 @@ func (r *Replica) load() error {
 		}
 	}
 	return nil
+}
+
+// tidy removes temporary files that a killed process left in a folder.
+func (r *Replica) tidy(folder string) {
+	o, ok := r.files.(osFiles)
+	if !ok {
+		return
+	}
+	if err := o.removeTemporary(folder); err != nil {
+		r.cfg.Logger.Warn("couldn't remove temporary files", "folder", folder, "err", err)
+	}
 }
 
 // newestDirs returns those names that are of epoch folders, the highest first.
@@ -349,10 +361,11 @@ func (r *Replica) loadEpoch(name string) error {
 	var n Notes
 	var err error
 	dir := epochsDir + "/" + name
-	if n.Channel, err = r.files.ReadFile(dir+"/channel.note", MaxNote); err != nil {
+	r.tidy(dir)
+	if n.Channel, err = r.files.ReadFile(dir+"/"+channelNoteFile, MaxNote); err != nil {
 		return err
 	}
-	if n.Epoch, err = r.files.ReadFile(dir+"/epoch.note", MaxNote); err != nil {
+	if n.Epoch, err = r.files.ReadFile(dir+"/"+epochNoteFile, MaxNote); err != nil {
 		return err
 	}
 	channel, err := OpenChannelNote(r.root, n.Channel)
@@ -386,6 +399,7 @@ func (e *Epoch) load() error {
 		if CheckLogName(name) != nil {
 			continue
 		}
+		e.replica.tidy(e.dir + "/" + name)
 		l, err := e.Log(name)
 		if err != nil {
 			return err
@@ -399,7 +413,7 @@ func (e *Epoch) load() error {
 
 // recover finds the end of the log on disk and goes on from there.
 func (l *Log) recover() error {
-	edge, head, err := l.store.recover(l.verify)
+	edge, head, err := l.store.recover(l.verifyHead)
 	if err != nil {
 		l.store.dead = err
 		return err

@@ -64,6 +64,9 @@ func OpenStation(dir string, now func() time.Time) (*Station, error) {
 	if err := safeFolder(dir); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	if err := durable.RemoveTemporary(dir, rootKeyFile, stationKeyFile, channelNoteFile); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}

@@ -29,14 +29,14 @@ import (
 //	                                           all zero: not held
 //	        peaks                              slots of 1024 bytes, one for each chunk of 4096 rows; slot k at 1024*k:
 //	                                           the peaks of frontier(base + 4096*k), largest first, 32 bytes each, then zeros
-//	        nodes                              only where rows are missing: areas of 262144 bytes, one for each chunk; the hash of
-//	                                           the perfect subtree of height h < 12 over the rows [r, r+2^h) of the chunk
+//	        nodes                              areas of 262144 bytes, one for each chunk: where rows are missing, and before each
+//	                                           64th row in case that they rot; the hash of the perfect subtree of height h < 12 over the rows [r, r+2^h) of the chunk
 //	                                           at 32*(2r + 2^h - 1) of its area. All zero: not stored
 //	        payload/<start>                    20 decimal digits, a multiple of 64 MiB: the bytes [start, start+64 MiB) of the
 //	                                           payloads, addressed by the offset in the record. A payload may go on in the next file
 //
 // frontier(i) follows from the slot of i's chunk and the rows of that chunk before i; where some of them are missing, from nodes. The
-// streamer's own log has base 0, no missing rows and no nodes: its records file is simply the log. Files are sparse where nothing is held.
+// streamer's own log has base 0 and no missing rows: its records file is simply the log. Files are sparse where nothing is held.
 //
 // Payload first, then row, and rows are synced last: a row that survived a power cut by itself is worth nothing, a synced one has all
 // it needs. What is read back is verified as if a stranger had sent it (Log.verify), so that a disk can lose blocks, not forge them.
@@ -46,8 +46,14 @@ const (
 	chunkHeight = 12
 	chunkRows   = 1 << chunkHeight
 	slotSize    = 1024
+	baseFile    = "base"
 	areaSize    = 2 * chunkRows * merkle.HashSize
 	payloadSize = 64 << 20
+	// nodesEvery is how many rows lie between those before which nodes has all peaks, missing rows or not: so much cannot be proved
+	// any more when a row rots.
+	nodesEvery = 64
+	// maxUnsynced is how many rows are written until they are synced, at most: what a power cut may take.
+	maxUnsynced = 1024
 )
 
 // errGap says that a hash cannot be computed since rows are missing, and nodes does not make up for them.
@@ -71,8 +77,10 @@ type store struct {
 	// The rest is owned by the disk goroutine.
 	unsynced []uint64 // rows written since the last sync
 	slotDone uint64   // one more than the chunk whose slot in peaks was written last
-	buf      []byte   // for a row
-	scar     uint64   // one more than a row whose write failed and that may be torn
+	pending  []Block  // to be written together: neighbours
+	rows     []byte   // of pending
+	payloads []byte   // of pending, if there are several
+	scar     Range    // rows whose write failed and that may be torn
 	dead     error    // a failed sync: what is on disk is unknown, nothing more is written
 }
 
@@ -91,30 +99,61 @@ func (s *store) span() (base, end uint64, ok bool) {
 	return s.base, s.end, s.records != nil
 }
 
-// write puts a block on disk. before returns frontier(i) from memory, and whether it is there.
-func (s *store) write(b *Block, before func(uint64) (merkle.Frontier, bool)) error {
+// Blocks are written together up to these bounds.
+const (
+	maxTogether = 32
+	maxGathered = 256 << 10
+)
+
+// joins reports whether b can be written together with the pending blocks: as their successor, in the same segment and chunk.
+func (s *store) joins(b *Block) bool {
+	n := len(s.pending)
+	if n == 0 {
+		return true
+	}
+	last := &s.pending[n-1]
+	return n < maxTogether && b.Index == last.Index+1 && b.Index%chunkRows != 0 && b.Record.Flags&SegmentFirst == 0 &&
+		b.Record.Offset == last.Record.Offset+uint64(last.Record.Length) &&
+		b.Record.Offset-s.pending[0].Record.Offset+uint64(b.Record.Length) <= maxGathered
+}
+
+// write puts the pending blocks on disk. before returns frontier(i) from memory, and whether it is there.
+func (s *store) write(before func(uint64) (merkle.Frontier, bool)) error {
+	blocks := s.pending
 	if s.dead != nil {
 		return s.dead
 	}
-	if err := s.create(b.Index); err != nil {
+	if err := s.create(blocks[0].Index); err != nil {
 		return err
 	}
-	if b.Index < s.base {
-		return nil // no room below the base: such a block is held in memory only
+	if blocks[0].Index < s.base {
+		return nil // no room below the base: such blocks are held in memory only
 	}
 	if err := s.heal(); err != nil {
 		return err
 	}
-	if err := s.writePayload(b.Record.Offset, b.Payload); err != nil {
+	if err := s.writePayload(blocks[0].Record.Offset, s.gather()); err != nil {
 		return err
 	}
 	// A crash here leaves bytes that no row speaks of: nobody reads them, the next run writes over them.
-	if err := s.writeSlot(b.Index, before); err != nil {
+	if ok, err := s.writeSlot(blocks[0].Index, before); !ok {
 		return err
 	}
-	return s.writeRow(b)
-	// A crash here, until sync, leaves any part of this row and its payload. Recovery drops it if it is among the last rows;
-	// otherwise reading it fails its verification and it counts as not held.
+	return s.writeRows(blocks)
+	// A crash here, until sync, leaves any part of these rows and their payloads. Recovery drops them if they are the last rows;
+	// otherwise reading them fails their verification and they count as not held.
+}
+
+// gather returns the payloads of the pending blocks.
+func (s *store) gather() []byte {
+	if len(s.pending) == 1 {
+		return s.pending[0].Payload
+	}
+	s.payloads = s.payloads[:0]
+	for k := range s.pending {
+		s.payloads = append(s.payloads, s.pending[k].Payload...)
+	}
+	return s.payloads
 }
 
 // create opens the files, and makes them for the first row. The base is on disk before the rows that it explains.
@@ -123,7 +162,7 @@ func (s *store) create(i uint64) error {
 		return nil
 	}
 	base := baseFor(i)
-	if err := s.files.WriteFile(s.dir+"/base", strconv.AppendUint(nil, base, 10)); err != nil {
+	if err := s.files.WriteFile(s.dir+"/"+baseFile, strconv.AppendUint(nil, base, 10)); err != nil {
 		return err
 	}
 	peaks, err := s.files.Open(s.dir+"/peaks", true)
@@ -175,53 +214,65 @@ func (s *store) payloadFile(start uint64) (File, error) {
 	return f, nil
 }
 
-// writeSlot stores the peaks before the chunk of row i, once for each chunk. They are the large ones among the peaks of i.
-func (s *store) writeSlot(i uint64, before func(uint64) (merkle.Frontier, bool)) error {
+// writeSlot stores the peaks before the chunk of row i, once for each chunk. They are the large ones among the peaks of i. It returns
+// false if they are no longer in memory: without them the row is worth nothing, and is not written.
+func (s *store) writeSlot(i uint64, before func(uint64) (merkle.Frontier, bool)) (bool, error) {
 	chunk := i >> chunkHeight
 	if s.slotDone == chunk+1 || chunk == 0 {
-		return nil
+		return true, nil
 	}
 	f, ok := before(i)
 	if !ok {
-		return nil // no longer in memory; the next row of the chunk does it
+		return false, nil
 	}
-	var slot [slotSize]byte
-	for k, h := range f.Peaks()[:merkle.PeakCount(chunk)] {
-		copy(slot[k*merkle.HashSize:], h[:])
-	}
-	if _, err := s.peaks.WriteAt(slot[:], s.slotAt(chunk)); err != nil {
-		return err
+	if err := s.putSlot(chunk, f.Peaks()[:merkle.PeakCount(chunk)]); err != nil {
+		return false, err
 	}
 	s.slotDone = chunk + 1
-	return nil
+	return true, nil
+}
+
+func (s *store) putSlot(chunk uint64, peaks []merkle.Hash) error {
+	var slot [slotSize]byte
+	for k, h := range peaks {
+		copy(slot[k*merkle.HashSize:], h[:])
+	}
+	_, err := s.peaks.WriteAt(slot[:], s.slotAt(chunk))
+	return err
 }
 
 func (s *store) slotAt(chunk uint64) int64 { return int64(chunk-s.base>>chunkHeight) * slotSize }
 func (s *store) areaAt(chunk uint64) int64 { return int64(chunk-s.base>>chunkHeight) * areaSize }
 func (s *store) rowAt(i uint64) int64      { return int64(i-s.base) * rowSize }
 
-func (s *store) writeRow(b *Block) error {
-	s.buf = append(b.Record.Append(s.buf[:0]), b.Signature[:]...)
-	if _, err := s.records.WriteAt(s.buf, s.rowAt(b.Index)); err != nil {
-		s.scar = b.Index + 1
+func (s *store) writeRows(blocks []Block) error {
+	first, end := blocks[0].Index, blocks[len(blocks)-1].Index+1
+	s.rows = s.rows[:0]
+	for k := range blocks {
+		s.rows = append(blocks[k].Record.Append(s.rows), blocks[k].Signature[:]...)
+	}
+	if _, err := s.records.WriteAt(s.rows, s.rowAt(first)); err != nil {
+		s.scar = Range{first, end}
 		return err
 	}
-	s.unsynced = append(s.unsynced, b.Index)
+	for i := first; i < end; i++ {
+		s.unsynced = append(s.unsynced, i)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.first, s.end = min(s.first, b.Index), max(s.end, b.Index+1)
+	s.first, s.end = min(s.first, first), max(s.end, end)
 	return nil
 }
 
-// heal makes the row whose write failed a missing one: it may be torn.
+// heal makes rows whose write failed missing ones: they may be torn.
 func (s *store) heal() error {
-	if s.scar == 0 {
+	if s.scar.From == s.scar.To {
 		return nil
 	}
-	if _, err := s.records.WriteAt(make([]byte, rowSize), s.rowAt(s.scar-1)); err != nil {
+	if _, err := s.records.WriteAt(make([]byte, (s.scar.To-s.scar.From)*rowSize), s.rowAt(s.scar.From)); err != nil {
 		return err
 	}
-	s.scar = 0
+	s.scar = Range{}
 	return nil
 }
 
@@ -280,18 +331,32 @@ func (s *store) closePayload() error {
 	return err
 }
 
-// bridge stores, for each unsynced row whose predecessor is missing, the peaks by which the row can still be proved.
-// It waits until sync, since most blocks that come out of order find their neighbours within a second.
+// bridge stores, for each unsynced row whose predecessor is missing, the peaks by which the row can still be proved; a row for which
+// they are no longer in memory is taken back. It waits until sync, since most blocks that come out of order find their neighbours
+// within a second. It does the same for each 64th row: if one before it rots, the rows from there on can still be proved.
 func (s *store) bridge(before func(uint64) (merkle.Frontier, bool)) error {
 	slices.Sort(s.unsynced)
+	s.unsynced = slices.Compact(s.unsynced)
+	taken := uint64(math.MaxUint64) // taken back last
 	for k, i := range s.unsynced {
-		if i%chunkRows == 0 || k > 0 && s.unsynced[k-1] >= i-1 || s.holds(i-1) {
+		if i%chunkRows == 0 {
+			continue // the slot proves it
+		}
+		follows := k > 0 && s.unsynced[k-1] == i-1 && taken != i-1 || s.holds(i-1)
+		if follows && i%nodesEvery != 0 {
 			continue
 		}
-		if f, ok := before(i); ok {
-			if err := s.writeNodes(i, &f); err != nil {
-				return err
-			}
+		f, ok := before(i)
+		var err error
+		switch {
+		case ok:
+			err = s.writeNodes(i, &f)
+		case !follows:
+			taken, s.scar = i, Range{i, i + 1}
+			err = s.heal()
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -419,7 +484,7 @@ func (s *store) open() (bool, error) {
 }
 
 func (s *store) readBase() (uint64, error) {
-	text, err := s.files.ReadFile(s.dir+"/base", 20)
+	text, err := s.files.ReadFile(s.dir+"/"+baseFile, 20)
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
 	}

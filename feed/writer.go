@@ -30,7 +30,7 @@ var (
 type WriterConfig struct {
 	Replica *Replica // of Station's channel
 	Station *Station
-	Highest uint64           // highest epoch number heard from peers
+	Highest uint64           // highest epoch number heard from peers, of the station's generation
 	Logger  *slog.Logger     // if nil, nothing is logged
 	Now     func() time.Time // the system clock. If nil, time.Now
 }
@@ -79,6 +79,9 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	}
 	w := &Writer{cfg: cfg, key: key, logs: make(map[string]*LogWriter)}
 	w.clock.start(cfg.Now())
+	if _, err := cfg.Station.Renew(); err != nil {
+		cfg.Logger.Error("couldn't renew the channel note", "err", err) // it may be good for a while
+	}
 	notes, err := w.openEpoch()
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open an epoch: %w", err)
@@ -100,10 +103,14 @@ func (w *Writer) openEpoch() (Notes, error) {
 	if generation > note.Generation {
 		return Notes{}, fmt.Errorf("%w: this station's is %d, the channel's %d", ErrOlderGeneration, note.Generation, generation)
 	}
+	number = max(number, w.cfg.Highest)
+	if 0 < generation && generation < note.Generation {
+		number = 0 // numbers of an older generation do not count: a thief may have used them up
+	}
 	n := EpochNote{
 		Root:       note.Root,
 		Generation: note.Generation,
-		Number:     max(uint64(w.cfg.Now().UnixMilli()), number+1, w.cfg.Highest+1),
+		Number:     max(uint64(w.cfg.Now().UnixMilli()), number+1),
 		Last:       w.cfg.Replica.last(),
 	}
 	signed, err := SignEpochNote(station.key, w.key, n)

@@ -701,6 +701,7 @@ class Nodes {
 /** Verifies a folder under a link. Returns what is proved, line by line; throws a Flaw. */
 export function verifyFolder(folder, link, { check = signed, now = new Date() } = {}) {
   const { root: rootKey } = parseLink(link), report = [`link: the channel of root key ${base32(rootKey)}`];
+  folder = withoutTemporary(folder);
   const files = folder.list();
   for (const f of files) need(/^(lock|newest|epochs\/[^/]+\/(channel\.note|epoch\.note|[a-z0-9-]+\/.+))$/.test(f), `${f}: not a file of the format`);
   if (files.includes('lock')) need(folder.size('lock') === 0, 'lock: not empty');
@@ -709,6 +710,12 @@ export function verifyFolder(folder, link, { check = signed, now = new Date() } 
   if (files.includes('newest')) verifyNewest(folder, epochs, rootKey, check, report);
   need(epochs.length > 0, 'no epoch');
   return report;
+}
+
+/** The folder without what a writer that was killed left: files that were to become others. */
+function withoutTemporary(folder) {
+  const files = folder.list().filter((f) => !/^(\.newest|epochs\/[^/]+\/\.(channel|epoch)\.note|epochs\/[^/]+\/[^/]+\/\.base)\.[0-9]+$/.test(f));
+  return { list: () => files, size: (f) => folder.size(f), read: (f, at, length) => folder.read(f, at, length) };
 }
 
 function openEpoch(folder, dir, rootKey, check) {
