@@ -182,6 +182,22 @@ func (e *Epoch) save() error {
 	return err
 }
 
+const (
+	// shrinkAfter is how long an epoch keeps all its blocks in memory after a higher one came: players may be in its last segment.
+	shrinkAfter = 10 * time.Second
+	// restBytes is what it keeps of each log then, if there is no disk that has the blocks.
+	restBytes = 4 << 20
+)
+
+// shrink gives memory back: the blocks of an epoch that is not current are on disk, or a few remain.
+func (e *Epoch) shrink(limit int) {
+	for _, l := range e.Logs() {
+		l.mu.Lock()
+		l.tail.shrink(limit)
+		l.mu.Unlock()
+	}
+}
+
 // lookup returns the log of that name, nil if this node has nothing of it.
 func (e *Epoch) lookup(name string) *Log {
 	e.mu.Lock()

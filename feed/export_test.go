@@ -25,3 +25,10 @@ func NextGeneration(s *Station) (ChannelNote, error) {
 	err := s.sign(s.Note().Generation + 1)
 	return s.Note(), err
 }
+
+// Memory returns how many bytes of blocks a log holds in memory.
+func (l *Log) Memory() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.tail.bytes
+}

@@ -137,6 +137,15 @@ func TestForkCondemnsTheEpoch(t *testing.T) {
 	if _, err := log.Put(three, f); !errors.Is(err, feed.ErrFork) {
 		t.Errorf("a continuation of another history: got %v, want ErrFork", err)
 	}
+	if log.Has(6) || !log.Has(5) {
+		t.Errorf("Has: got 5 %v, 6 %v, want what is below the fault only", log.Has(5), log.Has(6))
+	}
+	if _, err := log.Block(6); !errors.Is(err, feed.ErrNotHeld) {
+		t.Errorf("block 6: got %v, want ErrNotHeld", err)
+	}
+	if _, err := log.Frontier(7); !errors.Is(err, feed.ErrNotHeld) {
+		t.Errorf("frontier 7: got %v, want ErrNotHeld", err)
+	}
 	if got := log.Head(); got.Size != 7 {
 		t.Errorf("got head %d, want 7", got.Size)
 	}

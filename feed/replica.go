@@ -157,7 +157,35 @@ func (r *Replica) AddNotes(n Notes) (*Epoch, error) {
 	if fresh && r.disk != nil {
 		r.disk.later(r.disk.saveNewest)
 	}
+	if fresh {
+		time.AfterFunc(shrinkAfter, r.shrink)
+	}
 	return e, err
+}
+
+// shrink gives back the memory of all epochs but the current one.
+func (r *Replica) shrink() {
+	if r.disk == nil {
+		r.shrinkTo(restBytes)
+		return
+	}
+	r.disk.later(func() {
+		r.disk.syncAll()
+		if r.disk.error() != nil {
+			r.shrinkTo(restBytes) // not all is on disk
+			return
+		}
+		r.shrinkTo(0)
+	})
+}
+
+func (r *Replica) shrinkTo(limit int) {
+	current := r.Current()
+	for _, e := range r.Epochs() {
+		if e != current {
+			e.shrink(limit)
+		}
+	}
 }
 
 func (r *Replica) addEpoch(channel ChannelNote, note EpochNote, n Notes) (e *Epoch, fresh bool, err error) {

@@ -3,6 +3,9 @@ package feed_test
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -233,4 +236,114 @@ func FuzzNewest(f *testing.F) {
 			t.Errorf("got %d logs", len(e.Logs()))
 		}
 	})
+}
+
+// An epoch that a higher one replaced is in memory no longer than players need it; what disk has can be read as before.
+func TestOlderEpochsGiveTheirMemoryBack(t *testing.T) {
+	const n, size = 300, 60 << 10
+	for name, files := range map[string]feed.Files{"memory": nil, "disk": feedtest.NewDisk()} {
+		synctest.Test(t, func(t *testing.T) {
+			c := feedtest.NewChannel(t, feed.Config{Files: files}, 1)
+			for range n / 10 {
+				c.Append(t, 10, size)
+				if err := c.Replica.Sync(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			old := c.Log.Log()
+			time.Sleep(time.Minute)
+			if got := old.Memory(); got < n*size {
+				t.Errorf("%s: got %d bytes in memory of the current epoch, want all %d", name, got, n*size)
+			}
+			if err := c.Restart(1); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if got := old.Memory(); got > 5<<20 || files != nil && got > 100<<10 {
+				t.Errorf("%s: got %d bytes in memory of the older epoch", name, got)
+			}
+			if _, err := old.Block(n - 1); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if _, err := old.Block(0); (err == nil) != (files != nil) {
+				t.Errorf("%s: block 0: got %v", name, err)
+			}
+		})
+	}
+}
+
+// A thief of a station key can use up the numbers of his generation, not those of the next.
+func TestNextGenerationCountsItsOwnNumbers(t *testing.T) {
+	c := feedtest.NewChannel(t, feed.Config{}, 1)
+	if _, err := feed.NewWriter(feed.WriterConfig{Replica: c.Replica, Station: c.Station, Highest: feed.MaxNumber - 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := feed.NewWriter(feed.WriterConfig{Replica: c.Replica, Station: c.Station}); err == nil {
+		t.Error("got an epoch above the highest number")
+	}
+	if _, err := feed.NextGeneration(c.Station); err != nil {
+		t.Fatal(err)
+	}
+	w, err := feed.NewWriter(feed.WriterConfig{Replica: c.Replica, Station: c.Station, Highest: feed.MaxNumber})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := w.Epoch().Note(); got.Generation != 2 || got.Number > 1<<44 {
+		t.Errorf("got epoch (%d, %d), want the time in generation 2", got.Generation, got.Number)
+	}
+}
+
+// An epoch that is held expires with its note, and lives on with a renewed one; a streamer that starts renews it.
+func TestEpochExpires(t *testing.T) {
+	ahead := time.Duration(0)
+	now := func() time.Time { return time.Now().Add(ahead) }
+	c := feedtest.NewChannel(t, feed.Config{Now: now}, 1)
+	old := c.Writer.Epoch()
+	if old.Expired(now()) {
+		t.Error("a new epoch has expired")
+	}
+	ahead = 91 * 24 * time.Hour
+	if !old.Expired(now()) {
+		t.Error("the epoch has not expired after 91 days")
+	}
+	if err := c.Restart(1); err != nil {
+		t.Fatal(err)
+	}
+	if c.Writer.Epoch().Expired(now()) {
+		t.Error("the note was not renewed for the next epoch")
+	}
+}
+
+// What a killed process left of files it was about to write is removed.
+func TestTemporaryFilesAreRemoved(t *testing.T) {
+	dir := t.TempDir()
+	c := feedtest.NewChannel(t, feed.Config{Dir: dir}, 1)
+	c.Append(t, 1, 10)
+	if err := c.Replica.Close(); err != nil {
+		t.Fatal(err)
+	}
+	logs, err := filepath.Glob(filepath.Join(dir, "epochs", "*", feedtest.Rendition))
+	if err != nil || len(logs) != 1 {
+		t.Fatalf("got %q, %v, want one log", logs, err)
+	}
+	left := []string{filepath.Join(dir, ".newest.12"), filepath.Join(logs[0], ".base.7"), filepath.Join(filepath.Dir(logs[0]), ".epoch.note.9")}
+	other := filepath.Join(dir, ".newest.mine")
+	for _, name := range append(left, other) {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r, err := feed.Open(c.Station.Root(), feed.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	for _, name := range left {
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("%s is still there", name)
+		}
+	}
+	if _, err := os.Stat(other); err != nil {
+		t.Error(err)
+	}
 }

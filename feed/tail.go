@@ -94,6 +94,18 @@ func (t *tail) dropOldest() {
 	}
 }
 
+// shrink makes room for less, and gives back what that frees.
+func (t *tail) shrink(limit int) {
+	t.limit = min(t.limit, limit)
+	for t.bytes > t.limit && t.hi-t.lo > 1 {
+		t.dropOldest()
+	}
+	t.free = nil
+	if t.lo < t.hi {
+		t.grow(1 << bits.Len64(t.hi-t.lo-1))
+	}
+}
+
 // take returns an empty slot with room for the peaks of a frontier of n leaves.
 func (t *tail) take(n uint64) *slot {
 	if len(t.free) == 0 {
