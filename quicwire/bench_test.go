@@ -119,6 +119,6 @@ func BenchmarkAppendBlock(b *testing.B) {
 		if buf, _, err = st.appendBlock(buf[:0], &blocks[i]); err != nil {
 			b.Fatal(err)
 		}
-		st.done(&blocks[i])
+		st.sent(&blocks[i])
 	}
 }

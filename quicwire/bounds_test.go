@@ -21,6 +21,7 @@ import (
 	"github.com/quic-go/quic-go"
 	"github.com/quic-go/quic-go/quicvarint"
 
+	"tailcast/feed"
 	"tailcast/feed/merkle"
 	"tailcast/internal/netsim"
 )
@@ -144,6 +145,9 @@ func TestStrangers(t *testing.T) {
 		"129 REQs at once": {func(s *stranger, e *Endpoint) {
 			s.send(s.proof(e), hello(), bind(), bytes.Repeat(message(&Req{Log: testLog()}), reqBurst+1))
 		}, CodeFlood, "too many REQs", time.Second},
+		"9 NOTES at once": {func(s *stranger, e *Endpoint) {
+			s.send(s.proof(e), hello(), bytes.Repeat(message(&Notes{Notes: feed.Notes{Channel: []byte("c"), Epoch: []byte("e")}}), notesBurst+1))
+		}, CodeFlood, "too many NOTES", time.Second},
 		"messages without end": {func(s *stranger, e *Endpoint) { s.send(s.proof(e), hello(), bind(), bytes.Repeat(long, 10)) }, CodeFlood, "too many messages", time.Second},
 		"unknown types forever": {func(s *stranger, e *Endpoint) {
 			s.send(s.proof(e), hello(), bytes.Repeat([]byte{0x3f, 0}, messageBurst+1))
@@ -595,6 +599,53 @@ func TestFullEndpoint(t *testing.T) {
 		time.Sleep(time.Second)
 		if _, err := late.Dial(t.Context(), testRoot(), b.Addr().String(), nil, Hello{}); err != nil {
 			t.Errorf("after one has left: %v", err)
+		}
+	})
+}
+
+// Sessions that carry nothing make room for newcomers, one by one; young ones and used ones stay.
+func TestIdleSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := netsim.New(t, netsim.Config{Latency: 5 * time.Millisecond})
+		b, err := New(Config{Conn: n.Host(netsim.Link{}), MaxSessions: 3})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer b.Close()
+		b.Register(testRoot(), func() Hello { return Hello{} })
+		dial := func(name string) (*Session, error) {
+			s, err := newEndpoint(t, name, n.Host(netsim.Link{})).Dial(t.Context(), testRoot(), b.Addr().String(), nil, Hello{})
+			if err == nil {
+				_, err = b.Accept(t.Context())
+			}
+			return s, err
+		}
+		var all []*Session
+		for _, name := range []string{"c", "d", "e"} {
+			s, err := dial(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, s)
+			time.Sleep(time.Second)
+		}
+		if _, err := dial("early"); !errors.Is(err, &Error{Code: CodeBusy}) {
+			t.Errorf("a fourth session within 30 s: %v", err)
+		}
+		time.Sleep(idleSession)
+		b.mu.Lock()
+		for _, s := range b.sessions {
+			if s.peer == public("c") {
+				s.stats.sent.media.Add(1)
+			}
+		}
+		b.mu.Unlock()
+		if _, err := dial("late"); !errors.Is(err, &Error{Code: CodeBusy}) {
+			t.Errorf("a fourth session while the others are there: %v", err)
+		}
+		wantEnd(t, all[1], CodeBusy, true)
+		if _, err := dial("later"); err != nil || all[0].Err() != nil || all[2].Err() != nil {
+			t.Errorf("in the place of the idle one: %v; the others: %v, %v", err, all[0].Err(), all[2].Err())
 		}
 	})
 }

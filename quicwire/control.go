@@ -154,6 +154,9 @@ func (s *Session) heardNotes(m *Notes) (Message, error) {
 	if len(m.Notes.Channel) == 0 && len(m.Notes.Epoch) == 0 {
 		return nil, nil
 	}
+	if !s.notes.AllowN(s.endpoint.cfg.Now(), 1) {
+		return nil, fmt.Errorf("%w NOTES, want at most %d a second", errFlood, notesRate)
+	}
 	return m, nil
 }
 

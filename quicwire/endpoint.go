@@ -39,6 +39,7 @@ type Endpoint struct {
 	closed   bool                        // nothing joins running any more
 	channels map[feed.PublicKey]*channel // by root
 	sessions map[sessionKey]*Session     // those in use: at most one for each pair and channel
+	swept    time.Time                   // when makeRoom last looked
 }
 
 // A channel is one that peers may ask for.
@@ -69,6 +70,7 @@ func New(cfg Config) (*Endpoint, error) {
 		channels: make(map[feed.PublicKey]*channel),
 		sessions: make(map[sessionKey]*Session),
 	}
+	e.gate.full = func() { e.start(e.makeRoom) }
 	if err := e.listen(); err != nil {
 		return nil, err
 	}
@@ -194,6 +196,7 @@ func (e *Endpoint) welcome(conn *quic.Conn) {
 		e.cfg.Logger.Debug("refused a connection", "addr", conn.RemoteAddr().String(), "error", err)
 		return
 	}
+	e.makeRoom()
 	timeout := time.NewTimer(messageTimeout)
 	defer timeout.Stop()
 	select {
@@ -270,6 +273,40 @@ func (e *Endpoint) forget(s *Session) {
 	if key := (sessionKey{s.root, s.peer}); e.sessions[key] == s {
 		delete(e.sessions, key)
 	}
+}
+
+const (
+	idleSession = 30 * time.Second       // without a block either way, then its place may go to another
+	sweepEvery  = 100 * time.Millisecond // at most: packets of strangers can ask for it
+)
+
+// makeRoom ends the inbound session that has carried no block for longest, if the sessions run out.
+func (e *Endpoint) makeRoom() {
+	if !e.gate.crowded() {
+		return
+	}
+	if s := e.idlest(time.Now()); s != nil {
+		s.Close(CodeBusy, "no block for 30 s, and others want to come in")
+	}
+}
+
+// idlest returns the inbound session that has carried no block for longest; nil if all have lately.
+func (e *Endpoint) idlest(now time.Time) (idle *Session) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if now.Sub(e.swept) < sweepEvery {
+		return nil
+	}
+	e.swept = now
+	for _, s := range e.sessions {
+		if n := s.stats.blocks(); n != s.blocks {
+			s.blocks, s.used = n, now
+		}
+		if s.inbound && now.Sub(s.used) >= idleSession && (idle == nil || s.used.Before(idle.used)) {
+			idle = s
+		}
+	}
+	return idle
 }
 
 // buffer returns an empty buffer for a block to send. Streams are many and mostly idle, so they have none of their own.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strings"
+	"unicode"
 
 	"github.com/quic-go/quic-go"
 )
@@ -106,13 +107,14 @@ func (e *Error) Is(target error) bool {
 // maxReason is the longest reason sent or kept, in bytes.
 const maxReason = 200
 
-// cleanReason makes a stranger's words safe for a log or a terminal.
+// cleanReason makes a stranger's words safe for a log or a terminal: no control characters, C1 included, and nothing invisible, such as
+// what turns the direction of writing.
 func cleanReason(s string) string {
 	s = strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
+		if unicode.IsPrint(r) {
+			return r
 		}
-		return r
+		return ' '
 	}, strings.ToValidUTF8(s, "?"))
 	if len(s) > maxReason {
 		s = strings.ToValidUTF8(s[:maxReason], "")

@@ -21,7 +21,8 @@ const (
 // address is no attack: only above 75 % load, one /24 or /48 may hold at most a quarter of the sessions; and only when half of
 // the places for the unproven are taken, at most a quarter of these.
 type gate struct {
-	max int
+	max  int
+	full func() // called when a connection is refused for want of room; must not wait. May be nil
 
 	mu       sync.Mutex // guards all below
 	total    int        // connections, both directions
@@ -47,6 +48,9 @@ var errFull = errors.New("no session is free")
 func (g *gate) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 	t := &ticket{gate: g, subnet: subnetOf(addrPort(info.RemoteAddr).Addr())}
 	if !t.take() {
+		if g.full != nil {
+			g.full()
+		}
 		return nil, errFull
 	}
 	context.AfterFunc(ctx, t.release)
@@ -61,9 +65,9 @@ func (t *ticket) take() bool {
 	switch {
 	case g.total >= g.max || g.unproven >= maxUnproven:
 		return false
-	case g.loaded() && 4*h.total >= g.max:
+	case g.loaded() && 4*h.total >= g.max && t.subnet.IsValid():
 		return false
-	case 2*g.unproven >= maxUnproven && 4*h.unproven >= maxUnproven:
+	case 2*g.unproven >= maxUnproven && 4*h.unproven >= maxUnproven && t.subnet.IsValid():
 		return false
 	}
 	g.add(t.subnet, 1, 1)
@@ -122,8 +126,19 @@ func (g *gate) retry(net.Addr) bool {
 // loaded reports whether over 75 % of the sessions are taken. The caller holds mu.
 func (g *gate) loaded() bool { return 4*g.total >= 3*g.max }
 
-// subnetOf returns the part of an address that one customer tends to hold: a /24, or a /48.
+// crowded reports whether over seven eighths of the sessions are taken.
+func (g *gate) crowded() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return 8*g.total > 7*g.max
+}
+
+// subnetOf returns the part of an address that one customer tends to hold: a /24, or a /48. For this machine it is invalid: many nodes may
+// run here.
 func subnetOf(ip netip.Addr) netip.Prefix {
+	if ip.IsLoopback() {
+		return netip.Prefix{}
+	}
 	bits := 48
 	if ip.Is4() {
 		bits = 24

@@ -29,7 +29,7 @@ func (r Role) String() string {
 }
 
 // NodeFlags say what else a node is. Unknown ones are ignored.
-type NodeFlags uint32
+type NodeFlags uint64
 
 // The flags of version 1.
 const (
@@ -62,7 +62,7 @@ func (m *Hello) spec() *spec { return specHello }
 
 func (m *Hello) fields(c *codec) {
 	c.u8((*uint8)(&m.Role))
-	c.mask((*uint32)(&m.Flags))
+	c.varint((*uint64)(&m.Flags), maxVarint)
 	c.varint(&m.Features, maxVarint)
 	c.wall(&m.Wall)
 	c.addr(&m.Seen)

@@ -140,7 +140,7 @@ func TestCapsLeaveRoom(t *testing.T) {
 	for i := range referrals {
 		referrals[i].Addr = v6
 	}
-	blocks := []uint64{merkle.MaxSize - MaxBits + 1, merkle.MaxSize}
+	blocks := []uint64{merkle.MaxSize - MaxBits, merkle.MaxSize - 1}
 	head := feed.Head{Size: merkle.MaxSize - 1}
 	other := feed.Head{Size: merkle.MaxSize}
 	peers := make([]PeerRecord, MaxPeers)
@@ -412,7 +412,7 @@ func drawMessage(t *rapid.T) Message {
 	case 4:
 		return &SubNo{log, stripe, Refusal(number(255)), ms(), referrals()}
 	case 5:
-		return &Moved{log, stripe, Refusal(number(255)), index(), ms(), referrals()}
+		return &Moved{log, stripe, Refusal(number(255)), number(merkle.MaxSize - 1), ms(), referrals()}
 	case 6:
 		return &Unsub{log, stripe, UnsubReason(number(255))}
 	case 7:

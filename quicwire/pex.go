@@ -53,7 +53,7 @@ func (p *PeerRecord) signed(c *codec) {
 	c.key(&p.Node)
 	c.addr(&p.Addr)
 	c.u8((*uint8)(&p.Role))
-	c.mask((*uint32)(&p.Flags))
+	c.varint((*uint64)(&p.Flags), maxVarint)
 	c.i64(&p.Expires)
 }
 

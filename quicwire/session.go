@@ -36,7 +36,10 @@ type Session struct {
 	asked asked
 	order streamOrder
 
-	subs, reqs, all, stray *rate.Limiter // what the peer may still send
+	subs, reqs, notes, all, stray *rate.Limiter // what the peer may still send
+
+	blocks uint64    // bytes of blocks carried when Endpoint.makeRoom last looked; guarded by Endpoint.mu
+	used   time.Time // when it last saw them grow; likewise
 
 	ended atomic.Pointer[Error] // why we ended it, if we did
 }
@@ -44,9 +47,10 @@ type Session struct {
 // newSession wraps a connection whose TLS handshake is complete.
 func (e *Endpoint) newSession(conn *quic.Conn, peer feed.PublicKey, inbound bool) *Session {
 	s := &Session{
-		endpoint: e, conn: conn, inbound: inbound, peer: peer, began: time.Now(),
+		endpoint: e, conn: conn, inbound: inbound, peer: peer, began: time.Now(), used: time.Now(),
 		subs:  rate.NewLimiter(subRate, subBurst),
 		reqs:  rate.NewLimiter(reqRate, reqBurst),
+		notes: rate.NewLimiter(notesRate, notesBurst),
 		all:   rate.NewLimiter(messageRate, messageBurst),
 		stray: rate.NewLimiter(strayRate, strayBurst),
 	}
@@ -165,9 +169,12 @@ func (s *Session) dropSub(key subKey) {
 
 // heard notes what the peer's answer ends.
 func (s *Session) heard(m Message) {
-	if m, ok := m.(*SubNo); ok {
-		s.asked.mu.Lock()
-		defer s.asked.mu.Unlock()
+	s.asked.mu.Lock()
+	defer s.asked.mu.Unlock()
+	switch m := m.(type) {
+	case *SubNo:
+		s.dropSub(subKey{m.Log, m.Stripe})
+	case *Moved:
 		s.dropSub(subKey{m.Log, m.Stripe})
 	}
 }

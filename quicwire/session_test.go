@@ -414,3 +414,34 @@ func TestLaterVersions(t *testing.T) {
 		}
 	})
 }
+
+// A stranger's words can neither steer a terminal nor turn the direction of writing.
+func TestCleanReason(t *testing.T) {
+	for in, want := range map[string]string{
+		"two words, ünïcödé":           "two words, ünïcödé",
+		"a\x1b[31mb\nc\x7f":            "a [31mb c ",
+		"C1 \u009b31m":                 "C1  31m",
+		"a\u202eb\u2066c\u200bd\ufeff": "a b c d ",
+		"\xff":                         "?",
+	} {
+		if got := cleanReason(in); got != want {
+			t.Errorf("cleanReason(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// After MOVED streams of the stripe are as unasked for as after SUBNO.
+func TestMovedEndsSubscription(t *testing.T) {
+	simulate(t, func(t *testing.T, _ *netsim.Net, child, parent *Session) {
+		subscribe(t, child, parent, testLog(), 3, 8)
+		h := &StripeHeader{Log: testLog(), Stripe: 3, Stripes: 8, First: 3}
+		if !child.expects(h) {
+			t.Error("a stream is not expected after SUB")
+		}
+		parent.Send(&Moved{Log: testLog(), Stripe: 3, Reason: Shed})
+		receive[*Moved](t, child)
+		if child.expects(h) {
+			t.Error("a stream is expected after MOVED")
+		}
+	})
+}

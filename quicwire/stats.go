@@ -26,6 +26,11 @@ type counters struct {
 	sent, received struct{ media, proofs, control, repair counter }
 }
 
+// blocks returns how many bytes of blocks there were, either way.
+func (c *counters) blocks() uint64 {
+	return c.sent.media.Load() + c.sent.repair.Load() + c.received.media.Load() + c.received.repair.Load()
+}
+
 // Stats returns the figures so far. They stay readable after the session has ended.
 func (s *Session) Stats() Stats {
 	q := s.conn.ConnectionStats()

@@ -127,7 +127,7 @@ func TestProofBytes(t *testing.T) {
 		}
 		total += payload
 		n++
-		st.done(&blocks[i])
+		st.sent(&blocks[i])
 	}
 	if mean := float64(total) / float64(n); mean > 245 {
 		t.Errorf("%.0f bytes of proof a block, want at most 245", mean)
