@@ -92,7 +92,7 @@ func (d *Direct) pause(a *anchor, err error) {
 		delay = redialEvery
 	}
 	// Those that lost the same neighbour shall not all come at the same moment.
-	delay += time.Duration(d.rand.Int64N(int64(delay / 4)))
+	delay += time.Duration(d.rand.Int64N(max(1, int64(delay/4))))
 	a.next = d.now.Add(delay)
 }
 

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -90,15 +91,20 @@ type peer struct {
 	claims   map[quicwire.LogID]claim
 	told     map[quicwire.LogID]bool // logs of which it has had a signed status
 	children []subKey                // what we push to it
+	since    time.Time               // when it got the first of its children
+	fed      time.Time               // when it last took blocks
+	subnet   netip.Prefix            // its /24 or /48; invalid if on this machine
 
 	refused time.Time        // not to be a parent until then
 	refusal quicwire.Refusal // why, in its own words; 0: we decided so
-	silent  int              // Reqs in a row that it did not answer
+	silent  int              // Reqs in a row that brought nothing
+	given   uint64           // blocks that it was asked for, and sent
 	deaf    time.Time        // no Reqs to it until then
 	subs    float64          // tokens left for Subs
 	subsAt  time.Time
 
-	pinged time.Time // when the oldest Ping without a Pong was sent; zero: none
+	pings  []uint64  // ids of the Pings without a Pong, ascending; at most maxPings
+	pinged time.Time // when the oldest of them was sent; zero: none
 	pong   pong
 }
 
@@ -161,6 +167,10 @@ func (d *Direct) Handle(e Event, now time.Time) []Action {
 		d.learn(e.Epoch)
 	case Publishing:
 		d.publish(e.Epoch)
+	case Fed:
+		if p := d.peer(e.Session); p != nil {
+			p.fed = d.now
+		}
 	case Found:
 		d.found(e)
 	case BlockBad:
@@ -204,7 +214,8 @@ func (d *Direct) peer(id SessionID) *peer {
 // up takes a new session in.
 func (d *Direct) up(e SessionUp) {
 	p := &peer{
-		id: e.Session, key: e.Peer, addr: e.Addr, role: e.Role, flags: e.Flags, rtt: e.RTT,
+		subnet: subnetOf(e.Addr),
+		id:     e.Session, key: e.Peer, addr: e.Addr, role: e.Role, flags: e.Flags, rtt: e.RTT,
 		claims: make(map[quicwire.LogID]claim), told: make(map[quicwire.LogID]bool), subsAt: d.now, subs: subBurst,
 	}
 	d.clock(p, e.Wall)

@@ -341,9 +341,10 @@ func TestOverdueParent(t *testing.T) {
 				closed = append(closed, of[Close](all)...)
 				unsubs, _ := sent[*quicwire.Unsub](all)
 				left = len(unsubs) > 0 || len(closed) > 0
-				_, to := sent[*quicwire.Ping](all)
-				for _, id := range to {
+				pings, to := sent[*quicwire.Ping](all)
+				for i, id := range to {
 					if answer := []*quicwire.Pong{c.parent, c.other}[id-1]; answer != nil {
+						answer.ID = pings[i].ID
 						s.says(int(id), answer)
 					}
 				}
@@ -393,9 +394,9 @@ func TestSilenceIsNoFault(t *testing.T) {
 	var all []Action
 	for range 100 {
 		next := s.after(TickEvery)
-		_, to := sent[*quicwire.Ping](next)
-		for _, id := range to {
-			next = append(next, s.says(int(id), &quicwire.Pong{Log: tv(today), Next: 100})...)
+		pings, to := sent[*quicwire.Ping](next)
+		for i, id := range to {
+			next = append(next, s.says(int(id), &quicwire.Pong{ID: pings[i].ID, Log: tv(today), Next: 100})...)
 		}
 		all = append(all, next...)
 	}
@@ -616,6 +617,112 @@ func TestHere(t *testing.T) {
 	}
 	if h.add(1); h.has(1) {
 		t.Error("a block of long ago is remembered")
+	}
+}
+
+// A Pong that answers nothing sets no clock, and proves no life.
+func TestStrayPong(t *testing.T) {
+	s := following(t, DirectConfig{})
+	p := s.d.peer(2)
+	before := p.offset
+	s.says(2, &quicwire.Pong{ID: 5, Log: tv(today), Wall: s.now.Add(time.Hour)})
+	if p.offset != before || !p.pong.at.IsZero() {
+		t.Errorf("offset %v and %+v by a PONG that answers no PING", p.offset, p.pong)
+	}
+	pings, _ := sent[*quicwire.Ping](s.after(2 * time.Second))
+	answer := &quicwire.Pong{ID: pings[len(pings)-1].ID, Log: tv(today), Wall: s.now.Add(time.Hour)}
+	s.says(2, answer)
+	if p.offset < time.Hour {
+		t.Errorf("offset %v after an answer, want an hour", p.offset)
+	}
+	p.offset = 0
+	if s.says(2, answer); p.offset != 0 {
+		t.Error("one PING is answered twice")
+	}
+}
+
+// Whom to ask for a missing block: what strangers claim counts least, what they did counts.
+func TestHolders(t *testing.T) {
+	s := following(t, DirectConfig{})
+	for n := 3; n < 7; n++ {
+		s.up(n, -1, today, 0)
+		s.says(n, &quicwire.Status{Log: tv(today), Size: 1 << 30})
+	}
+	s.says(2, &quicwire.Status{Log: tv(today), Size: 200})
+	s.d.peer(5).given = 3
+	s.status(6, today, 9, 1<<30)
+	f := s.d.run.follow(tv(today))
+	for i, want := range []SessionID{1, 2, 5, 6, 3, 4} {
+		if got := s.d.holder(f, 150, i); got.id != want {
+			t.Errorf("try %d: session %d, want %d", i, got.id, want)
+		}
+	}
+
+	// A NACK is no gift, and neither is a block that we had.
+	s.push(1, today, 102, 103)
+	p := s.d.peer(1)
+	s.after(repairAfter)
+	p.silent = 1
+	s.says(1, &quicwire.Nack{Log: tv(today), Blocks: []uint64{100}})
+	s.do(BlockIn{Session: 1, Log: tv(today), Index: 102, Kind: feed.Media, Wall: s.now, Repaired: true})
+	if p.silent != 1 {
+		t.Errorf("silent %d after a NACK and a duplicate, want 1", p.silent)
+	}
+	if s.block(1, today, 101, true); p.silent != 0 || p.given != 1 {
+		t.Errorf("silent %d, given %d after a block that was asked for; want 0 and 1", p.silent, p.given)
+	}
+}
+
+// Who takes nothing gives its place to a newcomer; who takes something keeps it.
+func TestIdleChildren(t *testing.T) {
+	s := following(t, DirectConfig{MaxPeers: 2})
+	sub := &quicwire.Sub{Log: tv(today), Stripe: 0, Stripes: 2}
+	for n := 3; n < 6; n++ {
+		s.up(n, -1, today, 0)
+	}
+	s.says(3, sub)
+	s.says(4, sub)
+	at := uint64(100)
+	for range 12 {
+		s.flow(1, at, at+40)
+		at += 40
+		s.do(Fed{3})
+		if nos, _ := sent[*quicwire.SubNo](s.says(5, sub)); len(nos) == 0 {
+			break
+		}
+	}
+	moved, to := sent[*quicwire.Moved](s.d.out)
+	if len(moved) != 1 || to[0] != 4 || moved[0].Reason != quicwire.Redrawn || len(of[Serve](s.d.out)) != 1 {
+		t.Errorf("got %+v, want 4 moved and 5 served", s.d.out)
+	}
+	if waited := s.now.Sub(s.d.peer(4).since); waited < idleChild || waited > idleChild+2*time.Second {
+		t.Errorf("after %v, want %v", waited, idleChild)
+	}
+}
+
+// Above three quarters one subnet has at most a quarter of the places; this machine may have all.
+func TestServedSubnets(t *testing.T) {
+	for addr, want := range map[string]int{"192.0.2.%d:1": 6, "[2001:db8::%d]:1": 6, "127.0.0.%d:1": 8} {
+		s := following(t, DirectConfig{MaxPeers: 8})
+		for n := 3; n < 13; n++ {
+			s.do(SessionUp{Session: SessionID(n), Anchor: -1, Peer: key(n), Addr: fmt.Sprintf(addr, n), Role: quicwire.Viewer, Epoch: today})
+			s.says(n, &quicwire.Sub{Log: tv(today), Stripe: 0, Stripes: 2})
+		}
+		if got := s.d.served(); got != want {
+			t.Errorf("%d of %s are served, want %d", got, addr, want)
+		}
+	}
+}
+
+// A subscription begins near what there is, or is refused.
+func TestSubFar(t *testing.T) {
+	s := following(t, DirectConfig{})
+	s.shelf.held[tv(today)] = Holding{Head: feed.Head{Size: 100}, Stripes: 2}
+	for from, want := range map[uint64]int{0: 0, 100: 0, 100 + maxAhead: 0, 101 + maxAhead: 1, 1<<40 - 1: 1} {
+		all := s.says(2, &quicwire.Sub{Log: tv(today), Stripes: 2, Start: quicwire.StartIndex, From: from})
+		if nos, _ := sent[*quicwire.SubNo](all); len(nos) != want || len(of[Serve](all)) != 1-want {
+			t.Errorf("from %d: got %+v, want %d refusals", from, all, want)
+		}
 	}
 }
 

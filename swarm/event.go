@@ -102,6 +102,9 @@ type (
 		Blocks []uint64
 	}
 
+	// Fed says that a peer has taken blocks lately.
+	Fed struct{ Session SessionID }
+
 	// BlockBad says that a peer has sent a block that does not verify.
 	BlockBad struct {
 		Session SessionID
@@ -123,6 +126,7 @@ func (EpochKnown) event()  {}
 func (Publishing) event()  {}
 func (BlockIn) event()     {}
 func (Found) event()       {}
+func (Fed) event()         {}
 func (BlockBad) event()    {}
 
 // An Action is something to be done: one of the structs below.

@@ -51,16 +51,20 @@ func addBytes(sum *quicwire.Bytes, b quicwire.Bytes) {
 type rates struct {
 	at             time.Time
 	sent, received uint64
+	blocks         uint64  // bytes of blocks sent
 	up, down       float64 // bits per second, smoothed over some seconds
 }
 
-// update takes in the totals of a session.
-func (r *rates) update(now time.Time, s quicwire.Stats) {
+// update takes in the totals of a session. It reports whether the peer has taken blocks.
+func (r *rates) update(now time.Time, s quicwire.Stats) (fed bool) {
 	if dt := now.Sub(r.at).Seconds(); !r.at.IsZero() && dt > 0 {
 		r.up += (8*float64(s.WireSent-r.sent)/dt - r.up) / 2
 		r.down += (8*float64(s.WireReceived-r.received)/dt - r.down) / 2
 	}
-	r.at, r.sent, r.received = now, s.WireSent, s.WireReceived
+	blocks := s.Sent.Media + s.Sent.Repair
+	fed = blocks != r.blocks
+	r.at, r.sent, r.received, r.blocks = now, s.WireSent, s.WireReceived, blocks
+	return fed
 }
 
 // ended keeps the totals of a session that has ended.
@@ -81,7 +85,9 @@ func (m *meter) tick(s *Swarm) {
 		m.nextRates = now.Add(rateEvery)
 		m.p50, m.p99 = m.lags.percentiles(s.cfg.Now())
 		for _, x := range s.sessions {
-			x.rates.update(now, x.wire.Stats())
+			if x.rates.update(now, x.wire.Stats()) {
+				s.handle(Fed{x.id})
+			}
 		}
 	}
 	s.snapshot.Store(s.status())
@@ -100,7 +106,9 @@ func (s *Swarm) status() *Status {
 		sum.add(x.wire.Stats())
 		p := &st.Peers[i]
 		p.Inbound, p.Up, p.Down = x.wire.Inbound(), x.rates.up, x.rates.down
-		st.Clocks = append(st.Clocks, feed.PeerClock{Subnet: subnet(x.wire.Addr()), Offset: p.offset})
+		if !p.Inbound { // who comes by itself could come in numbers, only to set our clock
+			st.Clocks = append(st.Clocks, feed.PeerClock{Subnet: subnet(x.wire.Addr()).String(), Offset: p.offset})
+		}
 	}
 	st.Sent, st.Received, st.WireSent, st.WireReceived = sum.sent, sum.received, sum.wireSent, sum.wireReceived
 	st.LagP50, st.LagP99 = s.meter.p50, s.meter.p99
@@ -109,16 +117,13 @@ func (s *Swarm) status() *Status {
 }
 
 // subnet returns the part of an address that one owner tends to hold: a /24, or a /48.
-func subnet(a netip.AddrPort) string {
+func subnet(a netip.AddrPort) netip.Prefix {
 	bits := 48
 	if a.Addr().Is4() {
 		bits = 24
 	}
-	p, err := a.Addr().Prefix(bits)
-	if err != nil {
-		return ""
-	}
-	return p.String()
+	p, _ := a.Addr().Prefix(bits)
+	return p
 }
 
 // status makes the part of a Status that Direct knows.

@@ -1,24 +1,27 @@
 package swarm
 
 import (
+	"bytes"
 	"errors"
-	"slices"
 	"sync"
+	"time"
 
 	"tailcast/feed"
 )
 
 // notes takes in what peers show of epochs, and so knows which epochs it did not hear of from them: those of our own Writer.
 type notes struct {
-	mu      sync.Mutex // guards all below; held while notes are verified, so that no epoch is seen before it is known whose it is
 	replica *feed.Replica
+	now     func() time.Time
+
+	mu      sync.Mutex            // guards all below
 	heard   map[feed.EpochID]bool // from peers, first
 	found   *feed.Epoch           // what an earlier run left; not ours unless it grows
 	records uint64                // that found had then
 }
 
-func (n *notes) start(r *feed.Replica) {
-	n.replica, n.heard, n.found = r, make(map[feed.EpochID]bool), r.Current()
+func (n *notes) start(r *feed.Replica, now func() time.Time) {
+	n.replica, n.now, n.heard, n.found = r, now, make(map[feed.EpochID]bool), r.Current()
 	n.records = records(n.found)
 }
 
@@ -63,19 +66,33 @@ func (n *notes) take(in feed.Notes) (e Epoch, expired bool, err error) {
 	return Epoch{}, false, err
 }
 
-// add adds notes to the Replica, and remembers if they are news.
+// add adds notes to the Replica, and remembers if they are news: before they can be seen there, so that no epoch is known before it is
+// known whose it is. Nothing is verified under the lock, which loop needs.
 func (n *notes) add(in feed.Notes) (*feed.Epoch, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	before := n.replica.Epochs()
-	e, err := n.replica.AddNotes(in)
+	if e := n.known(in); e != nil {
+		return e, nil
+	}
+	e, err := openNotes(n.replica.Root(), in)
 	if err != nil {
 		return nil, err
 	}
-	if !slices.Contains(before, e) {
-		n.heard[e.ID()] = true
+	n.mu.Lock()
+	if n.replica.Epoch(e.ID) == nil {
+		n.heard[e.ID] = true
 	}
-	return e, nil
+	n.mu.Unlock()
+	return n.replica.AddNotes(in)
+}
+
+// known returns the epoch whose notes these are, byte by byte, if they have not expired: most peers show what we have.
+func (n *notes) known(in feed.Notes) *feed.Epoch {
+	for _, e := range n.replica.Epochs() {
+		have, channel := e.Notes(), e.Channel()
+		if bytes.Equal(have.Epoch, in.Epoch) && bytes.Equal(have.Channel, in.Channel) && !channel.Expired(n.now()) {
+			return e
+		}
+	}
+	return nil
 }
 
 // openNotes returns the epoch of notes that the Replica does not want.

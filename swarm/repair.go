@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"slices"
 	"time"
 
@@ -159,18 +160,15 @@ func (d *Direct) overdueHoles(f *follow, list []uint64) (open int) {
 	return open
 }
 
-// holder returns whom to ask for a block: the parent first, then others that say they have it, in turn; nil if there is nobody.
+// holder returns whom to ask for a block, in turn: the parent, anchors that say they have it, then others, by what they have done for us
+// and by what they have proved; what they say costs nothing. nil if there is nobody.
 func (d *Direct) holder(f *follow, i uint64, tries int) *peer {
 	var list, deaf []*peer
 	for _, p := range d.peers {
-		if !p.leaving.IsZero() || p.flags&quicwire.NoUpload != 0 || p.claims[f.log].size <= i && p != d.run.parent {
-			continue
-		}
 		switch {
+		case !p.leaving.IsZero() || p.flags&quicwire.NoUpload != 0 || p.claims[f.log].size <= i && p != d.run.parent:
 		case d.now.Before(p.deaf):
 			deaf = append(deaf, p)
-		case p == d.run.parent:
-			list = slices.Insert(list, 0, p)
 		default:
 			list = append(list, p)
 		}
@@ -181,7 +179,22 @@ func (d *Direct) holder(f *follow, i uint64, tries int) *peer {
 	if len(list) == 0 {
 		return nil
 	}
+	slices.SortStableFunc(list, d.trust)
 	return list[tries%len(list)]
+}
+
+// trust orders peers by how likely it is that they send what they say they have.
+func (d *Direct) trust(p, q *peer) int {
+	rank := func(p *peer) int {
+		switch {
+		case p == d.run.parent:
+			return 0
+		case p.anchor != nil:
+			return 1
+		}
+		return 2
+	}
+	return cmp.Or(cmp.Compare(rank(p), rank(q)), cmp.Compare(q.given, p.given), cmp.Compare(q.size(d.run), p.size(d.run)))
 }
 
 // addWant adds a block to what a peer is to be asked for; a new Req if the bitmap of the last would be too long.
@@ -205,7 +218,6 @@ func (d *Direct) req(f *follow, w *want) {
 
 // heardNack lets the blocks that p has not got be asked of somebody else: at once the first time, then after a pause.
 func (d *Direct) heardNack(p *peer, m *quicwire.Nack) {
-	p.silent = 0
 	f := d.run.follow(m.Log)
 	if f == nil {
 		return

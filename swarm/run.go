@@ -218,11 +218,8 @@ func (d *Direct) block(e BlockIn) {
 	} else {
 		d.blocks.Verified++
 	}
-	if p := d.peer(e.Session); p != nil && e.Repaired {
-		p.silent = 0
-		if e.Fresh {
-			d.blocks.Repaired++
-		}
+	if e.Fresh && e.Repaired {
+		d.blocks.Repaired++
 	}
 	f := d.follow(e.Log)
 	if f == nil {
@@ -250,6 +247,10 @@ func (d *Direct) advance(f *follow, e BlockIn) {
 		f.top = e.Index - min(e.Index, uint64(e.Back))
 	}
 	if h := f.holes[e.Index]; h != nil {
+		if p := d.peer(e.Session); p != nil && e.Repaired && h.of == p.id {
+			p.silent = 0
+			p.given++
+		}
 		delete(f.holes, e.Index)
 	}
 	d.widen(f, e)

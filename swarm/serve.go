@@ -1,10 +1,12 @@
 package swarm
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
 	"tailcast/feed"
+	"tailcast/feed/merkle"
 	"tailcast/quicwire"
 )
 
@@ -16,6 +18,9 @@ func (d *Direct) heardSub(p *peer, m *quicwire.Sub) {
 	if why, retry := d.refusal(p, m); why != 0 {
 		d.send(p, &quicwire.SubNo{Log: m.Log, Stripe: m.Stripe, Reason: why, Retry: retry})
 		return
+	}
+	if len(p.children) == 0 {
+		p.since = d.now
 	}
 	if !slices.Contains(p.children, key) {
 		p.children = append(p.children, key)
@@ -41,10 +46,79 @@ func (d *Direct) refusal(p *peer, m *quicwire.Sub) (quicwire.Refusal, time.Durat
 		return quicwire.RefusedLoop, 2 * time.Second
 	case len(path) >= quicwire.MaxPath:
 		return quicwire.RefusedDeep, 5 * time.Second
-	case len(p.children) == 0 && d.served() >= d.cfg.MaxPeers:
+	case m.Start == quicwire.StartIndex && (m.From > held.Head.Size+maxAhead || m.From > merkle.MaxSize-quicwire.MaxStripes):
+		return quicwire.RefusedNotHeld, time.Second
+	case len(p.children) == 0 && !d.room(p):
 		return quicwire.RefusedBusy, 5 * time.Second
 	}
 	return 0, 0
+}
+
+const (
+	maxAhead  = 1024             // blocks after the head that can be subscribed from: some seconds
+	idleChild = 10 * time.Second // without taking a block, then its place goes to a newcomer
+)
+
+// room reports whether p can be served too. If all places are taken, it makes room: by the child that has taken nothing for longest.
+func (d *Direct) room(p *peer) bool {
+	n, same := d.served(), 0
+	for _, q := range d.peers {
+		if len(q.children) > 0 && p.subnet.IsValid() && q.subnet == p.subnet {
+			same++
+		}
+	}
+	switch {
+	case 4*n >= 3*d.cfg.MaxPeers && 4*same >= d.cfg.MaxPeers:
+		return false // late, so that many behind one address are no attack
+	case n < d.cfg.MaxPeers:
+		return true
+	}
+	idle := d.idlest()
+	if idle == nil {
+		return false
+	}
+	d.drop(idle)
+	return true
+}
+
+// idlest returns the child that has taken nothing for longest, although there was something to take; nil if all have.
+func (d *Direct) idlest() (idle *peer) {
+	if d.own == (Epoch{}) && !d.flowing() {
+		return nil
+	}
+	taken := func(p *peer) time.Time {
+		if p.fed.After(p.since) {
+			return p.fed
+		}
+		return p.since
+	}
+	for _, p := range d.peers {
+		if len(p.children) > 0 && p.anchor == nil && d.now.Sub(taken(p)) > idleChild && (idle == nil || taken(p).Before(taken(idle))) {
+			idle = p
+		}
+	}
+	return idle
+}
+
+// drop ends all that is pushed to p.
+func (d *Direct) drop(p *peer) {
+	for _, key := range p.children {
+		held, _ := d.cfg.Shelf.Look(key.log)
+		d.do(Stop{p.id, key.log, key.stripe})
+		d.send(p, &quicwire.Moved{
+			Log: key.log, Stripe: key.stripe, Reason: quicwire.Redrawn, Until: max(held.Head.Size, 1) - 1, Retry: 5 * time.Second,
+		})
+	}
+	p.children = nil
+}
+
+// subnetOf returns the part of an address that one owner tends to hold; an invalid one for this machine.
+func subnetOf(addr string) netip.Prefix {
+	a, err := netip.ParseAddrPort(addr)
+	if err != nil || a.Addr().IsLoopback() {
+		return netip.Prefix{}
+	}
+	return subnet(a)
 }
 
 // served returns how many peers are served.

@@ -46,7 +46,7 @@ type Status struct {
 	Blocks         Blocks
 	LagP50, LagP99 time.Duration // of the blocks of the last 10 s: verified here, after the wall clock of the record
 
-	Clocks  []feed.PeerClock // for feed.Freshness
+	Clocks  []feed.PeerClock // of the peers that we dialled, for feed.Freshness
 	Ahead   bool             // a peer proves a size clearly above ours: for feed.FreshnessInput.Higher
 	Banned  uint64           // sessions that we ended because of what the peer did
 	Skipped uint64           // how often a subscriber that fell behind was taken to the newest segment

@@ -51,7 +51,7 @@ func New(cfg Config) *Swarm {
 		Self: s.self, Anchors: cfg.Anchors, Renditions: cfg.Renditions, NoShare: cfg.NoShare, MaxPeers: cfg.MaxPeers,
 		Publisher: cfg.Role == quicwire.Streamer, Shelf: s.shelf, Seed: binary.BigEndian.Uint64(node[:]),
 	})
-	s.notes.start(cfg.Replica)
+	s.notes.start(cfg.Replica, cfg.Now)
 	s.snapshot.Store(s.status())
 	return s
 }

@@ -61,12 +61,22 @@ func (d *Direct) pingAll(r *run, f *follow) {
 		if p.pinged.IsZero() {
 			p.pinged = d.now
 		}
+		if p.pings = append(p.pings, d.nextReq); len(p.pings) > maxPings {
+			p.pings = p.pings[1:]
+		}
 	}
 }
 
-// heardPong remembers what p says.
+// maxPings is how many Pings may wait for their Pong: more than are sent until a peer counts as dead.
+const maxPings = 16
+
+// heardPong remembers what p says, if it was asked.
 func (d *Direct) heardPong(p *peer, m *quicwire.Pong) {
-	p.pinged = time.Time{}
+	i := slices.Index(p.pings, m.ID)
+	if i < 0 {
+		return
+	}
+	p.pings, p.pinged = p.pings[i+1:], time.Time{}
 	p.pong = pong{d.now, m.Log, m.Next, m.Flows}
 	d.clock(p, m.Wall)
 }
