@@ -43,10 +43,11 @@ func (h *HTTPPull) Run(ctx context.Context, sink ingest.Sink) error {
 }
 
 func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Request, sink ingest.Sink) error {
-	stats := h.stats()
-	h.Stats = stats
+	cfg := h.Config
+	cfg.Stats = h.stats()
+	stats := cfg.Stats
 	pace := newPacer(ctx, sink, math.Inf(1))
-	scanner := h.scanner(pace)
+	scanner := cfg.scanner(pace)
 	for delay := firstDelay; ; {
 		before := stats.Samples.Load()
 		finished, err := once(client, req, scanner, pace)

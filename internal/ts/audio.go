@@ -145,8 +145,11 @@ func (f *framer) next(b []byte, aligned bool) (frame, verdict) {
 		v = short
 	}
 	follows := f.locked && (fr.samples == 0 || fr.rate == f.rate && fr.channels == f.channels)
-	if v == good && !follows && !aligned && !f.begins(b[fr.size:]) {
-		v = bad
+	if v == good && !follows && !aligned {
+		if !f.begins(b[fr.size:]) {
+			v = bad
+		}
+		fr, _ = f.parse(b) // for what the parser remembers
 	}
 	if v == bad {
 		f.locked = false

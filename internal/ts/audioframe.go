@@ -110,11 +110,15 @@ func (l *loas) configure(element []byte) {
 	e := mpeg4audio.AudioMuxElement{MuxConfigPresent: true}
 	_ = e.Unmarshal(element) // what follows the configuration may be more than it understands
 	m := e.StreamMuxConfig
-	if m == nil || len(m.Programs) == 0 || m.Programs[0] == nil || len(m.Programs[0].Layers) == 0 || m.Programs[0].Layers[0] == nil {
+	if m == nil || len(m.Programs) == 0 || m.Programs[0] == nil {
 		return
 	}
-	c := m.Programs[0].Layers[0].AudioSpecificConfig
-	if c == nil || c.SampleRate <= 0 {
+	layers := m.Programs[0].Layers
+	if len(layers) == 0 || layers[0] == nil || layers[0].AudioSpecificConfig == nil {
+		return
+	}
+	c := layers[0].AudioSpecificConfig
+	if c.SampleRate <= 0 {
 		return
 	}
 	samples := 1024

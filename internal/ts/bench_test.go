@@ -67,3 +67,16 @@ func BenchmarkMuxer(b *testing.B) {
 		written++
 	})
 }
+
+// TestScannerAllocates: not for each frame.
+func TestScannerAllocates(t *testing.T) {
+	in, samples := clip.Bytes(), 567
+	n := testing.AllocsPerRun(5, func() {
+		s := NewScanner(Config{Sink: nowhere{}})
+		s.Write(in)
+		s.Flush()
+	})
+	if n > float64(samples) {
+		t.Errorf("got %v allocations for %d samples, want fewer than one each", n, samples)
+	}
+}

@@ -16,7 +16,8 @@ func (s *Scanner) Diagnose() error {
 	case s.received == 0:
 		return errors.New("the input is empty: not a single byte arrived")
 	case s.packets == 0:
-		return fmt.Errorf("%w: no packets found in %d bytes; if it is another format, remux it, as with ffmpeg -c copy -f mpegts", ErrNotTS, s.received)
+		return fmt.Errorf("%w: no packets found in %d bytes; if it is another format, remux it, as with ffmpeg -c copy -f mpegts",
+			ErrNotTS, s.received)
 	case t.pmtPID == 0 && t.wanted != 0 && len(t.listed) > 0:
 		return fmt.Errorf("program %d is not in this stream; it has %v", t.wanted, t.listed)
 	case t.pmtPID == 0:
@@ -55,6 +56,6 @@ func (s *Scanner) warn() {
 	if sum.scrambled > s.warned.scrambled {
 		s.stats.SetError(errScrambled)
 	}
-	s.log.Warn("damaged input, so far", "total", sum)
+	s.log.Warn("trouble with the input", "so_far", sum)
 	s.warned, s.warnedAt = sum, now
 }

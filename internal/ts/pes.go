@@ -1,8 +1,6 @@
 package ts
 
-import (
-	"tailcast/ingest"
-)
+import "tailcast/ingest"
 
 const (
 	maxHeld = 16 << 20 // bytes of all PES packets being assembled
@@ -37,6 +35,7 @@ type elementary struct {
 	restart  bool // a jump of the clock was signalled before it
 
 	begun     bool // a PES packet was seen
+	named     bool // track.StreamID is that of a PES packet, not a guess
 	idled     bool // the last one was ended by Idle
 	neverIdle bool // and that was wrong once
 
@@ -84,7 +83,7 @@ func (s *Scanner) payload(p *pid, k packet) {
 		es.neverIdle = es.neverIdle || es.idled && !es.damaged
 		es.buf, es.open, es.headless, es.damaged, es.need, es.rai = es.buf[:0], true, true, true, 0, false
 		s.grow(es, b, k.stuffed)
-	default:
+	case es.begun: // else we only came in the middle of it
 		s.stats.SkippedBytes.Add(uint64(len(b)))
 	}
 }
@@ -243,8 +242,9 @@ func (u *unit) times(flags byte, h []byte) {
 
 // unit gives u its times and splits it into samples.
 func (s *Scanner) unit(es *elementary, u unit) {
-	if u.id != 0 && u.id != es.track.StreamID {
-		es.track.StreamID, s.out.changed = u.id, true
+	if !es.named && u.id != 0 && u.flags&ingest.Damaged == 0 {
+		s.out.changed = s.out.changed || es.track.StreamID != u.id
+		es.named, es.track.StreamID = true, u.id
 	}
 	switch {
 	case es.frames != nil:

@@ -24,7 +24,8 @@ func (x *psi) set(p *ingest.Program) error {
 	pcr := pcrPID(p)
 	pmt := table(x.pmt, tablePMT, p.Number, pmtBody(p, pcr))
 	if len(pmt) > maxTable {
-		return fmt.Errorf("couldn't write the program's table: %d streams and their descriptors need %d bytes, %d are allowed", len(p.Tracks), len(pmt), maxTable)
+		return fmt.Errorf("couldn't write the program's table: %d streams and their descriptors need %d bytes, %d are allowed",
+			len(p.Tracks), len(pmt), maxTable)
 	}
 	x.pcrPID, x.pmt = pcr, pmt
 	x.pat = table(x.pat, tablePAT, 1, []byte{byte(p.Number >> 8), byte(p.Number), 0xe0 | byte(p.PMTPID>>8), byte(p.PMTPID)})

@@ -53,7 +53,8 @@ type pid struct {
 
 // NewScanner returns a Scanner that waits for the first packet.
 func NewScanner(cfg Config) *Scanner {
-	s := &Scanner{stats: cfg.Stats, log: cfg.Logger, tables: tables{wanted: cfg.Program, names: make(map[uint16]string), pcrPID: nullPID}}
+	s := &Scanner{stats: cfg.Stats, log: cfg.Logger}
+	s.tables = tables{wanted: cfg.Program, names: make(map[uint16]string), pcrPID: nullPID}
 	if s.stats == nil {
 		s.stats = new(ingest.Stats)
 	}
