@@ -78,7 +78,7 @@ func TestPowerCutAtEveryWrite(t *testing.T) {
 		total = disk.Changes()
 	})
 	cases := 0
-	for n := 0; n < total; n += stride {
+	for n := 0; n < total; n += every() {
 		for _, outcome := range []feedtest.Outcome{feedtest.Lost, feedtest.Torn, feedtest.Landed} {
 			for _, chance := range []*rand.Rand{nil, rand.New(rand.NewPCG(uint64(n), uint64(outcome)))} {
 				cases++
@@ -87,8 +87,8 @@ func TestPowerCutAtEveryWrite(t *testing.T) {
 			}
 		}
 	}
-	if cases < 250/stride {
-		t.Errorf("ran %d cases, want %d at least", cases, 250/stride)
+	if cases < 250/every() {
+		t.Errorf("ran %d cases, want %d at least", cases, 250/every())
 	}
 }
 
@@ -182,7 +182,7 @@ func TestDiskErrorAtEveryWrite(t *testing.T) {
 		broadcast(t, station, disk)
 		total = disk.Changes()
 	})
-	for n := 0; n < total; n += stride {
+	for n := 0; n < total; n += every() {
 		for _, outcome := range []feedtest.Outcome{feedtest.Lost, feedtest.Torn, feedtest.Landed} {
 			synctest.Test(t, func(t *testing.T) { testDiskError(t, station, n, outcome) })
 		}
@@ -233,4 +233,12 @@ func testDiskError(t *testing.T, station *feed.Station, n int, outcome feedtest.
 			t.Errorf("change %d (%s) %v: block %d, after the hole: %v", n, failed, outcome, i, err)
 		}
 	}
+}
+
+// every is how many writes lie between two that are broken.
+func every() int {
+	if testing.Short() {
+		return 5 * stride
+	}
+	return stride
 }

@@ -358,7 +358,7 @@ func TestRecoveryKeepsWhatWasSynced(t *testing.T) {
 
 // Recovery takes the time of a chunk, whatever the length.
 func TestRecoveryReadsOneChunk(t *testing.T) {
-	const n = 3 * feed.ChunkRows
+	const n = 2*feed.ChunkRows + 500
 	signer := newLongLog(t)
 	disk := feedtest.NewDisk()
 	viewer, log := signer.open(t, disk)
