@@ -113,10 +113,7 @@ func FuzzMP4(f *testing.F) {
 		for i := range int64(3) {
 			b.feed([]ingest.Sample{{Flags: ingest.RandomAccess, DTS: i * 90000, PTS: i * 90000, Data: sample}})
 		}
-		b.mp4.mu.Lock()
-		open := b.mp4.stream != nil
-		b.mp4.mu.Unlock()
-		if open {
+		if open, _ := b.mp4.now(); open != nil {
 			s, body := all(t, b.mp4)
 			var parts fmp4.Parts
 			if err := parts.Unmarshal(body[len(s.header):]); err != nil {

@@ -209,14 +209,14 @@ func BenchmarkFiftyReaders(b *testing.B) {
 	}
 	defer func() { _ = read.Wait() }()
 	for testutil.ToFloat64(bn.server.metrics.clients.WithLabelValues("ts")) < readers {
-		time.Sleep(10 * time.Millisecond)
+		<-time.After(10 * time.Millisecond)
 	}
 	in := fast(seconds)
 	size := 0
 	before, begun := cpu(b), time.Now()
 	for at := 0; at < len(in); at += 4 {
 		block := in[at:min(at+4, len(in))]
-		time.Sleep(time.Until(begun.Add(time.Duration(block[0].DTS) * time.Second / ingest.ClockRate)))
+		<-time.After(time.Until(begun.Add(time.Duration(block[0].DTS) * time.Second / ingest.ClockRate)))
 		bn.feed(block)
 		for _, s := range block {
 			size += len(s.Data)

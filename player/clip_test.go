@@ -68,9 +68,8 @@ func looped(ctx context.Context, samples []ingest.Sample, each func(ingest.Sampl
 	}
 }
 
-// air plays the clip into a pipeline in real time, cut into blocks as a streamer cuts it, until ctx ends.
-func air(ctx context.Context, t testing.TB, p *pipeline) {
-	program, samples := clipSamples(t)
+// air plays samples into a pipeline in real time, cut into blocks as a streamer cuts it, until ctx ends.
+func air(ctx context.Context, p *pipeline, program *ingest.Program, samples []ingest.Sample) {
 	cut := segmenter.New(segmenter.Config{}, func(b segmenter.Block) error {
 		if b.SegmentFirst {
 			for _, f := range p.formats {

@@ -20,6 +20,7 @@ type channelTest struct {
 	t       *testing.T
 	station *feed.Station
 	replica *feed.Replica
+	server  *Server
 	url     string
 }
 
@@ -49,7 +50,7 @@ func newChannel(t *testing.T, cfg Config) *channelTest {
 		_ = replica.Close()
 		_ = station.Close()
 	})
-	return &channelTest{t: t, station: station, replica: replica, url: web.URL}
+	return &channelTest{t: t, station: station, replica: replica, server: server, url: web.URL}
 }
 
 // broadcast is one run of a streamer.
@@ -59,16 +60,17 @@ type broadcast struct {
 	stop func()
 }
 
-func (c *channelTest) broadcast(p *ingest.Program) *broadcast {
+func (c *channelTest) broadcast(p *ingest.Program, rendition ...string) *broadcast {
 	c.t.Helper()
+	name := append(rendition, "main")[0]
 	w, err := feed.NewWriter(feed.WriterConfig{Replica: c.replica, Station: c.station})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := w.SetState(feed.State{Title: "test", Renditions: []feed.Rendition{{Name: "main", Codecs: []string{"avc1.4d401e"}, Stripes: 1}}}); err != nil {
+	if err := w.SetState(feed.State{Title: "test", Renditions: []feed.Rendition{{Name: name, Codecs: []string{"avc1.4d401e"}, Stripes: 1}}}); err != nil {
 		c.t.Fatal(err)
 	}
-	lw, err := w.Log("main")
+	lw, err := w.Log(name)
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -221,4 +223,59 @@ func TestNothingYet(t *testing.T) {
 	if answer.StatusCode != http.StatusServiceUnavailable {
 		t.Errorf("got %s, want 503", answer.Status)
 	}
+}
+
+// TestNobodyWatching: nothing is made for nobody, and who comes later still gets everything.
+func TestNobodyWatching(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannel(t, Config{Linger: time.Nanosecond})
+	b := c.broadcast(program)
+	defer b.stop()
+	b.write(in)
+	for range 2 {
+		if s, _ := c.server.ts.now(); s != nil {
+			t.Fatal("a stream is made though nobody watches")
+		}
+		r := c.watch("/live.ts")
+		readUntil(t, r.Body, pictures(program.Tracks[0].ID, 3))
+		r.Body.Close()
+		untilClosed(t, c.server.ts)
+	}
+}
+
+// untilClosed waits until the outlet has no stream.
+func untilClosed(t *testing.T, o *outlet) {
+	t.Helper()
+	late := time.After(10 * time.Second)
+	for {
+		o.mu.Lock()
+		s, changed := o.stream, o.changed
+		o.mu.Unlock()
+		if s == nil {
+			return
+		}
+		select {
+		case <-changed:
+		case <-late:
+			t.Fatal("the stream is still made")
+		}
+	}
+}
+
+// TestOtherRendition: when the broadcaster's first rendition is another, the playing goes over to it.
+func TestOtherRendition(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannel(t, Config{})
+	first := c.broadcast(program, "main")
+	first.write(in)
+	r := c.watch("/live.ts")
+	readUntil(t, r.Body, pictures(program.Tracks[0].ID, 3))
+	first.stop()
+	second := c.broadcast(program, "better")
+	defer second.stop()
+	second.write(in)
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		t.Fatalf("the stream of the old rendition does not end cleanly: %v", err)
+	}
+	readUntil(t, c.watch("/live.ts").Body, pictures(program.Tracks[0].ID, 3))
 }

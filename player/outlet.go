@@ -43,13 +43,10 @@ func (o *outlet) set(s *stream, why refusal) {
 func (o *outlet) wait(ctx context.Context) (*stream, error) {
 	for {
 		o.mu.Lock()
-		s, why, changed := o.stream, o.refused, o.changed
+		changed := o.changed
 		o.mu.Unlock()
-		if s != nil {
-			return s, nil
-		}
-		if why != "" {
-			return nil, why
+		if s, err := o.now(); s != nil || err != nil {
+			return s, err
 		}
 		select {
 		case <-changed:
@@ -57,4 +54,14 @@ func (o *outlet) wait(ctx context.Context) (*stream, error) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// now returns the stream of now, or the refusal, or neither.
+func (o *outlet) now() (*stream, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.refused != "" {
+		return nil, o.refused
+	}
+	return o.stream, nil
 }

@@ -28,10 +28,11 @@ func TestPage(t *testing.T) {
 	}
 	b := newBenchOf(Config{Status: pretend()})
 	ctx, cancel := context.WithCancel(t.Context())
+	program, samples := clipSamples(t)
 	aired := make(chan struct{})
 	go func() {
 		defer close(aired)
-		air(ctx, t, b.pipeline)
+		air(ctx, b.pipeline, program, samples)
 	}()
 	server := httptest.NewServer(b.server)
 	defer func() {
@@ -59,8 +60,25 @@ func TestServe(t *testing.T) {
 	}
 	b := newBenchOf(Config{Status: pretend()})
 	server := &http.Server{Addr: addr, Handler: b.server}
-	go air(t.Context(), t, b.pipeline)
+	program, samples := clipSamples(t)
+	if other, err := os.ReadFile(os.Getenv("TAILCAST_CLIP")); err == nil { // another one, of the same length
+		k := scan(other)
+		program, samples = k.programs[len(k.programs)-1], k.samples
+	}
+	go air(t.Context(), b.pipeline, program, samples)
 	t.Fatal(server.ListenAndServe())
+}
+
+// TestPageLogic runs what the page decides without a browser: how late to play and what to claim.
+func TestPageLogic(t *testing.T) {
+	node, err := exec.LookPath("node")
+	if err != nil {
+		t.Skip("skipping the page's logic: node is not installed")
+	}
+	out, err := exec.CommandContext(t.Context(), node, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs").CombinedOutput()
+	if err != nil {
+		t.Errorf("node --test: %v\n%s", err, out)
+	}
 }
 
 func chromium() string {

@@ -52,6 +52,8 @@ function show() {
   redraw();
 }
 
+const BRIEF = 0.6; // seconds that a picture may stand still before we say so
+
 // veil says over the picture why there is none.
 function veil(v) {
   const [title, text, busy] = words(v);
@@ -67,6 +69,7 @@ function veil(v) {
 function words(v) {
   switch (stream.phase) {
     case 'playing': return v.tone === 'bad' && stream.ahead() < 0.05 ? [v.label, v.reason, false] : ['', '', false];
+    case 'buffering': if (stream.lasts() < BRIEF) return ['', '', false]; break;
     case 'paused': return ['Paused', 'Playing goes on at the live edge.', false];
     case 'refused': return ['Not in this browser', `${stream.trouble} It plays in mpv or VLC at this address:`, false];
   }

@@ -5,9 +5,11 @@
 // before more arrived. That distance is measured over the last seconds; a small margin on top of it is the target.
 
 const WINDOW = 10;      // seconds of arrivals that count
-const QUANTILE = 0.98;  // of them, how many must have been in time
+const QUANTILE = 0.97;  // of them, how many must have been in time
+const CEILING = 3;      // no target is further from the live edge: better a stall now and then
 const MARGIN = 0.12;    // what decoders and the sound output hold
 const TOO_LATE = 2;     // beyond the target: jump
+const CALM = 5;         // seconds between jumps: each costs the decoder a start
 const NEAR = 0.04;      // as good as on target
 const FASTEST = 1.25, SLOWEST = 0.95;
 const STALL = 0.2;      // what a stall adds to the target
@@ -20,6 +22,7 @@ export class Latency {
   #boost = 0;
   #boostAt = 0;
   #settled = false;   // the jump after the start is done
+  #jumped = -Infinity; // when last
 
   // arrived: at the time now, media up to end is there.
   arrived(now, end) {
@@ -53,7 +56,7 @@ export class Latency {
   jitter() { return this.#arrivals.length ? Math.max(0, this.#late() - this.#best()) : 0; }
 
   // buffer is how much media should be there when the best case has just arrived.
-  buffer(now) { return this.jitter() + MARGIN + this.boost(now); }
+  buffer(now) { return Math.min(CEILING, this.jitter() + MARGIN + this.boost(now)); }
 
   // decide says how fast to play, and where to jump to, if at all (null: nowhere). It is asked from when the picture runs.
   decide(now, position) {
@@ -62,7 +65,10 @@ export class Latency {
     const excess = now - position - target;
     const late = this.#settled ? TOO_LATE : 0.1;
     this.#settled = true;
-    if (excess > late) return { rate: 1, jump: Math.min(now - target, this.#end - 0.02) };
+    if (excess > late && now - this.#jumped > CALM) {
+      this.#jumped = now;
+      return { rate: 1, jump: Math.min(now - target, this.#end - 0.02) };
+    }
     if (excess > NEAR) return { rate: Math.min(FASTEST, 1 + excess / 2), jump: null };
     if (excess < -NEAR) return { rate: Math.max(SLOWEST, 1 + excess / 4), jump: null };
     return { rate: 1, jump: null };

@@ -18,8 +18,9 @@ export class Spark {
     const points = this.#values.map((v, i) => [((shift + i) / (VALUES - 1)) * WIDTH, HEIGHT - ((v ?? 0) / highest) * (HEIGHT - TOP), v])
       .filter(([, , v]) => v !== null).map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`);
     if (points.length < 2) return;
+    const x = point => point.split(',')[0];
     const line = `M${points.join('L')}`;
     this.curve.setAttribute('d', line);
-    this.area.setAttribute('d', `${line}L${WIDTH},${HEIGHT}L${points[0].split(',')[0]},${HEIGHT}Z`);
+    this.area.setAttribute('d', `${line}L${x(points.at(-1))},${HEIGHT}L${x(points[0])},${HEIGHT}Z`);
   }
 }

@@ -21,6 +21,7 @@ export class Stream {
     this.changed = changed;
     this.latency = new Latency();
     this.phase = 'connecting'; // connecting, buffering, playing, paused, refused
+    this.since = clock();      // when the phase began
     this.trouble = '';         // why it is not playing, if that is known
     this.type = '';            // with codecs
     this.omitted = '';
@@ -35,6 +36,7 @@ export class Stream {
   enter(phase, trouble = '') {
     if (this.phase === 'paused' && phase !== 'connecting') return;
     if (this.phase === phase && this.trouble === trouble) return;
+    if (this.phase !== phase) this.since = clock();
     this.phase = phase;
     this.trouble = trouble;
     this.changed(this);
@@ -42,8 +44,10 @@ export class Stream {
 
   waited() {
     if (this.phase !== 'playing') return;
-    this.stalls++;
-    this.latency.stalled(clock());
+    if (!this.video.seeking) {
+      this.stalls++;
+      this.latency.stalled(clock());
+    }
     this.enter('buffering');
   }
 
@@ -152,6 +156,9 @@ export class Stream {
       }
     }
   }
+
+  // lasts is for how long the phase has been what it is, in seconds.
+  lasts() { return clock() - this.since; }
 
   // ahead is how much media is there that has not been shown, in seconds.
   ahead() {

@@ -1,0 +1,35 @@
+// What the page may claim, for every state a node can be in: node --test status.test.mjs
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { verdict, summary, ratio, bytes, bitrate } from '../status.js';
+
+test('only a node that says live is live', () => {
+  for (const state of ['waiting', 'starting', 'stalled', 'ended', 'recorded', 'Live', 'LIVE', '', undefined, null, true, 1]) {
+    const v = verdict({ state, reason: 'because' });
+    assert.notEqual(v.tone, 'live', `state ${state}`);
+    assert.doesNotMatch(v.label, /^live/i, `state ${state}`);
+    assert.match(summary({ state, reason: 'because' }, 0.5), /^Because\.$/, `state ${state}`);
+  }
+  for (const nothing of [undefined, null]) {
+    assert.notEqual(verdict(nothing).tone, 'live');
+    assert.doesNotMatch(summary(nothing, 0.5), /\blive\b/i);
+  }
+  assert.deepEqual(verdict({ state: 'live', reason: '' }), { tone: 'live', label: 'Live', reason: '' });
+});
+
+test('every state has a reason, also without one from the node', () => {
+  for (const state of ['waiting', 'starting', 'stalled', 'ended']) assert.match(verdict({ state }).reason, /^[A-Z].*\.$/);
+});
+
+test('the sentence', () => {
+  const status = { role: 'viewer', state: 'live', peers: [1, 2], bytes: { sent: { media: 230 }, received: { media: 100 } } };
+  assert.equal(summary(status, 0.93), 'Live, 0.9 s behind, 2 peers, you passed on 2.3×.');
+  assert.equal(summary({ ...status, peers: [1], bytes: {} }, null), 'Live, 1 peer.');
+  assert.equal(summary({ ...status, role: 'streamer', bytes: { sent: { media: 50 }, appended: 100 } }, 12.2), 'Live, 12 s behind, 2 viewers connected, uploading 0.5×.');
+  assert.equal(ratio({}), 0);
+});
+
+test('numbers for people', () => {
+  assert.deepEqual([0, 999, 1000, 123456, 2.5e9].map(bytes), ['0 B', '999 B', '1.0 kB', '123 kB', '2.5 GB']);
+  assert.deepEqual([0, 96e3, 4.02e6].map(bitrate), ['–', '96 kbit/s', '4.0 Mbit/s']);
+});
