@@ -11,7 +11,7 @@ import (
 // The media of a channel counts as missing when nothing but heartbeats has come for this long.
 const mediaSilence = 3 * time.Second
 
-// progressWindow is over how long the progress of the newest record is judged (DESIGN section 3, Freshness).
+// progressWindow is over how long the progress of the newest record is judged (docs/feed.md, freshness).
 const progressWindow = 10 * time.Second
 
 // tip is the newest record of the watched log at some time.

@@ -114,7 +114,7 @@ func wantProofs(t *testing.T, sent, received Stats, n int) {
 	}
 }
 
-// DESIGN section 3: record, signature and peaks are 238 bytes a block at 16 stripes.
+// docs/wire.md: record, signature and peaks are 238 bytes a block at 16 stripes.
 func TestProofBytes(t *testing.T) {
 	blocks := testBlocks(2048, 1)
 	header := StripeHeader{Stripe: 5, Stripes: 16, First: 5}

@@ -13,7 +13,7 @@ import (
 // TickEvery is how often Direct wants a Tick.
 const TickEvery = 50 * time.Millisecond
 
-// Times that Direct keeps to. DESIGN section 6 gives the reasons for most.
+// Times that Direct keeps to. docs/swarm.md gives the reasons for most.
 const (
 	helloWait   = 300 * time.Millisecond  // for a second HELLO, before the first parent is chosen
 	pingEvery   = 400 * time.Millisecond  // while something is overdue

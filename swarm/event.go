@@ -17,7 +17,7 @@ type Epoch struct {
 	ID                 feed.EpochID
 }
 
-// Compare orders epochs as DESIGN does: by generation, then by number. The zero Epoch is below all others.
+// Compare orders epochs as docs/feed.md does: by generation, then by number. The zero Epoch is below all others.
 func (e Epoch) Compare(o Epoch) int {
 	return cmp.Or(cmp.Compare(e.Generation, o.Generation), cmp.Compare(e.Number, o.Number))
 }
