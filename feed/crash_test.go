@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -191,12 +192,12 @@ func TestDiskErrorAtEveryWrite(t *testing.T) {
 
 func testDiskError(t *testing.T, station *feed.Station, n int, outcome feedtest.Outcome) {
 	disk := feedtest.NewDisk()
-	failed := ""
+	var what atomic.Value // the change that failed, a string
 	disk.Fail = func(c feedtest.Change) feedtest.Outcome {
 		if c.N != n {
 			return feedtest.Done
 		}
-		failed = c.What
+		what.Store(c.What)
 		return outcome
 	}
 	c := feedtest.Broadcast(t, station, feed.Config{Files: disk}, 1)
@@ -205,14 +206,16 @@ func testDiskError(t *testing.T, station *feed.Station, n int, outcome feedtest.
 	for k := range 12 {
 		if k == 5 {
 			synctest.Wait()
-			early = failed != ""
+			early = what.Load() != nil
 			time.Sleep(11 * time.Second)
 		}
 		c.Append(t, 5, 60)
 		time.Sleep(100 * time.Millisecond) // blocks are written together for half of that
 	}
 	signed.remember(t, c.Writer.Epoch())
-	if err := c.Replica.Close(); failed == "" && err != nil {
+	err := c.Replica.Close()
+	failed, _ := what.Load().(string)
+	if failed == "" && err != nil {
 		t.Errorf("change %d: Close: %v", n, err)
 	}
 	viewer, err := feed.Open(station.Root(), feed.Config{Files: disk})
