@@ -101,6 +101,8 @@ func (w *watch) state(v feed.Verdict, t tip, now time.Time) (State, string) {
 	switch {
 	case t.kind == feed.End:
 		return StateEnded, v.Text
+	case t.log.Epoch().Expired(now):
+		return StateStalled, "the broadcaster's authorisation has expired: the channel note must be renewed with the root key"
 	case v.State != feed.Live:
 		return StateStalled, v.Text
 	case now.Sub(w.media) >= mediaSilence:

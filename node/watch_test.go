@@ -9,7 +9,7 @@ import (
 	"tailcast/feed/feedtest"
 )
 
-// look airs for so long, ten blocks a second, and looks at log once a second as Run does.
+// airAndLook airs for so long, ten blocks a second, and looks at log once a second as Run does.
 func airAndLook(t *testing.T, c *feedtest.Channel, w *watch, log *feed.Log, seconds int) {
 	t.Helper()
 	for range seconds {
@@ -46,6 +46,19 @@ func TestStateFollowsTheNewestRecord(t *testing.T) {
 		expect(t, w, StateStalled)
 		airAndLook(t, c, w, log, 1)
 		expect(t, w, StateLive)
+	})
+}
+
+// TestExpiredNoteIsNotLive: blocks that are fresh and well signed, by a station that is not the broadcaster's any more.
+func TestExpiredNoteIsNotLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := feedtest.NewChannel(t, feed.Config{}, 1)
+		w := &watch{now: time.Now}
+		airAndLook(t, c, w, c.Log.Log(), 2)
+		expect(t, w, StateLive)
+		time.Sleep(91 * 24 * time.Hour)
+		airAndLook(t, c, w, c.Log.Log(), 5)
+		expect(t, w, StateStalled)
 	})
 }
 
