@@ -35,18 +35,30 @@ func TestCarriers(t *testing.T) {
 		clock  int
 		frames []frame
 	}{
-		{"H.264", ingest.Track{Codec: ingest.H264}, annexB(sps480, pps, []byte{0x65, 1, 2}), "avc1.4d401e", 90000,
-			[]frame{{data: join([]byte{0, 0, 0, byte(len(sps480))}, sps480, []byte{0, 0, 0, byte(len(pps))}, pps, []byte{0, 0, 0, 3, 0x65, 1, 2})}}},
-		{"H.265", ingest.Track{Codec: ingest.H265, Config: annexB(hevcVPS, hevcSPS, hevcPPS)}, annexB([]byte{0x26, 1, 0xaf}), "hvc1.1.6.L120.90", 90000,
-			[]frame{{data: []byte{0, 0, 0, 3, 0x26, 1, 0xaf}}}},
+		{
+			"H.264",
+			ingest.Track{Codec: ingest.H264},
+			annexB(sps480, pps, []byte{0x65, 1, 2}), "avc1.4d401e", 90000,
+			[]frame{{data: join([]byte{0, 0, 0, byte(len(sps480))}, sps480, []byte{0, 0, 0, byte(len(pps))}, pps, []byte{0, 0, 0, 3, 0x65, 1, 2})}},
+		},
+		{
+			"H.265",
+			ingest.Track{Codec: ingest.H265, Config: annexB(hevcVPS, hevcSPS, hevcPPS)},
+			annexB([]byte{0x26, 1, 0xaf}), "hvc1.1.6.L120.90", 90000,
+			[]frame{{data: []byte{0, 0, 0, 3, 0x26, 1, 0xaf}}},
+		},
 		{"AV1", ingest.Track{Codec: ingest.AV1}, join(unhex("1200"), av1Header, av1Frame), "av01.0.08M.08", 90000, []frame{{data: join(av1Header, av1Frame)}}},
 		{"AV1, header of the track", ingest.Track{Codec: ingest.AV1, Config: join([]byte{8}, av1Header[2:])}, av1Frame, "av01.0.08M.08", 90000, []frame{{data: av1Frame}}},
 		{"VP9", ingest.Track{Codec: ingest.VP9}, vp9Frame, "vp09.00.10.08", 90000, []frame{{data: vp9Frame}}},
 		{"AAC", ingest.Track{Codec: ingest.AAC}, join(adts(raw), adts(raw[:9])), "mp4a.40.2", 48000, []frame{{raw, 1024}, {raw[:9], 1024}}},
 		{"AAC with CRC", ingest.Track{Codec: ingest.AAC}, withCRC(raw), "mp4a.40.2", 48000, []frame{{raw, 1024}}},
 		{"HE-AAC", ingest.Track{Codec: ingest.AAC, Config: unhex("2b118800")}, nil, "mp4a.40.5", 24000, nil},
-		{"Opus", ingest.Track{Codec: ingest.Opus, Channels: 2}, join([]byte{0x7f, 0xe0, 50, 0xfc}, raw[:49]), "opus", 48000,
-			[]frame{{join([]byte{0xfc}, raw[:49]), 960}}},
+		{
+			"Opus",
+			ingest.Track{Codec: ingest.Opus, Channels: 2},
+			join([]byte{0x7f, 0xe0, 50, 0xfc}, raw[:49]), "opus", 48000,
+			[]frame{{join([]byte{0xfc}, raw[:49]), 960}},
+		},
 		{"MP3", ingest.Track{Codec: ingest.MPEGAudio}, mp3Frame, "mp4a.6b", 48000, []frame{{mp3Frame, 1152}}},
 		{"layer II", ingest.Track{Codec: ingest.MPEGAudio}, join(mp2Frame, mp2Frame), "mp4a.40.33", 48000, []frame{{mp2Frame, 1152}, {mp2Frame, 1152}}},
 		{"AC-3", ingest.Track{Codec: ingest.AC3}, ac3Frame, "ac-3", 48000, []frame{{ac3Frame, 1536}}},
@@ -103,7 +115,9 @@ func FuzzMP4(f *testing.F) {
 	known := []ingest.Codec{ingest.H264, ingest.H265, ingest.AV1, ingest.VP9, ingest.MPEG2Video, ingest.AAC, ingest.Opus, ingest.MPEGAudio, ingest.AC3, ingest.EAC3}
 	for i, sample := range [][]byte{
 		annexB(sps480, pps, []byte{0x65, 1, 2}), annexB(hevcVPS, hevcSPS, hevcPPS, []byte{0x26, 1, 0xaf}), join(av1Header, av1Frame),
-		vp9Frame, mpeg2Start, adts([]byte{1, 2, 3}), {0x7f, 0xe0, 3, 0xfc, 1, 2}, mp3Frame, ac3Frame, eac3Frame,
+		vp9Frame, mpeg2Start, adts([]byte{1, 2, 3}),
+		{0x7f, 0xe0, 3, 0xfc, 1, 2},
+		mp3Frame, ac3Frame, eac3Frame,
 	} {
 		f.Add(uint8(i), sample, sample)
 	}
