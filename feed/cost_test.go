@@ -8,6 +8,7 @@ import (
 	"tailcast/feed"
 	"tailcast/feed/feedtest"
 	"tailcast/feed/merkle"
+	"tailcast/internal/cpu"
 )
 
 // A stream is blocks with what proves them, made before the clock starts.
@@ -63,21 +64,21 @@ func BenchmarkFollow(b *testing.B) {
 			var log *feed.Log
 			b.SetBytes(size)
 			b.ReportAllocs()
-			var cpu, start time.Duration
+			var spent, start time.Duration
 			b.ResetTimer()
 			for n := range b.N {
 				if n%len(s.blocks) == 0 {
 					b.StopTimer()
-					cpu += cpuTime(b) - start
+					spent += cpu.Used() - start
 					if n == 0 {
-						cpu = 0
+						spent = 0
 					}
 					cfg := feed.Config{}
 					if disk {
 						cfg.Files = feed.OSFiles(b.TempDir())
 					}
 					viewer, log = c.Viewer(b, cfg, feedtest.Rendition)
-					start = cpuTime(b)
+					start = cpu.Used()
 					b.StartTimer()
 				}
 				k := n % len(s.blocks)
@@ -90,8 +91,8 @@ func BenchmarkFollow(b *testing.B) {
 					}
 				}
 			}
-			cpu += cpuTime(b) - start
-			b.ReportMetric(float64(cpu.Microseconds())/float64(b.N), "cpu-us/block")
+			spent += cpu.Used() - start
+			b.ReportMetric(float64(spent.Microseconds())/float64(b.N), "cpu-us/block")
 		})
 	}
 }
@@ -113,7 +114,7 @@ func BenchmarkAppend(b *testing.B) {
 			payload := feedtest.Payload(1, c.size)
 			b.SetBytes(int64(c.size))
 			b.ReportAllocs()
-			start := cpuTime(b)
+			start := cpu.Used()
 			b.ResetTimer()
 			for n := range b.N {
 				e := feed.Entry{Kind: feed.Media, Payload: payload}
@@ -130,7 +131,7 @@ func BenchmarkAppend(b *testing.B) {
 				}
 			}
 			b.StopTimer()
-			b.ReportMetric(float64((cpuTime(b)-start).Microseconds())/float64(b.N), "cpu-us/block")
+			b.ReportMetric(float64((cpu.Used()-start).Microseconds())/float64(b.N), "cpu-us/block")
 		})
 	}
 }

@@ -5,17 +5,11 @@ import (
 	"fmt"
 	"io"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
-)
 
-// cpu returns the CPU time of the process.
-func cpu() time.Duration {
-	var r syscall.Rusage
-	syscall.Getrusage(syscall.RUSAGE_SELF, &r)
-	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
-}
+	"tailcast/internal/cpu"
+)
 
 // BenchmarkStripe sends blocks of 8 KiB through one session over loopback, both ends in this process, as fast as they go: 64 to a
 // stream, 16 stripes. An op is one block, written and read, neither signed nor verified.
@@ -46,7 +40,7 @@ func BenchmarkStripe(b *testing.B) {
 	}()
 	b.ReportAllocs()
 	b.SetBytes(8192)
-	start, sent := cpu(), 0
+	start, sent := cpu.Used(), 0
 	b.ResetTimer()
 	for stripe := 0; sent < b.N; stripe = (stripe + 1) % stripes {
 		w, err := parent.OpenStripe(StripeHeader{Log: testLog(), Stripe: uint8(stripe), Stripes: stripes, First: uint64(stripe)})
@@ -63,7 +57,7 @@ func BenchmarkStripe(b *testing.B) {
 		b.Fatalf("%d of %d blocks arrived; %v", got, sent, child.Err())
 	}
 	b.StopTimer()
-	spent := cpu() - start
+	spent := cpu.Used() - start
 	b.ReportMetric(float64(sent)*8192*8/1e9/spent.Seconds(), "Gbit/core-s")
 	b.ReportMetric(float64(spent.Microseconds())/float64(sent), "cpu-us/block")
 }

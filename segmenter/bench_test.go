@@ -1,23 +1,15 @@
 package segmenter
 
 import (
-	"syscall"
 	"testing"
 	"time"
-)
 
-// cpuTime is what this process has used of all cores.
-func cpuTime(b *testing.B) time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
+	"tailcast/internal/cpu"
+)
 
 // report adds MB per CPU-second for each iteration's bytes.
 func report(b *testing.B, start time.Duration, perOp int) {
-	b.ReportMetric(float64(perOp)*float64(b.N)/1e6/(cpuTime(b)-start).Seconds(), "MB/cpu-s")
+	b.ReportMetric(float64(perOp)*float64(b.N)/1e6/(cpu.Used()-start).Seconds(), "MB/cpu-s")
 }
 
 func mediaBytes(events []event) (n int) {
@@ -39,7 +31,7 @@ func BenchmarkSegmenter(b *testing.B) {
 			s := New(Config{}, func(Block) error { return nil })
 			defer s.Close()
 			b.ReportAllocs()
-			start := cpuTime(b)
+			start := cpu.Used()
 			for b.Loop() {
 				for _, e := range events {
 					if e.Sample != nil {
@@ -63,7 +55,7 @@ func BenchmarkAssembler(b *testing.B) {
 			blocks := segment(b, Config{}, events)
 			a := NewAssembler(discard{})
 			b.ReportAllocs()
-			start := cpuTime(b)
+			start := cpu.Used()
 			for b.Loop() {
 				for _, block := range blocks {
 					if err := a.Write(block.Payload, block.SegmentFirst); err != nil {

@@ -2,12 +2,11 @@ package ts
 
 import (
 	"io"
-	"syscall"
 	"testing"
-	"time"
 
 	"tailcast/ingest"
 	"tailcast/internal/clip"
+	"tailcast/internal/cpu"
 )
 
 type nowhere struct{}
@@ -15,24 +14,15 @@ type nowhere struct{}
 func (nowhere) SetProgram(*ingest.Program)  {}
 func (nowhere) WriteSample(s ingest.Sample) {}
 
-// cpuTime is what this process has used.
-func cpuTime() time.Duration {
-	var u syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &u) != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // perCPU reports the rate of n bytes an operation.
 func perCPU(b *testing.B, n int, op func()) {
 	b.Helper()
 	b.ReportAllocs()
-	start := cpuTime()
+	start := cpu.Used()
 	for b.Loop() {
 		op()
 	}
-	used := cpuTime() - start
+	used := cpu.Used() - start
 	b.ReportMetric(float64(n)*float64(b.N)/1e6/used.Seconds(), "MB/cpu-s")
 }
 
