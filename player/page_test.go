@@ -2,7 +2,6 @@ package player
 
 import (
 	"context"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -50,23 +49,6 @@ func TestPage(t *testing.T) {
 	if err != nil {
 		t.Errorf("page.mjs: %v", err)
 	}
-}
-
-// TestServe serves the looping clip for players that are tried by hand: TAILCAST_SERVE=127.0.0.1:8099 go test -run TestServe -timeout 0
-func TestServe(t *testing.T) {
-	addr := os.Getenv("TAILCAST_SERVE")
-	if addr == "" {
-		t.Skip("only for trying by hand: set TAILCAST_SERVE to an address")
-	}
-	b := newBenchOf(Config{Status: pretend()})
-	server := &http.Server{Addr: addr, Handler: b.server}
-	program, samples := clipSamples(t)
-	if other, err := os.ReadFile(os.Getenv("TAILCAST_CLIP")); err == nil { // another one, of the same length
-		k := scan(other)
-		program, samples = k.programs[len(k.programs)-1], k.samples
-	}
-	go air(t.Context(), b.pipeline, program, samples)
-	t.Fatal(server.ListenAndServe())
 }
 
 // TestPageLogic runs what the page decides without a browser: how late to play and what to claim.
