@@ -290,6 +290,9 @@ func (d *disk) finish() {
 // closeEpoch closes the files of an epoch that is no longer held in memory. They stay on disk.
 func (d *disk) closeEpoch(e *Epoch) {
 	for _, l := range e.Logs() {
+		if l.store == nil {
+			continue
+		}
 		d.flush(l)
 		d.sync(l)
 		delete(d.dirty, l)

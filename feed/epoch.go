@@ -28,7 +28,7 @@ type Epoch struct {
 
 func newEpoch(r *Replica, channel ChannelNote, note EpochNote, notes Notes) *Epoch {
 	e := &Epoch{replica: r, note: note, channel: channel, notes: cloneNotes(notes), logs: make(map[string]*Log), unsaved: true}
-	if r.files != nil {
+	if r.files != nil && !r.cfg.NoHistory {
 		e.dir = epochDir(&note)
 	}
 	for _, name := range r.rememberedLogs(e) {

@@ -29,6 +29,8 @@ var (
 type Config struct {
 	// Dir is the folder of this channel, used by one process at a time. If empty, nothing is kept on disk.
 	Dir string
+	// NoHistory keeps of the channel on disk only what guards against going back: no blocks, which nobody would prune.
+	NoHistory bool
 	// Files replaces the file system, for tests. If nil, that of the operating system, in Dir.
 	Files Files
 	// Logger gets what an operator would act on. If nil, nothing is logged.
@@ -165,7 +167,7 @@ func (r *Replica) AddNotes(n Notes) (*Epoch, error) {
 
 // shrink gives back the memory of all epochs but the current one.
 func (r *Replica) shrink() {
-	if r.disk == nil {
+	if r.disk == nil || r.cfg.NoHistory {
 		r.shrinkTo(restBytes)
 		return
 	}
@@ -329,7 +331,7 @@ func wake(c chan struct{}) chan struct{} {
 // load reads what an earlier run left: what may not be gone back behind, and the newest epochs.
 func (r *Replica) load() error {
 	r.tidy(".")
-	if err := r.loadNewest(); err != nil {
+	if err := r.loadNewest(); err != nil || r.cfg.NoHistory {
 		return err
 	}
 	names, err := r.files.List(epochsDir)

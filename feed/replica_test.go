@@ -347,3 +347,37 @@ func TestTemporaryFilesAreRemoved(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestNoHistoryKeepsOnlyTheMemory of the highest epoch: no block reaches the disk, and an older epoch is refused after a restart.
+func TestNoHistoryKeepsOnlyTheMemory(t *testing.T) {
+	dir := t.TempDir()
+	c := feedtest.NewChannel(t, feed.Config{}, 1)
+	old := c.Replica.Notes()
+	if err := c.Restart(1); err != nil {
+		t.Fatal(err)
+	}
+	viewer, log := c.Viewer(t, feed.Config{Dir: dir, NoHistory: true}, feedtest.Rendition)
+	c.Append(t, 50, 1000)
+	for i := range uint64(50) {
+		if err := feedtest.Copy(c.Log.Log(), log, i); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if b, err := log.Block(49); err != nil || len(b.Payload) != 1000 {
+		t.Errorf("newest block: got %d bytes and %v, want it from memory", len(b.Payload), err)
+	}
+	if err := viewer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if entries, err := os.ReadDir(filepath.Join(dir, "epochs")); err == nil && len(entries) > 0 {
+		t.Errorf("folders of epochs on disk: got %d, want none", len(entries))
+	}
+	again, err := feed.Open(c.Replica.Root(), feed.Config{Dir: dir, NoHistory: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Close()
+	if _, err := again.AddNotes(old); !errors.Is(err, feed.ErrOlderEpoch) {
+		t.Errorf("notes of an older epoch after a restart: got %v, want ErrOlderEpoch", err)
+	}
+}
