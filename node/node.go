@@ -277,9 +277,10 @@ func traffic(b quicwire.Bytes) Traffic {
 // tailBytes is what a node keeps of each log in memory: 20 s at 6 Mbit/s. What is older comes from disk.
 const tailBytes = 16 << 20
 
-// OpenReplica opens what the node keeps of the channel in dir; in memory if dir is empty.
-func OpenReplica(root feed.PublicKey, dir string, log *slog.Logger) (*feed.Replica, error) {
-	r, err := feed.Open(root, feed.Config{Dir: dir, Logger: log, TailBytes: tailBytes})
+// OpenReplica opens what the node keeps of the channel in dir; in memory if dir is empty. Without archive no blocks are kept on disk,
+// only what guards against going back to an older epoch.
+func OpenReplica(root feed.PublicKey, dir string, archive bool, log *slog.Logger) (*feed.Replica, error) {
+	r, err := feed.Open(root, feed.Config{Dir: dir, NoHistory: !archive, Logger: log, TailBytes: tailBytes})
 	return r, DataError(err)
 }
 

@@ -40,7 +40,7 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 		return node.DataError(err)
 	}
 	defer func() { err = errors.Join(err, station.Close()) }()
-	replica, err := node.OpenReplica(station.Root(), filepath.Join(o.Data, "feed"), log)
+	replica, err := node.OpenReplica(station.Root(), filepath.Join(o.Data, "feed"), true, log)
 	if err != nil {
 		return err
 	}
