@@ -362,3 +362,30 @@ func TestRescale(t *testing.T) {
 		}
 	}
 }
+
+// TestMP4TrackOfAnotherNumber: the same sound under another ID, as a source that was plugged in again may number it.
+func TestMP4TrackOfAnotherNumber(t *testing.T) {
+	b := newBench()
+	b.SetProgram(syntheticProgram())
+	in := synthetic(4, 0)
+	half := slices.IndexFunc(in, func(s ingest.Sample) bool { return s.DTS >= 2*90000 })
+	b.feed(in[:half])
+	first, _ := all(t, b.mp4)
+	p := syntheticProgram()
+	p.Tracks[sound].ID = 7
+	b.SetProgram(p)
+	for i := range in[half:] {
+		if s := &in[half+i]; s.Track == sound {
+			s.Track = 7
+		}
+	}
+	b.feed(in[half:])
+	second, body := all(t, b.mp4)
+	if first != second {
+		t.Error("another stream though the file is the same")
+	}
+	got := parse(t, first.header, body)
+	if end := got.times[2][len(got.times[2])-1]; end < 4*48000 {
+		t.Errorf("the sound ends at %.1f s", float64(end)/48000)
+	}
+}

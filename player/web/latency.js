@@ -8,6 +8,7 @@ const WINDOW = 10;      // seconds of arrivals that count
 const QUANTILE = 0.97;  // of them, how many must have been in time
 const CEILING = 3;      // no target is further from the live edge: better a stall now and then
 const MARGIN = 0.12;    // what decoders and the sound output hold
+const OUTAGE = 2;       // seconds without an arrival are no jitter, and say nothing of what comes next
 const TOO_LATE = 2;     // beyond the target: jump
 const CALM = 5;         // seconds between jumps: each costs the decoder a start
 const NEAR = 0.04;      // as good as on target
@@ -32,7 +33,8 @@ export class Latency {
     if (after < best - 0.25 || (!this.#settled && after < best)) {
       this.#arrivals = []; // we were being brought up to date: what came before tells nothing
     }
-    const before = this.#arrivals.length ? now - this.#end : after;
+    const last = this.#arrivals.at(-1);
+    const before = last && now - last.at < OUTAGE ? now - this.#end : after;
     this.#arrivals.push({ at: now, before, after });
     this.#end = end;
     while (this.#arrivals[0].at < now - WINDOW) this.#arrivals.shift();
