@@ -2,6 +2,7 @@ package player
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -33,7 +34,10 @@ func TestPage(t *testing.T) {
 		defer close(aired)
 		air(ctx, b.pipeline, program, samples)
 	}()
-	server := httptest.NewServer(b.server)
+	handler := http.NewServeMux()
+	server := httptest.NewServer(handler)
+	handler.Handle("/", b.server)
+	handler.HandleFunc("/test/drop", func(http.ResponseWriter, *http.Request) { go server.CloseClientConnections() })
 	defer func() {
 		server.CloseClientConnections()
 		server.Close()
