@@ -22,7 +22,7 @@ type figure struct {
 // micro runs the packages' own benchmarks, one after the other.
 func micro(table *tabwriter.Writer) error {
 	for _, f := range figures {
-		args := []string{"test", f.pkg, "-run", "^$", "-bench", "^" + f.bench + "$", "-benchtime", "300ms", "-count", strconv.Itoa(runs), "-cpu", "1"}
+		args := []string{"test", f.pkg, "-run", "^$", "-bench", "^" + f.bench + "$", "-benchtime", "1s", "-count", strconv.Itoa(runs), "-cpu", "1"}
 		cmd := exec.Command("go", args...)
 		cmd.Stderr = os.Stderr
 		out, err := cmd.Output()
