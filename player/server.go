@@ -1,6 +1,6 @@
 // Package player is the local HTTP server that people watch with: a page for browsers, MPEG-TS for mpv, VLC and television
 // software, fragmented MP4 for the page. It reads verified blocks from a feed.Replica and nothing else; it does not know where
-// they came from. It implements section 7 of docs/DESIGN.md.
+// they came from. docs/architecture.md shows where it stands.
 //
 //	GET /                          the page
 //	GET /live.ts?join=last|next    MPEG-TS, everything the broadcaster sends; 406 if TS cannot carry a codec
