@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/ed25519"
 	"errors"
@@ -210,6 +211,9 @@ func (n *Node) Status() Status {
 	}
 	if n.ingest != nil {
 		s.Ingest = n.ingest()
+		if s.State == StateWaiting || s.State == StateStarting {
+			s.Reason = "waiting for media from " + cmp.Or(s.Ingest.Input, "an encoder")
+		}
 	}
 	return s
 }

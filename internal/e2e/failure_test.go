@@ -191,3 +191,14 @@ func TestCopiedDataDirectory(t *testing.T) {
 	}
 	until(t, w, "still live", live)
 }
+
+// TestWaitingStreamerSaysForWhat: before an encoder pushes, status and readiness say that it is missing.
+func TestWaitingStreamerSaysForWhat(t *testing.T) {
+	need(t)
+	t.Parallel()
+	s := streamer(t, "--rtsp", "127.0.0.1:0")
+	got := until(t, s, "waiting", func(s status) bool { return s.State == "waiting" })
+	if !strings.Contains(got.Reason, "an encoder") || !strings.HasPrefix(s.RTSP, "rtsp://127.0.0.1:") {
+		t.Errorf("got %q and %q, want what is waited for, and where", got.Reason, s.RTSP)
+	}
+}
