@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -250,4 +251,25 @@ func TestPushEnds(t *testing.T) {
 	cancel()
 	w.Close() // which the client waits for
 	<-done
+}
+
+// TestPushTakesAllOfAPublisherWhoLeavesAtOnce: ffmpeg closes the connection behind its last byte, and does not wait for an answer.
+func TestPushTakesAllOfAPublisherWhoLeavesAtOnce(t *testing.T) {
+	p := &Push{}
+	server := httptest.NewServer(p)
+	defer server.Close()
+	s := newSink(567)
+	stop := start(t, p, s)
+	running(p)
+	s.mu.Lock() // the source is behind: the connection is gone before it has taken anything
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := clip.Bytes()
+	fmt.Fprintf(conn, "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)
+	conn.Close()
+	s.mu.Unlock()
+	wait(t, s.full, "all samples")
+	canceled(t, stop())
 }

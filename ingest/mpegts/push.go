@@ -95,9 +95,8 @@ func (p *Push) leave() {
 
 // publish takes the body of r to its end.
 func (p *Push) publish(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer context.AfterFunc(r.Context(), cancel)()
+	// The request's own context is of no use here: it ends when the publisher closes the connection, and a publisher that has sent
+	// everything does so before we have taken it. One that vanishes makes Read fail.
 	b := &body{in: r.Body, conn: http.NewResponseController(w)}
 	// Whatever time the server gives to requests, a stream may take longer. (A server without deadlines has none to lift.)
 	_ = b.conn.SetReadDeadline(time.Time{})
