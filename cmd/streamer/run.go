@@ -112,8 +112,9 @@ func (p *programme) air(ctx context.Context) error {
 	return err
 }
 
-// proofOfLife is how long a streamer watches a higher epoch of its channel before it takes it for one that nobody signs any more.
-const proofOfLife = 3 * time.Second
+// proofOfLife is how long a streamer watches a higher epoch of its channel before it takes it for one that nobody signs any more. The
+// proof takes three heartbeats, one a second, and the way they take.
+const proofOfLife = 10 * time.Second
 
 // write runs the writer, in one epoch after the other: the next one begins when the system clock is set, and when somebody remembers
 // a higher epoch that is dead, as after a lost data directory.
