@@ -256,19 +256,29 @@ func TestPushEnds(t *testing.T) {
 // TestPushTakesAllOfAPublisherWhoLeavesAtOnce: ffmpeg closes the connection behind its last byte, and does not wait for an answer.
 func TestPushTakesAllOfAPublisherWhoLeavesAtOnce(t *testing.T) {
 	p := &Push{}
-	server := httptest.NewServer(p)
+	gone := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer context.AfterFunc(r.Context(), func() { close(gone) })()
+		p.ServeHTTP(w, r)
+	}))
 	defer server.Close()
-	s := newSink(567)
+	body := clip.Bytes()[:188*200]
+	var all sink
+	scanner := Config{}.scanner(&all)
+	_, _ = scanner.Write(body)
+	scanner.Flush()
+
+	s := newSink(all.len())
 	stop := start(t, p, s)
 	running(p)
-	s.mu.Lock() // the source is behind: the connection is gone before it has taken anything
+	s.mu.Lock() // the source is busy until the connection is gone
 	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := clip.Bytes()
 	fmt.Fprintf(conn, "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n", len(body), body)
 	conn.Close()
+	<-gone
 	s.mu.Unlock()
 	wait(t, s.full, "all samples")
 	canceled(t, stop())
