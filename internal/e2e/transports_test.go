@@ -111,19 +111,27 @@ func TestEveryAccessUnitArrives(t *testing.T) {
 			} else {
 				p = start(t, "streamer", nil, args...)
 			}
+			sent := p.Done() // a streamer that reads by itself ends with its input
 			if way.ffmpeg != nil {
 				cmd := exec.CommandContext(t.Context(), "ffmpeg", append([]string{"-v", "error", "-nostdin"}, way.ffmpeg(p)...)...)
 				if err := cmd.Start(); err != nil {
 					t.Fatal(err)
 				}
-				t.Cleanup(func() { _ = cmd.Wait() })
+				pushed := make(chan struct{})
+				sent = pushed
+				go func() {
+					_ = cmd.Wait()
+					close(pushed)
+				}()
+				t.Cleanup(func() { <-pushed })
 			}
 			v := viewer(t, p.LinkTo())
 			until(t, v, "live", live)
 			out := filepath.Join(t.TempDir(), "out.ts")
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			go func() { // the input ends after some 8 s; what the viewer got by then is compared
+			go func() { // what the viewer has got when the input is over is compared
+				<-sent
 				until(t, v, "the end", func(s status) bool { return s.State != "live" })
 				time.AfterFunc(time.Second, cancel)
 			}()
