@@ -1,7 +1,7 @@
 # Targets: demo test check race fuzz bench generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
 
 GO      ?= go
-TOOL     = $(GO) tool -modfile=tools/go.mod
+TOOL     = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 FUZZTIME ?= 5000x
 
 .PHONY: all build demo test check fmt race fuzz bench generate clean
@@ -15,13 +15,15 @@ demo: build ## go live with the built-in clip, three viewers that re-share in a 
 	@exec bin/demo
 
 test: build node_modules ## every test; says at the end which were skipped and why
-	@$(GO) run ./internal/testrun -- ./...
+	@$(GO) run ./internal/testrun -modules .,internal/witness -- ./...
 
 check: ## formatting, vet, staticcheck, dead code, tidy modules
 	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not gofumpt'ed: $$unformatted"; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
+	cd internal/witness && $(GO) vet ./...
 	$(TOOL) staticcheck ./...
+	cd internal/witness && $(TOOL) staticcheck ./...
 	@dead=$$($(TOOL) deadcode -test ./...) && test -z "$$dead" || { echo "dead code:"; echo "$$dead"; exit 1; }
 
 race: ## the tests under the race detector

@@ -1,12 +1,16 @@
 // Testrun runs `go test -json` and says at the end what `go test` keeps to itself: which tests were skipped, and why. A test
 // that needs ffmpeg or a browser is skipped where there is none; with TAILCAST_NO_SKIP set, as in CI, that is a failure.
 //
-//	go run ./internal/testrun -- [go test flags and packages]
+//	go run ./internal/testrun [-modules .,folder] -- [go test flags and packages]
+//
+// Modules within ours are not among the packages ./... of ours: -modules names the folders in which to run the same command.
 package main
 
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -31,12 +35,15 @@ type results struct {
 }
 
 func main() {
-	args := os.Args[1:]
-	if len(args) > 0 && args[0] == "--" {
-		args = args[1:]
-	}
+	modules := flag.String("modules", ".", "folders of modules to test, with commas between them")
+	flag.Parse()
 	r := &results{out: os.Stdout, output: map[string]*strings.Builder{}, blamed: map[string]bool{}}
-	err := r.run(exec.Command("go", append([]string{"test", "-json"}, args...)...))
+	var err error
+	for module := range strings.SplitSeq(*modules, ",") {
+		cmd := exec.Command("go", append([]string{"test", "-json"}, flag.Args()...)...)
+		cmd.Dir = module
+		err = errors.Join(err, r.run(cmd))
+	}
 	r.summary()
 	if err != nil || r.failed > 0 || r.skipped > 0 && os.Getenv("TAILCAST_NO_SKIP") != "" {
 		os.Exit(1)
