@@ -97,7 +97,7 @@ func (e *Epoch) newLog(name string) *Log {
 	l := &Log{epoch: e, name: name, origin: Origin(e.note.Root, e.ID(), name)}
 	l.tail.limit = e.replica.cfg.TailBytes
 	if e.dir != "" {
-		l.store = newStore(e.replica.files, e.dir+"/"+name)
+		l.store = newStore(e.replica.files, e.dir+"/"+name, e.replica.cfg.payloadSize)
 	}
 	if h := e.replica.remembered(e, name); h.Verify(e.note.Key, l.origin) {
 		l.head = h

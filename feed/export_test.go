@@ -32,3 +32,9 @@ func (l *Log) Memory() int {
 	defer l.mu.Unlock()
 	return l.tail.bytes
 }
+
+// WithPayloadFiles returns cfg with payload files of another size, a power of two. Only tests read such folders.
+func WithPayloadFiles(cfg Config, size uint64) Config {
+	cfg.payloadSize = size
+	return cfg
+}

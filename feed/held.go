@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -10,7 +11,7 @@ import (
 
 // This file is the reading half of Log: what is held, and what proves it.
 
-// Base returns the index of the oldest block held; the size of the head if none is.
+// Base returns the index of the oldest block held with its payload; the size of the head if none is.
 func (l *Log) Base() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -24,10 +25,16 @@ func (l *Log) Base() uint64 {
 	return base
 }
 
-// Has reports whether block i is held. From a fault on, nothing counts as held.
+// Has reports whether block i is held with its payload. From a fault on, nothing counts as held.
 func (l *Log) Has(i uint64) bool {
-	_, ok := l.lookup(i)
-	return ok && i < l.good()
+	if i >= l.good() {
+		return false
+	}
+	if _, ok := l.inMemory(i); ok {
+		return true
+	}
+	b, ok := l.lookupOnDisk(i)
+	return ok && l.store.whole(&b)
 }
 
 // good returns where the blocks end that can be trusted: at the fault, if there is one.
@@ -87,11 +94,17 @@ func (l *Log) setBad(i uint64, bad bool) {
 	}
 }
 
-// Missing returns the first ranges of [from, to) that are not held, at most max of them, and none from a fault on. It looks at every index.
+// Missing returns the first ranges of [from, to) that are not held, at most max of them, and none from a fault on. What retention removed is not
+// missed. It looks at every index.
 func (l *Log) Missing(from, to uint64, max int) []Range {
 	var missing []Range
 	to = min(to, l.good())
+	pruned := l.pruned()
 	for i := from; i < to; i++ {
+		if pruned.From <= i && i < pruned.To {
+			i = pruned.To - 1
+			continue
+		}
 		if l.Has(i) {
 			continue
 		}
@@ -107,8 +120,42 @@ func (l *Log) Missing(from, to uint64, max int) []Range {
 	return missing
 }
 
+// pruned returns the blocks whose payloads retention removed from disk. Some may be in memory still.
+func (l *Log) pruned() Range {
+	if l.store == nil {
+		return Range{}
+	}
+	return l.store.prunedRows()
+}
+
+// Record returns block i without its payload, verified: also if retention removed that. The error is ErrNotHeld if the record is not
+// here, rotted, or lies at or after a fault.
+func (l *Log) Record(i uint64) (Block, error) {
+	if i >= l.good() {
+		return Block{}, l.notHeld(i, nil)
+	}
+	if b, ok := l.inMemory(i); ok {
+		b.Payload = nil
+		return b, nil
+	}
+	return l.recordOnDisk(i)
+}
+
+// recordOnDisk reads block i without its payload and verifies it as if a stranger had sent it.
+func (l *Log) recordOnDisk(i uint64) (Block, error) {
+	b, ok := l.lookupOnDisk(i)
+	if !ok {
+		return Block{}, l.notHeld(i, nil)
+	}
+	if err := l.prove(&b); err != nil {
+		l.setBad(i, true)
+		return Block{}, l.notHeld(i, err)
+	}
+	return b, nil
+}
+
 // Block returns block i: from memory, else from disk, where it is verified again. The error is ErrNotHeld if it is not here,
-// rotted, or lies at or after a fault.
+// rotted, or lies at or after a fault; ErrPruned, which is an ErrNotHeld, if retention removed its payload.
 func (l *Log) Block(i uint64) (Block, error) {
 	if i >= l.good() {
 		return Block{}, l.notHeld(i, nil)
@@ -219,21 +266,34 @@ func (l *Log) fromDisk(i uint64) (Block, error) {
 	if !ok {
 		return Block{}, l.notHeld(i, nil)
 	}
-	err := l.readFromDisk(&b)
+	payload, err := l.store.payloads.read(&b.Record)
+	if !l.store.whole(&b) { // looked at after reading: it may have been removed just now
+		return Block{}, l.gone(i)
+	}
+	if err == nil {
+		err = b.Record.CheckPayload(payload)
+	}
+	if err == nil {
+		err = l.prove(&b)
+	}
 	if err != nil {
 		l.setBad(i, true)
 		return Block{}, l.notHeld(i, err)
 	}
+	b.Payload = payload
 	return b, nil
 }
 
-func (l *Log) readFromDisk(b *Block) (err error) {
-	if b.Payload, err = l.store.readPayload(&b.Record); err != nil {
-		return err
+// gone says why the payload of a row on disk is not there.
+func (l *Log) gone(i uint64) error {
+	if pruned := l.pruned(); pruned.From <= i && i < pruned.To {
+		return fmt.Errorf("block %d of %s: %w", i, l.origin, ErrPruned)
 	}
-	if err := b.Record.CheckPayload(b.Payload); err != nil {
-		return err
-	}
+	return l.notHeld(i, errors.New("the file with its payload was removed"))
+}
+
+// prove verifies the record and signature of a block on disk.
+func (l *Log) prove(b *Block) (err error) {
 	var after merkle.Frontier
 	signed := func(f *merkle.Frontier) bool {
 		after, _, err = l.verifyHead(b, f)

@@ -20,6 +20,8 @@ var (
 	ErrFork = errors.New("two histories are signed")
 	// ErrNotHeld says that a block, or what would prove it, is not held here.
 	ErrNotHeld = errors.New("not held here")
+	// ErrPruned says that retention removed the payload of a block: Record still gives what remains. It is an ErrNotHeld.
+	ErrPruned = fmt.Errorf("%w any longer: its payload was removed to make room", ErrNotHeld)
 )
 
 // A Fault says where a signer broke a rule. It condemns the epoch from there: what was verified below Index stays good, nothing from
@@ -100,7 +102,7 @@ func (l *Log) Put(b Block, f merkle.Frontier) (fresh bool, err error) {
 	if f.Size() != b.Index {
 		return false, fmt.Errorf("%w: frontier of size %d for block %d", ErrSignature, f.Size(), b.Index)
 	}
-	if known, ok := l.lookup(b.Index); ok && known.Record == b.Record {
+	if l.knows(&b) {
 		return false, nil
 	}
 	after, head, err := l.verify(&b, &f)
@@ -108,6 +110,16 @@ func (l *Log) Put(b Block, f merkle.Frontier) (fresh bool, err error) {
 		return false, err
 	}
 	return l.add(&b, &f, &after, head)
+}
+
+// knows reports whether b was here already, or was here and was pruned. One whose payload was lost otherwise is welcome again.
+func (l *Log) knows(b *Block) bool {
+	known, ok := l.inMemory(b.Index)
+	if !ok {
+		known, ok = l.lookupOnDisk(b.Index)
+		ok = ok && (b.Index < l.pruned().To || l.store.whole(&known))
+	}
+	return ok && known.Record == b.Record
 }
 
 // verify verifies a block by itself: frontier f and the record give the root of the head that is signed. It returns the frontier
@@ -259,7 +271,7 @@ func (l *Log) diskFault(b *Block) *Fault {
 			continue
 		}
 		if fault := l.pairFault(b, &held); fault != nil {
-			if _, err := l.fromDisk(i); err == nil {
+			if _, err := l.recordOnDisk(i); err == nil {
 				return fault
 			}
 		}

@@ -46,6 +46,7 @@ func (s *store) recover(verify verifyFunc) (merkle.Frontier, Head, error) {
 		s.end = search.head.Size
 	}
 	s.first = s.findFirst()
+	s.findPruned()
 	if !search.torn {
 		return search.edge, search.head, nil
 	}
@@ -130,7 +131,7 @@ func (q *search) row(c *chunk, i uint64) (b *Block, edge merkle.Frontier, head H
 
 // intact reports whether the payload of a block is right, or its file was removed.
 func (s *store) intact(b *Block) bool {
-	payload, err := s.readPayload(&b.Record)
+	payload, err := s.payloads.read(&b.Record)
 	if err != nil {
 		return errors.Is(err, fs.ErrNotExist)
 	}
@@ -204,4 +205,44 @@ func (s *store) findFirst() uint64 {
 		}
 	}
 	return s.end
+}
+
+// findPruned finds the rows that have lost their payloads to retention: those below the lowest file, or all that had bytes.
+func (s *store) findPruned() {
+	s.mu.Lock()
+	s.pruned = 0
+	s.mu.Unlock()
+	floor := s.payloads.begins(math.MaxUint64)
+	if _, r, ok := s.nextRow(s.first, s.end); ok {
+		s.payloads.startAt(r.Offset)
+	}
+	if floor == math.MaxUint64 {
+		_, r, _ := s.lastRow(func(*Record) bool { return true })
+		floor = r.Offset + uint64(r.Length)
+	}
+	s.giveUp(floor)
+}
+
+// giveUp announces that the payload bytes below floor are gone, or will be in a moment: from here on their rows count as pruned.
+func (s *store) giveUp(floor uint64) {
+	last, _, ok := s.lastRow(func(r *Record) bool { return r.Offset < floor })
+	if !ok {
+		return // no row spoke of them
+	}
+	_, end, _ := s.span()
+	next, _, ok := s.nextRow(last+1, end)
+	if !ok {
+		next = end
+	}
+	s.payloads.giveUp(floor)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.pruned = max(s.pruned, next)
+}
+
+// prunedRows returns the rows [from, to) that have lost their payloads to retention; those among them that are missing are not missed.
+func (s *store) prunedRows() Range {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return Range{min(s.first, s.pruned), s.pruned}
 }

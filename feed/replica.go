@@ -39,6 +39,8 @@ type Config struct {
 	Now func() time.Time
 	// TailBytes is how much of the newest blocks of each log is kept in memory, payloads and bookkeeping. If zero, 32 MiB.
 	TailBytes int
+
+	payloadSize uint64 // of a file, for tests. If zero, 64 MiB
 }
 
 // maxEpochs is how many epochs are held in memory, the highest ones. Older ones stay on disk, unopened.
@@ -95,6 +97,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.Now = time.Now
 	}
 	cfg.TailBytes = cmp.Or(cfg.TailBytes, 32<<20)
+	cfg.payloadSize = cmp.Or(cfg.payloadSize, payloadSize)
 	return cfg
 }
 

@@ -61,8 +61,9 @@ var errGap = errors.New("rows before it are missing on disk")
 
 // A store is the folder of one log. The disk goroutine alone calls write, sync and close; anybody may read.
 type store struct {
-	files Files
-	dir   string
+	files    Files
+	dir      string
+	payloads payloads // has its own lock
 
 	// mu guards the fields below it: the disk goroutine changes them, readers look. It is not held during reads and writes of files.
 	mu      sync.Mutex
@@ -72,20 +73,20 @@ type store struct {
 	records File   // nil until the first row
 	peaks   File
 	nodes   File
-	payload map[uint64]File // by start; those written to since the last sync, and the newest
+	pruned  uint64 // rows of [first, pruned) have lost their payloads
 
 	// The rest is owned by the disk goroutine.
 	unsynced []uint64 // rows written since the last sync
 	slotDone uint64   // one more than the chunk whose slot in peaks was written last
 	pending  []Block  // to be written together: neighbours
 	rows     []byte   // of pending
-	payloads []byte   // of pending, if there are several
+	gathered []byte   // payloads of pending, if there are several
 	scar     Range    // rows whose write failed and that may be torn
 	dead     error    // a failed sync: what is on disk is unknown, nothing more is written
 }
 
-func newStore(files Files, dir string) *store {
-	return &store{files: files, dir: dir, payload: make(map[uint64]File)}
+func newStore(files Files, dir string, payloadSize uint64) *store {
+	return &store{files: files, dir: dir, payloads: newPayloads(files, dir+"/payload", payloadSize)}
 }
 
 // baseFor returns the base of a log whose first row on disk is i: a multiple of 4096, with room for at least 4096 rows below i,
@@ -126,13 +127,13 @@ func (s *store) write(before func(uint64) (merkle.Frontier, bool)) error {
 	if err := s.create(blocks[0].Index); err != nil {
 		return err
 	}
-	if blocks[0].Index < s.base {
-		return nil // no room below the base: such blocks are held in memory only
+	if blocks[0].Index < s.base || blocks[0].Record.Offset < s.payloads.given() {
+		return nil // no room below the base, nor for what was given up already: such blocks are held in memory only
 	}
 	if err := s.heal(); err != nil {
 		return err
 	}
-	if err := s.writePayload(blocks[0].Record.Offset, s.gather()); err != nil {
+	if err := s.payloads.write(blocks[0].Record.Offset, s.gather()); err != nil {
 		return err
 	}
 	// A crash here leaves bytes that no row speaks of: nobody reads them, the next run writes over them.
@@ -149,11 +150,11 @@ func (s *store) gather() []byte {
 	if len(s.pending) == 1 {
 		return s.pending[0].Payload
 	}
-	s.payloads = s.payloads[:0]
+	s.gathered = s.gathered[:0]
 	for k := range s.pending {
-		s.payloads = append(s.payloads, s.pending[k].Payload...)
+		s.gathered = append(s.gathered, s.pending[k].Payload...)
 	}
-	return s.payloads
+	return s.gathered
 }
 
 // create opens the files, and makes them for the first row. The base is on disk before the rows that it explains.
@@ -177,41 +178,6 @@ func (s *store) create(i uint64) error {
 	defer s.mu.Unlock()
 	s.base, s.first, s.peaks, s.records = base, i, peaks, records
 	return nil
-}
-
-func (s *store) writePayload(offset uint64, p []byte) error {
-	for len(p) > 0 {
-		start := offset &^ (payloadSize - 1)
-		n := min(uint64(len(p)), start+payloadSize-offset)
-		f, err := s.payloadFile(start)
-		if err != nil {
-			return err
-		}
-		if _, err := f.WriteAt(p[:n], int64(offset-start)); err != nil {
-			return err
-		}
-		offset, p = offset+n, p[n:]
-	}
-	return nil
-}
-
-// payloadName returns the name of the file that holds the payload bytes from start on.
-func (s *store) payloadName(start uint64) string {
-	return fmt.Sprintf("%s/payload/%020d", s.dir, start)
-}
-
-func (s *store) payloadFile(start uint64) (File, error) {
-	if f := s.payload[start]; f != nil {
-		return f, nil
-	}
-	f, err := s.files.Open(s.payloadName(start), true)
-	if err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.payload[start] = f
-	return f, nil
 }
 
 // writeSlot stores the peaks before the chunk of row i, once for each chunk. They are the large ones among the peaks of i. It returns
@@ -293,14 +259,12 @@ func (s *store) sync(before func(uint64) (merkle.Frontier, bool)) error {
 		return s.dead
 	}
 	s.unsynced = s.unsynced[:0]
-	return s.closePayload()
+	return s.payloads.closeOld()
 }
 
 func (s *store) syncFiles() error {
-	for _, f := range s.payload {
-		if err := f.Sync(); err != nil {
-			return err
-		}
+	if err := s.payloads.sync(); err != nil {
+		return err
 	}
 	for _, f := range []File{s.nodes, s.peaks, s.records} {
 		if f == nil {
@@ -311,24 +275,6 @@ func (s *store) syncFiles() error {
 		}
 	}
 	return nil
-}
-
-// closePayload closes the payload files but the newest.
-func (s *store) closePayload() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var newest uint64
-	for start := range s.payload {
-		newest = max(newest, start)
-	}
-	var err error
-	for start, f := range s.payload {
-		if start != newest {
-			err = errors.Join(err, f.Close())
-			delete(s.payload, start)
-		}
-	}
-	return err
 }
 
 // bridge stores, for each unsynced row whose predecessor is missing, the peaks by which the row can still be proved; a row for which
@@ -412,36 +358,6 @@ func (s *store) row(i uint64) (Record, Signature, bool) {
 	return r, Signature(buf[RecordSize:]), err == nil
 }
 
-// readPayload returns the bytes that r speaks of, not verified.
-func (s *store) readPayload(r *Record) ([]byte, error) {
-	p := make([]byte, r.Length)
-	offset := r.Offset
-	for rest := p; len(rest) > 0; {
-		start := offset &^ (payloadSize - 1)
-		n := min(uint64(len(rest)), start+payloadSize-offset)
-		if err := s.readPayloadFile(start, rest[:n], int64(offset-start)); err != nil {
-			return nil, err
-		}
-		offset, rest = offset+n, rest[n:]
-	}
-	return p, nil
-}
-
-func (s *store) readPayloadFile(start uint64, p []byte, at int64) error {
-	s.mu.Lock()
-	f := s.payload[start]
-	s.mu.Unlock()
-	if f == nil {
-		var err error
-		if f, err = s.files.Open(s.payloadName(start), false); err != nil {
-			return err
-		}
-		defer f.Close()
-	}
-	_, err := f.ReadAt(p, at)
-	return err
-}
-
 // close closes the files; the store can be opened again.
 func (s *store) close() error {
 	s.mu.Lock()
@@ -452,10 +368,7 @@ func (s *store) close() error {
 			err = errors.Join(err, f.Close())
 		}
 	}
-	for _, f := range s.payload {
-		err = errors.Join(err, f.Close())
-	}
-	return err
+	return errors.Join(err, s.payloads.close())
 }
 
 // open opens what an earlier run left. It returns false if there is nothing.
@@ -480,7 +393,7 @@ func (s *store) open() (bool, error) {
 		return false, errors.Join(err, records.Close(), peaks.Close())
 	}
 	s.base, s.records, s.peaks, s.nodes = base, records, peaks, nodes
-	return true, nil
+	return true, s.payloads.load()
 }
 
 func (s *store) readBase() (uint64, error) {
@@ -498,12 +411,21 @@ func (s *store) readBase() (uint64, error) {
 	return base, nil
 }
 
-// lowest returns the lowest row held, beyond every index if there is none.
+// lowest returns the lowest row held with its payload, beyond every index if there is none.
 func (s *store) lowest() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.records == nil || s.end == s.base {
+	lowest := max(s.first, s.pruned)
+	if s.records == nil || lowest >= s.end {
 		return math.MaxUint64
 	}
-	return s.first
+	return lowest
+}
+
+// whole reports whether the payload of a row is there.
+func (s *store) whole(b *Block) bool {
+	s.mu.Lock()
+	pruned := b.Index < s.pruned
+	s.mu.Unlock()
+	return !pruned && s.payloads.has(&b.Record)
 }
