@@ -12,6 +12,7 @@ const Module = "tailcast"
 var Allowed = map[string][]string{
 	"feed/merkle":      {},
 	"internal/durable": {},
+	"internal/seal":    {}, // and only cmd/streamer links it: a viewer has no use for age
 	"feed":             {"feed/merkle", "internal/durable"},
 	"feed/feedtest":    {"feed", "feed/merkle", "internal/durable"},
 
@@ -28,7 +29,7 @@ var Allowed = map[string][]string{
 	"player": {"feed", "segmenter", "ingest", "internal/ts"},
 
 	"node":         {"feed", "quicwire", "swarm", "internal/durable"},
-	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip"},
+	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/seal"},
 	"cmd/viewer":   {"node", "feed", "swarm", "player"},
 	"cmd/demo":     {"internal/command"},
 
