@@ -56,6 +56,36 @@ func OpenChannelNote(root PublicKey, signed []byte) (ChannelNote, error) {
 	return n, nil
 }
 
+// openAnyChannelNote verifies and reads a channel note by the root key that it names itself.
+func openAnyChannelNote(signed []byte) (ChannelNote, error) {
+	n, err := parseChannelNote(signed)
+	if err != nil {
+		return ChannelNote{}, fmt.Errorf("channel note: %w", err)
+	}
+	return OpenChannelNote(n.Root, signed)
+}
+
+// Errors of notes that are handed to a station.
+var (
+	// ErrOtherChannel says that something is of another channel than the keys it was to be used with.
+	ErrOtherChannel = errors.New("of another channel")
+	// ErrOlderNote says that a channel note would go back behind the one that is there.
+	ErrOlderNote = errors.New("older than the channel note that is here")
+)
+
+// replaces returns nil if n may take the place of old: a higher generation, or the same one to last as long at least.
+func (n *ChannelNote) replaces(old ChannelNote) error {
+	switch {
+	case n.Root != old.Root:
+		return fmt.Errorf("%w: of %v, want %v", ErrOtherChannel, n.Root, old.Root)
+	case n.Generation < old.Generation:
+		return fmt.Errorf("%w: it is of generation %d, this of %d", ErrOlderNote, n.Generation, old.Generation)
+	case n.Generation == old.Generation && n.NotAfter.Before(old.NotAfter):
+		return fmt.Errorf("%w: it ends on %s, this on %s", ErrOlderNote, n.NotAfter.Format(noteTime), old.NotAfter.Format(noteTime))
+	}
+	return nil
+}
+
 // Expired reports whether the note is past its time: refused for live, reported for archives.
 func (n *ChannelNote) Expired(now time.Time) bool { return now.After(n.NotAfter) }
 

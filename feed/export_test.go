@@ -18,11 +18,11 @@ func (w *Writer) Key() ed25519.PrivateKey { return w.key }
 func ReplicaOf(l *Log) *Replica { return l.epoch.replica }
 
 // ParseKey reads a key file.
-func ParseKey(text []byte) (ed25519.PrivateKey, error) { return parseKey(text) }
+func ParseKey(text []byte) (ed25519.PrivateKey, error) { return ParsePrivateKey(text) }
 
 // NextGeneration signs a channel note of the next generation, as key tools will.
 func NextGeneration(s *Station) (ChannelNote, error) {
-	err := s.sign(s.Note().Generation + 1)
+	err := s.sign(ChannelNote{Generation: s.Note().Generation + 1})
 	return s.Note(), err
 }
 

@@ -161,7 +161,7 @@ func TestStationRenewsItsNote(t *testing.T) {
 	} else {
 		s.Close()
 	}
-	if _, err := open(391); !errors.Is(err, feed.ErrExpired) || !strings.Contains(err.Error(), "root.key") {
+	if _, err := open(391); !errors.Is(err, feed.ErrExpired) || !strings.Contains(err.Error(), "root key") {
 		t.Errorf("got %v, want ErrExpired and what to do", err)
 	}
 }

@@ -24,6 +24,8 @@ var (
 	ErrSuperseded = errors.New("another streamer has opened a higher epoch of this channel")
 	// ErrClockStep says that the system clock was set while the epoch ran. The next epoch starts with the new time.
 	ErrClockStep = errors.New("system clock was set: a new epoch is needed")
+	// ErrRotated says that the keys of the channel were rotated while the epoch ran. The next epoch is of the new generation.
+	ErrRotated = errors.New("keys of the channel were rotated: a new epoch is needed")
 )
 
 // WriterConfig says what a Writer signs, and where.
@@ -113,8 +115,7 @@ func (w *Writer) openEpoch() (Notes, error) {
 		Number:     max(uint64(w.cfg.Now().UnixMilli()), number+1),
 		Last:       w.cfg.Replica.last(),
 	}
-	signed, err := SignEpochNote(station.key, w.key, n)
-	return Notes{Channel: station.ChannelNote(), Epoch: signed}, err
+	return station.signEpoch(w.key, n)
 }
 
 // last returns what is known of the newest epoch, nil if nothing is.
@@ -209,7 +210,7 @@ func (w *Writer) tell(entry CatalogEntry, flags Flags) error {
 }
 
 // Run keeps the epoch alive until ctx ends: heartbeats, anchors, the channel note. Then it ends all logs, anchors them and waits for the
-// disk. It returns nil then; before, only for an error that needs another epoch: ErrSuperseded, ErrClockStep.
+// disk. It returns nil then; before, only for an error that needs another epoch: ErrSuperseded, ErrClockStep, ErrRotated.
 func (w *Writer) Run(ctx context.Context) error {
 	beat := time.NewTimer(beatAfter)
 	defer beat.Stop()
@@ -237,6 +238,9 @@ func (w *Writer) check() error {
 	if w.cfg.Replica.Current() != w.epoch {
 		_, number := w.cfg.Replica.Highest()
 		return fmt.Errorf("%w: ours is %d, the other %d", ErrSuperseded, w.epoch.note.Number, number)
+	}
+	if note := w.cfg.Station.Note(); note.Generation != w.epoch.note.Generation {
+		return fmt.Errorf("%w: of generation %d", ErrRotated, note.Generation)
 	}
 	if off := w.clock.off(w.cfg.Now()); off.Abs() > maxStep {
 		return fmt.Errorf("%w: by %v", ErrClockStep, off.Round(time.Millisecond))
@@ -298,10 +302,11 @@ func (w *Writer) anchor() error {
 	return w.tell(a, 0)
 }
 
-// renew passes on a channel note that lasts longer.
+// renew passes on a channel note that lasts longer, made here or put into the station's folder by a key command. One of another
+// generation is not for this epoch: check ends it.
 func (w *Writer) renew() error {
 	renewed, err := w.cfg.Station.Renew()
-	if err != nil || !renewed {
+	if note := w.cfg.Station.Note(); err != nil || !renewed || note.Generation != w.epoch.note.Generation {
 		return err
 	}
 	_, err = w.cfg.Replica.AddNotes(Notes{Channel: w.cfg.Station.ChannelNote(), Epoch: w.epoch.Notes().Epoch})

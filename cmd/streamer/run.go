@@ -116,8 +116,8 @@ func (p *programme) air(ctx context.Context) error {
 // proof takes three heartbeats, one a second, and the way they take.
 const proofOfLife = 10 * time.Second
 
-// write runs the writer, in one epoch after the other: the next one begins when the system clock is set, and when somebody remembers
-// a higher epoch that is dead, as after a lost data directory.
+// write runs the writer, in one epoch after the other: the next one begins when the system clock is set, when the keys
+// are rotated, and when somebody remembers a higher epoch that is dead, as after a lost data directory.
 func (p *programme) write(ctx context.Context) error {
 	w := p.writer
 	for {
@@ -127,7 +127,7 @@ func (p *programme) write(ctx context.Context) error {
 			if p.node.Superseded(ctx, proofOfLife) {
 				return fmt.Errorf("%w: stop one of the two streamers, they share the keys of this channel", err)
 			}
-		case !errors.Is(err, feed.ErrClockStep):
+		case !errors.Is(err, feed.ErrClockStep) && !errors.Is(err, feed.ErrRotated):
 			return err
 		}
 		p.log.Warn("going on in a new epoch", "reason", err)
