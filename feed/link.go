@@ -61,12 +61,22 @@ func parseLink(s string) (Link, error) {
 		return Link{}, fmt.Errorf("a link begins with %q, this with %.20q", linkScheme, s)
 	}
 	name, query, _ := strings.Cut(s[len(linkScheme):], "?")
-	root, err := parseLinkName(strings.ToLower(name))
+	root, err := parseLinkName(lower(name))
 	if err != nil {
 		return Link{}, err
 	}
 	anchors, err := parseAnchors(query)
 	return Link{Root: root, Anchors: anchors}, err
+}
+
+// lower turns A-Z into a-z. strings.ToLower would turn other letters into these as well: the sign for kelvin (U+212A) into k.
+func lower(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'A' && r <= 'Z' {
+			return r + 'a' - 'A'
+		}
+		return r
+	}, s)
 }
 
 // parseLinkName reads the 56 characters. It says the most precise thing that it can: a wrong character, else the length, else the checksum.
@@ -129,7 +139,7 @@ func parseAnchor(s string) (Anchor, error) {
 	if err != nil || !ok {
 		return Anchor{Addr: addr}, err
 	}
-	key, err := DecodePublicKey(strings.ToLower(node))
+	key, err := DecodePublicKey(lower(node))
 	if err != nil {
 		return Anchor{}, fmt.Errorf("node key: %w", err)
 	}
@@ -149,7 +159,7 @@ func cleanAddr(s string) (string, error) {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
 		return net.JoinHostPort(ip.String(), port), nil
 	}
-	host = strings.ToLower(host)
+	host = lower(host)
 	if host == "" || len(host) > 253 || strings.Trim(host, "abcdefghijklmnopqrstuvwxyz0123456789-._") != "" {
 		return "", fmt.Errorf("%q is neither a host name nor an address", host)
 	}

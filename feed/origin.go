@@ -26,7 +26,7 @@ func Origin(root PublicKey, id EpochID, log string) string {
 // ParseOrigin takes apart what Origin makes, and accepts no other spelling.
 func ParseOrigin(s string) (root PublicKey, id EpochID, log string, err error) {
 	rest, ok := strings.CutPrefix(s, originPrefix)
-	parts := strings.Split(rest, "/")
+	parts := strings.SplitN(rest, "/", 4)
 	if !ok || len(s) > MaxOrigin || len(parts) != 3 {
 		return root, id, "", fmt.Errorf("%.140q is not %s<root>/<epoch>/<log>", s, originPrefix)
 	}

@@ -143,7 +143,7 @@ function anchor(value) {
   try { s = decodeURIComponent(value); } catch { fail('link: wrong escape in', value); }
   const [, host, port, node] = /^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]{1,253}):([1-9][0-9]{0,4})(?:~(.*))?$/s.exec(s) ?? fail('link: want host:port, not', s);
   need(Number(port) < 65536, 'link: port', port);
-  return { host, port: Number(port), node: node === undefined ? undefined : keyText(node.toLowerCase(), 'link') };
+  return { host, port: Number(port), node: node === undefined ? undefined : keyText(node.replace(/[A-Z]/g, (c) => c.toLowerCase()), 'link') };
 }
 
 // ---- §4 Names
