@@ -1,6 +1,10 @@
 package feed
 
-import "tailcast/feed/merkle"
+import (
+	"math/bits"
+
+	"tailcast/feed/merkle"
+)
 
 // This file reads what store.go wrote: frontiers, out of chunks.
 
@@ -9,7 +13,8 @@ type chunk struct {
 	store *store
 	start uint64
 	rows  []byte // as on disk; may be short
-	// Hashes over the rows: as on disk and filled up with what rows give, and what rows alone give. They differ where something rotted.
+	// Hashes over the rows, in the places of file nodes: as on disk and filled up with what rows give, and what rows alone give. They differ
+	// where something rotted.
 	stored, computed []byte
 	// The frontiers of size start: as its slot says, and as the chunk before gives it. Nil: not there, or not looked for yet.
 	slot, before *merkle.Frontier
@@ -93,8 +98,10 @@ func (c *chunk) row(r uint64) []byte {
 
 // node returns the hash of the subtree of height h over the rows from r on: the one in hashes, else from its children.
 func (c *chunk) node(h int, r uint64, hashes []byte) (merkle.Hash, bool) {
-	at := nodeAt(h, r)
-	if h < chunkHeight {
+	// A right child is no peak and has no place, and neither has the whole chunk: they end where a larger subtree does.
+	end := r + 1<<h
+	at, peak := nodeAt(end), bits.TrailingZeros64(end) == h && end < chunkRows
+	if peak {
 		if hash := merkle.Hash(hashes[at:]); hash != (merkle.Hash{}) {
 			return hash, true
 		}
@@ -115,7 +122,7 @@ func (c *chunk) node(h int, r uint64, hashes []byte) (merkle.Hash, bool) {
 		return merkle.Hash{}, false
 	}
 	hash := merkle.NodeHash(left, right)
-	if h < chunkHeight { // that of the whole chunk has no place
+	if peak {
 		copy(hashes[at:], hash[:])
 	}
 	return hash, true

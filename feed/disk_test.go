@@ -322,7 +322,7 @@ func TestRecoveryKeepsWhatWasSynced(t *testing.T) {
 		{"a signature", flip(records, (feed.ChunkRows+10)*feed.RowSize+100), feed.ChunkRows + 10, feed.ChunkRows + 11},
 		{"no peaks", func(d *feedtest.Disk) { d.Put(peaks, []byte{}) }, 0, 0},
 		{"peaks", flip(peaks, 1024+5), 0, 0},
-		{"nodes", flip(nodes, 262144+32*63+5), 0, 0},
+		{"nodes", flip(nodes, 131072+32*64+5), 0, 0},
 		{"no nodes", func(d *feedtest.Disk) { d.Put(nodes, nil) }, 0, 0},
 		{"no payloads", func(d *feedtest.Disk) { d.Put(payload, nil) }, 0, n},
 		{"payloads that end early", func(d *feedtest.Disk) { d.Put(payload, []byte{1}) }, 0, n},

@@ -155,22 +155,9 @@ func (s *store) trim() error {
 	if err := shorten(s.peaks, s.slotAt(last+1)); err != nil || s.nodes == nil {
 		return err
 	}
-	// In the order of nodes, what is over the rows from r on is from place 2r on, but for what is over rows before r too.
+	// What is over rows before the end stays: it ends there or before.
 	rows := s.end - last<<chunkHeight
-	area := s.areaAt(last)
-	if err := shorten(s.nodes, area+int64(min(2*rows*merkle.HashSize, areaSize))); err != nil {
-		return err
-	}
-	for h := 1; h < chunkHeight; h++ {
-		at := area + nodeAt(h, rows&^(1<<h-1))
-		if rows%(1<<h) == 0 {
-			continue
-		}
-		if err := erase(s.nodes, at); err != nil {
-			return err
-		}
-	}
-	return nil
+	return shorten(s.nodes, s.areaAt(last)+min(nodeAt(rows+1), areaSize))
 }
 
 // shorten truncates a file that is longer.
@@ -179,16 +166,6 @@ func shorten(f File, size int64) error {
 		return err
 	}
 	return f.Truncate(size)
-}
-
-// erase makes a hash zeros, if there is one.
-func erase(f File, at int64) error {
-	var hash merkle.Hash
-	if _, err := f.ReadAt(hash[:], at); err != nil || hash == (merkle.Hash{}) {
-		return nil // beyond the end, or not stored
-	}
-	_, err := f.WriteAt(make([]byte, merkle.HashSize), at)
-	return err
 }
 
 // findFirst returns the lowest row held. The base lies at most two chunks below the first row ever written.

@@ -29,9 +29,9 @@ import (
 //	                                           all zero: not held
 //	        peaks                              slots of 1024 bytes, one for each chunk of 4096 rows; slot k at 1024*k:
 //	                                           the peaks of frontier(base + 4096*k), largest first, 32 bytes each, then zeros
-//	        nodes                              areas of 262144 bytes, one for each chunk: where rows are missing, and before each
-//	                                           64th row in case that they rot; the hash of the perfect subtree of height h < 12 over the rows [r, r+2^h) of the chunk
-//	                                           at 32*(2r + 2^h - 1) of its area. All zero: not stored
+//	        nodes                              areas of 131072 bytes, one for each chunk: where rows are missing, and before each
+//	                                           64th row in case that they rot; at 32*e of an area the hash of the perfect subtree that ends before row e of the
+//	                                           chunk: of as many rows as the lowest 1 bit of e says. All zero: not stored
 //	        payload/<start>                    20 decimal digits, a multiple of 64 MiB: the bytes [start, start+64 MiB) of the
 //	                                           payloads, addressed by the offset in the record. A payload may go on in the next file
 //
@@ -47,7 +47,7 @@ const (
 	chunkRows   = 1 << chunkHeight
 	slotSize    = 1024
 	baseFile    = "base"
-	areaSize    = 2 * chunkRows * merkle.HashSize
+	areaSize    = chunkRows * merkle.HashSize
 	payloadSize = 64 << 20
 	// nodesEvery is how many rows lie between those before which nodes has all peaks, missing rows or not: so much cannot be proved
 	// any more when a row rots.
@@ -326,17 +326,18 @@ func (s *store) writeNodes(i uint64, f *merkle.Frontier) error {
 		if i>>h&1 == 0 {
 			continue
 		}
-		if _, err := s.nodes.WriteAt(small[0][:], s.areaAt(chunk)+nodeAt(h, row)); err != nil {
+		row += 1 << h
+		if _, err := s.nodes.WriteAt(small[0][:], s.areaAt(chunk)+nodeAt(row)); err != nil {
 			return err
 		}
-		small, row = small[1:], row+1<<h
+		small = small[1:]
 	}
 	return nil
 }
 
-// nodeAt returns where in the area of a chunk the subtree of height h over the rows from row on is: in order of the tree, so that
-// each node has its place between those of its children.
-func nodeAt(h int, row uint64) int64 { return int64(2*row+1<<h-1) * merkle.HashSize }
+// nodeAt returns where in the area of a chunk the hash of the subtree is that ends before row end and is a peak there. Only peaks are
+// stored, and a subtree is a peak before the row at which it ends if ever: so the end says which one it is, and row 0 has none.
+func nodeAt(end uint64) int64 { return int64(end) * merkle.HashSize }
 
 // holds reports whether row i is on disk.
 func (s *store) holds(i uint64) bool {

@@ -477,7 +477,7 @@ export function folderOnDisk(dir) {
   };
 }
 
-const rowSize = 144, chunkRows = 4096, slotSize = 1024, areaSize = 262144, payloadFile = 2 ** 26;
+const rowSize = 144, chunkRows = 4096, slotSize = 1024, areaSize = 131072, payloadFile = 2 ** 26;
 const isZero = (b) => b.every((x) => x === 0);
 
 /** A Log verifies the folder of one log. */
@@ -630,6 +630,13 @@ class Log {
   }
 }
 
+/** The height of the smallest peak before row e of a chunk. */
+function heightAt(e) {
+  let h = 0;
+  while (h < 12 && !bit(e, h)) h++;
+  return h;
+}
+
 /** Nodes are the hashes over the rows of one chunk: those that rows give, and those that file nodes has where rows are missing. */
 class Nodes {
   constructor(area, row) {
@@ -643,8 +650,8 @@ class Nodes {
     }
   }
 
-  // The hash of height h over the rows from r on is at 2r + 2^h - 1.
-  static place(h, r) { return 2 * r + 2 ** h - 1; }
+  // The hash of the subtree that ends before row e is at e, if it is a peak there: its height is the number of trailing zeros of e.
+  static place(h, r) { return heightAt(r + 2 ** h) === h ? r + 2 ** h : undefined; }
 
   /** The hash of a subtree: from its rows if they are there, else the stored one. */
   value(h, r) {
@@ -687,12 +694,9 @@ class Nodes {
   checkAll(what) {
     for (const [at, hash] of this.stored) {
       if (this.proved.has(at)) continue;
-      // at = 2r + 2^h - 1 with r a multiple of 2^h: h is the number of trailing ones of at.
-      let h = 0;
-      while (bit(at, h)) h++;
-      const r = (at - 2 ** h + 1) / 2;
+      const h = heightAt(at);
       this.used = [];
-      const computed = h < 12 ? this.computed(h, r) : undefined;
+      const computed = at > 0 ? this.computed(h, at - 2 ** h) : undefined;
       need(computed?.equals(hash) && this.used.every((u) => this.proved.has(u)), `${what}: a hash that nothing proves`);
     }
   }
