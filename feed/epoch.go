@@ -21,8 +21,10 @@ type Epoch struct {
 	notes   Notes // the channel note may be renewed while the epoch runs
 	logs    map[string]*Log
 	state   State
-	stateAt uint64 // one more than the index of the state in the catalog
-	unsaved bool   // the notes are not on disk yet, or a newer channel note came
+	stateAt uint64      // one more than the index of the state in the catalog
+	fault   *Fault      // the first with a proof, or just the first
+	anchors []*anchored // the newest of the catalog, in order, at most keptAnchors
+	unsaved bool        // the notes are not on disk yet, or a newer channel note came
 	channel ChannelNote
 }
 
@@ -102,6 +104,9 @@ func (e *Epoch) newLog(name string) *Log {
 	if h := e.replica.remembered(e, name); h.Verify(e.note.Key, l.origin) {
 		l.head = h
 	}
+	if f := e.fault; f != nil && f.Origin == l.origin {
+		l.fault = f
+	}
 	return l
 }
 
@@ -122,16 +127,6 @@ func (e *Epoch) State() (State, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.state, e.stateAt > 0
-}
-
-// Fault returns what condemned the epoch, nil if nothing did.
-func (e *Epoch) Fault() *Fault {
-	for _, l := range e.Logs() {
-		if f := l.Fault(); f != nil {
-			return f
-		}
-	}
-	return nil
 }
 
 // learn takes note of a verified entry of the catalog.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,8 @@ func (s *signer) sign(change func(*feed.Record)) (feed.Block, merkle.Frontier) {
 	}
 	if change != nil {
 		change(&r)
+		payload = feedtest.Payload(i, int(r.Length))
+		r.Hash = sha256.Sum256(payload)
 	}
 	before := s.edge
 	s.edge.Append(r.Leaf())
@@ -49,52 +52,143 @@ func (s *signer) sign(change func(*feed.Record)) (feed.Block, merkle.Frontier) {
 	return feed.Block{Index: i, Record: r, Signature: head.Signature, Payload: payload}, before
 }
 
-var broken = []struct {
-	name   string
-	change func(*feed.Record)
+// broken has every rule of docs/feed.md, section 7: what is changed in the record at that index, by which the one at bad is against the rules.
+var broken = map[string]struct {
+	at, bad int
+	change  func(*feed.Record)
 }{
-	{"offset", func(r *feed.Record) { r.Offset++ }},
-	{"wall goes back", func(r *feed.Record) { r.Wall -= 5 }},
-	{"segment", func(r *feed.Record) { r.Segment += 2 }},
-	{"back", func(r *feed.Record) { r.Back += 3 }},
+	"kind 0":                          {8, 8, func(r *feed.Record) { r.Kind = 0 }},
+	"length over 65536":               {8, 8, func(r *feed.Record) { r.Length = feed.MaxPayload + 1 }},
+	"heartbeat with a payload":        {8, 8, func(r *feed.Record) { r.Kind = feed.Heartbeat }},
+	"end with a payload":              {8, 8, func(r *feed.Record) { r.Kind = feed.End }},
+	"wall clock before 1970":          {8, 8, func(r *feed.Record) { r.Wall = -1 }},
+	"segment first, but back":         {8, 8, func(r *feed.Record) { r.Flags |= feed.SegmentFirst }},
+	"back 0, but not segment first":   {8, 8, func(r *feed.Record) { r.Back = 0 }},
+	"content key without encryption":  {8, 8, func(r *feed.Record) { r.ContentKey = 4 }},
+	"offset beyond any log":           {8, 8, func(r *feed.Record) { r.Offset = 1 << 60 }},
+	"first record with an offset":     {0, 0, func(r *feed.Record) { r.Offset = 1 }},
+	"first record in segment 1":       {0, 0, func(r *feed.Record) { r.Segment = 1 }},
+	"first record without its flag":   {0, 0, func(r *feed.Record) { r.Flags, r.Back = 0, 1 }},
+	"something after the end":         {7, 8, func(r *feed.Record) { r.Kind, r.Length = feed.End, 0 }},
+	"offset too high":                 {8, 8, func(r *feed.Record) { r.Offset++ }},
+	"offset too low":                  {8, 8, func(r *feed.Record) { r.Offset-- }},
+	"wall clock goes back":            {8, 8, func(r *feed.Record) { r.Wall -= 5 }},
+	"segment skipped":                 {10, 10, func(r *feed.Record) { r.Segment++ }},
+	"segment repeated":                {10, 10, func(r *feed.Record) { r.Segment-- }},
+	"segment changed within":          {8, 8, func(r *feed.Record) { r.Segment++ }},
+	"back skipped":                    {8, 8, func(r *feed.Record) { r.Back += 3 }},
+	"back repeated":                   {8, 8, func(r *feed.Record) { r.Back-- }},
+	"a segment without its first":     {10, 10, func(r *feed.Record) { r.Flags, r.Back = 0, 2 }},
+	"a first that does not begin one": {8, 8, func(r *feed.Record) { r.Flags, r.Back = feed.SegmentFirst, 0 }},
 }
 
-// Neighbours come in either order; the fault shows when both are there, and blames the signer.
-func TestBrokenRuleCondemnsTheEpochFromThere(t *testing.T) {
-	for _, c := range broken {
+// Whatever the rule, the order and the place of the neighbour, the fault shows when both records are there, blames the signer, and can be
+// proved to others, also after a restart.
+func TestEveryRuleIsChecked(t *testing.T) {
+	for name, c := range broken {
 		for _, late := range []bool{false, true} {
-			s := newSigner(t)
-			_, log := s.channel.Viewer(t, feed.Config{}, feedtest.Rendition)
-			var blocks []feed.Block
-			var frontiers []merkle.Frontier
-			for i := range 12 {
-				change := c.change
-				if i != 8 {
-					change = nil
-				}
-				b, f := s.sign(change)
-				blocks, frontiers = append(blocks, b), append(frontiers, f)
+			for _, restart := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s, late %v, restart %v", name, late, restart), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { checkRule(t, c.at, c.bad, c.change, late, restart) })
+				})
 			}
-			order := indices(0, 12)
-			if late {
-				order[7], order[8] = 8, 7
-			}
-			for _, i := range order {
-				_, err := log.Put(blocks[i], frontiers[i])
-				if refused := i >= 8 && (i > 8 || !late); refused != errors.Is(err, feed.ErrRule) {
-					t.Errorf("%s, late %v: block %d: got %v, want refused %v", c.name, late, i, err, refused)
-				}
-			}
-			fault := log.Fault()
-			if fault == nil || fault.Index != 8 || len(fault.Blocks) != 2 || fault.Blocks[0].Index != 7 {
-				t.Fatalf("%s, late %v: got fault %v, want one at 8 with blocks 7 and 8 as proof", c.name, late, fault)
-			}
-			if log.Epoch().Fault() != fault {
-				t.Error("the epoch does not know of the fault")
-			}
-			assertReads(t, s.channel, log, 8)
 		}
 	}
+}
+
+func checkRule(t *testing.T, at, bad int, change func(*feed.Record), late, restart bool) {
+	s := newSigner(t)
+	var blocks []feed.Block
+	var frontiers []merkle.Frontier
+	for i := range bad + 3 {
+		f := change
+		if i != at {
+			f = nil
+		}
+		b, before := s.sign(f)
+		blocks, frontiers = append(blocks, b), append(frontiers, before)
+	}
+	order := indices(0, bad+1)
+	if late && bad > 0 {
+		order[bad-1], order[bad] = order[bad], order[bad-1]
+	} else if late {
+		order = []uint64{1, 0}
+	}
+	disk := feedtest.NewDisk()
+	viewer, log := s.channel.Viewer(t, feed.Config{Files: disk}, feedtest.Rendition)
+	again := func() {
+		if err := viewer.Close(); err != nil {
+			t.Fatal(err)
+		}
+		viewer, log = s.channel.Viewer(t, feed.Config{Files: disk}, feedtest.Rendition)
+	}
+	var errs []error
+	for k, i := range order {
+		if restart && k == len(order)-1 {
+			again()
+		}
+		_, err := log.Put(blocks[i], frontiers[i])
+		errs = append(errs, err)
+	}
+	for k, err := range errs {
+		if err != nil && !errors.As(err, new(*feed.Fault)) {
+			t.Errorf("block %d: got %v, which blames the sender", order[k], err)
+		}
+	}
+	wantFault(t, log, feed.KindRule, uint64(bad), feed.ErrRule)
+	again()
+	wantFault(t, log, feed.KindRule, uint64(bad), feed.ErrRule)
+	for i := bad; i < bad+3; i++ {
+		if _, err := log.Put(blocks[i], frontiers[i]); !errors.Is(err, feed.ErrRule) || log.Has(uint64(i)) {
+			t.Errorf("block %d after a restart: got %v, want it refused", i, err)
+		}
+	}
+	if bad == 0 {
+		return
+	}
+	if _, err := log.Put(blocks[bad-1], frontiers[bad-1]); err != nil || !log.Has(uint64(bad-1)) {
+		t.Errorf("block %d, before the fault: got %v", bad-1, err)
+	}
+}
+
+// wantFault checks what condemned a log, that everybody can be shown it, and that it is what the epoch says.
+func wantFault(t *testing.T, log *feed.Log, kind feed.FaultKind, index uint64, cause error) {
+	t.Helper()
+	f := log.Fault()
+	if f == nil || f.Index != index || f.Kind() != kind || !errors.Is(f, cause) || log.Epoch().Fault() != f {
+		t.Fatalf("got fault %v, want a %v at %d, that of the epoch (%v)", f, kind, index, log.Epoch().Fault())
+	}
+	if f.Proof == nil {
+		t.Fatalf("there is no proof of %v", f)
+	}
+	b, err := feed.EncodeFault(f.Proof)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := feed.ParseFault(b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Verify(log.Epoch().Note().Key); err != nil {
+		t.Errorf("the proof of %v: %v", f, err)
+	}
+}
+
+// A record that breaks a rule takes the records after it with it, and leaves those before.
+func TestBrokenRuleEndsTheLogThere(t *testing.T) {
+	s := newSigner(t)
+	_, log := s.channel.Viewer(t, feed.Config{}, feedtest.Rendition)
+	for i := range 12 {
+		var change func(*feed.Record)
+		if i == 8 {
+			change = func(r *feed.Record) { r.Back++ }
+		}
+		b, f := s.sign(change)
+		if _, err := log.Put(b, f); errors.Is(err, feed.ErrRule) != (i >= 8) {
+			t.Errorf("block %d: got %v", i, err)
+		}
+	}
+	assertReads(t, s.channel, log, 8)
 }
 
 // assertReads checks that a Reader hands out the blocks [5, to) and then waits.
@@ -137,18 +231,19 @@ func TestForkCondemnsTheEpoch(t *testing.T) {
 	if _, err := log.Put(three, f); !errors.Is(err, feed.ErrFork) {
 		t.Errorf("a continuation of another history: got %v, want ErrFork", err)
 	}
-	if log.Has(6) || !log.Has(5) {
-		t.Errorf("Has: got 5 %v, 6 %v, want what is below the fault only", log.Has(5), log.Has(6))
+	if !log.Has(6) || log.Has(7) {
+		t.Errorf("Has: got 6 %v, 7 %v, want what was verified before the fork showed, and nothing more", log.Has(6), log.Has(7))
 	}
-	if _, err := log.Block(6); !errors.Is(err, feed.ErrNotHeld) {
-		t.Errorf("block 6: got %v, want ErrNotHeld", err)
+	if b, err := log.Block(6); err != nil || b.Record != one.Record {
+		t.Errorf("block 6: got %v, want the first history as it was", err)
 	}
-	if _, err := log.Frontier(7); !errors.Is(err, feed.ErrNotHeld) {
-		t.Errorf("frontier 7: got %v, want ErrNotHeld", err)
+	if _, err := log.Frontier(7); err != nil {
+		t.Errorf("frontier 7: %v", err)
 	}
 	if got := log.Head(); got.Size != 7 {
 		t.Errorf("got head %d, want 7", got.Size)
 	}
+	wantFault(t, log, feed.KindFork, 7, feed.ErrFork)
 }
 
 func TestForkIsSeenFromItsContinuation(t *testing.T) {
@@ -161,11 +256,59 @@ func TestForkIsSeenFromItsContinuation(t *testing.T) {
 	if _, err := log.Put(two, f2); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := log.Put(one, f1); err != nil {
-		t.Errorf("a good block before the fork: got %v", err)
+	if _, err := log.Put(one, f1); !errors.Is(err, feed.ErrFork) {
+		t.Errorf("a block of another history: got %v, want ErrFork", err)
 	}
-	if fault := log.Fault(); fault == nil || fault.Index != 1 || !errors.Is(fault, feed.ErrFork) {
-		t.Errorf("got fault %v, want a fork at 1", fault)
+	wantFault(t, log, feed.KindFork, 2, feed.ErrFork)
+	if !log.Has(1) || log.Has(0) {
+		t.Error("what was verified first is gone, or what contradicts it is there")
+	}
+}
+
+// Whichever block of two histories is only on disk since an earlier run: the fork shows, is proved, and is known after one more restart.
+func TestForkAgainstRowsOnDisk(t *testing.T) {
+	for name, c := range map[string]struct{ held, comes uint64 }{
+		"the same index":   {8, 8},
+		"the next one":     {7, 8},
+		"the one before":   {8, 7},
+		"the next segment": {9, 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				a := newSigner(t)
+				for range 3 {
+					a.sign(nil)
+				}
+				b := *a
+				var blocks [2][]feed.Block
+				var frontiers [2][]merkle.Frontier
+				for side, s := range []*signer{a, &b} {
+					blocks[side], frontiers[side] = make([]feed.Block, 3), make([]merkle.Frontier, 3)
+					for range 9 {
+						block, f := s.sign(func(r *feed.Record) { r.DTS = int64(side) })
+						blocks[side], frontiers[side] = append(blocks[side], block), append(frontiers[side], f)
+					}
+				}
+				disk := feedtest.NewDisk()
+				viewer, log := a.channel.Viewer(t, feed.Config{Files: disk}, feedtest.Rendition)
+				if _, err := log.Put(blocks[0][c.held], frontiers[0][c.held]); err != nil {
+					t.Fatal(err)
+				}
+				for range 2 {
+					if err := viewer.Close(); err != nil {
+						t.Fatal(err)
+					}
+					viewer, log = a.channel.Viewer(t, feed.Config{Files: disk}, feedtest.Rendition)
+					if _, err := log.Put(blocks[1][c.comes], frontiers[1][c.comes]); log.Fault() == nil && !errors.Is(err, feed.ErrFork) {
+						t.Errorf("got %v, want ErrFork", err)
+					}
+					wantFault(t, log, feed.KindFork, c.held+1, feed.ErrFork)
+				}
+				if got, err := log.Block(c.held); err != nil || got.Record != blocks[0][c.held].Record {
+					t.Errorf("what was held: got %v", err)
+				}
+			})
+		})
 	}
 }
 

@@ -104,7 +104,7 @@ func (o osFiles) List(folder string) ([]string, error) {
 
 // removeTemporary removes what a killed process left of WriteFile in a folder.
 func (o osFiles) removeTemporary(folder string) error {
-	return durable.RemoveTemporary(o.path(folder), newestFile, channelNoteFile, epochNoteFile, baseFile)
+	return durable.RemoveTemporary(o.path(folder), newestFile, channelNoteFile, epochNoteFile, faultFile, faultDamagedFile, baseFile)
 }
 
 type osFile struct{ *os.File }

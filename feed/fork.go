@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 
@@ -19,17 +20,21 @@ type ForkProof struct {
 	Cover    []merkle.Hash // cover(A.Size, B.Size)
 }
 
-// ErrNoFork says that a ForkProof does not prove a fork.
-var ErrNoFork = errors.New("no fork")
+// ErrNoFork says that a ForkProof does not prove a fork. It wraps ErrNoFault.
+var ErrNoFork = fmt.Errorf("%w: no fork", ErrNoFault)
+
+// Kind returns KindFork.
+func (p *ForkProof) Kind() FaultKind { return KindFork }
+
+// Log returns the origin of the log.
+func (p *ForkProof) Log() string { return p.Origin }
+
+func (p *ForkProof) names(origin string) { p.Origin = origin }
 
 // Verify returns nil if the proof holds against the epoch with that key.
 func (p *ForkProof) Verify(key PublicKey) error {
-	_, id, _, err := ParseOrigin(p.Origin)
-	if err != nil {
+	if _, err := epochOrigin(p.Origin, key, CatalogLog); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoFork, err)
-	}
-	if id != key.EpochID() {
-		return fmt.Errorf("%w: the origin is of epoch %v, the key of %v", ErrNoFork, id, key.EpochID())
 	}
 	if !p.A.Verify(key, p.Origin) || !p.B.Verify(key, p.Origin) {
 		return fmt.Errorf("%w: a head is not signed by that key", ErrNoFork)
@@ -53,4 +58,33 @@ func (p *ForkProof) differs() error {
 		return fmt.Errorf("%w: size %d continues size %d", ErrNoFork, p.B.Size, p.A.Size)
 	}
 	return nil
+}
+
+// encode gives two heads of one size in the order of their roots: which of them is A says nothing.
+func (p *ForkProof) encode(w *proofWriter) error {
+	a, b := &p.A, &p.B
+	if a.Size == b.Size && bytes.Compare(a.Root[:], b.Root[:]) > 0 {
+		a, b = b, a
+	}
+	if a.Size == 0 || a.Size > b.Size || b.Size > merkle.MaxSize {
+		return fmt.Errorf("%w: sizes %d and %d", ErrNoFork, a.Size, b.Size)
+	}
+	w.head(a)
+	w.head(b)
+	if a.Size == b.Size {
+		return w.hashes(append(p.Frontier, p.Cover...), 0)
+	}
+	return errors.Join(w.hashes(p.Frontier, merkle.PeakCount(a.Size)), w.hashes(p.Cover, merkle.CoverLen(a.Size, b.Size)))
+}
+
+func (p *ForkProof) decode(r *proofReader) {
+	p.A, p.B = r.head(), r.head()
+	switch order := bytes.Compare(p.A.Root[:], p.B.Root[:]); {
+	case r.err != nil:
+	case p.A.Size > p.B.Size || p.A.Size == p.B.Size && order >= 0:
+		r.keep(fmt.Errorf("heads of sizes %d and %d in the wrong order, or one twice", p.A.Size, p.B.Size))
+	case p.A.Size < p.B.Size:
+		p.Frontier = r.hashes(merkle.PeakCount(p.A.Size))
+		p.Cover = r.hashes(merkle.CoverLen(p.A.Size, p.B.Size))
+	}
 }

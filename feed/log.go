@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 
 	"tailcast/feed/merkle"
@@ -23,18 +22,6 @@ var (
 	// ErrPruned says that retention removed the payload of a block: Record still gives what remains. It is an ErrNotHeld.
 	ErrPruned = fmt.Errorf("%w any longer: its payload was removed to make room", ErrNotHeld)
 )
-
-// A Fault says where a signer broke a rule. It condemns the epoch from there: what was verified below Index stays good, nothing from
-// Index on is taken in or given to a Reader, and only a higher epoch goes on.
-type Fault struct {
-	Origin string
-	Index  uint64  // of the first record that cannot be trusted
-	Cause  error   // wraps ErrRule or ErrFork
-	Blocks []Block // the proof: the signed records that contradict each other, without payloads
-}
-
-func (f *Fault) Error() string { return fmt.Sprintf("record %d of %s: %v", f.Index, f.Origin, f.Cause) }
-func (f *Fault) Unwrap() error { return f.Cause }
 
 // A Range is the indices [From, To).
 type Range struct{ From, To uint64 }
@@ -102,6 +89,9 @@ func (l *Log) Put(b Block, f merkle.Frontier) (fresh bool, err error) {
 	if f.Size() != b.Index {
 		return false, fmt.Errorf("%w: frontier of size %d for block %d", ErrSignature, f.Size(), b.Index)
 	}
+	if fault := l.Fault(); fault != nil && b.Index >= fault.Index {
+		return false, fault
+	}
 	if l.knows(&b) {
 		return false, nil
 	}
@@ -147,25 +137,38 @@ func (l *Log) verifyHead(b *Block, f *merkle.Frontier) (merkle.Frontier, Head, e
 
 // add publishes a verified block: f is the frontier before it, after the one after it. Both ways into a log end here.
 func (l *Log) add(b *Block, f, after *merkle.Frontier, head Head) (fresh bool, err error) {
+	fresh, err = l.addChecked(&seen{b, f, after}, head)
+	if !fresh {
+		return fresh, err
+	}
+	if l.name == CatalogLog {
+		if a := l.epoch.addAnchor(b, f); a != nil {
+			l.epoch.compareAnchor(a)
+		}
+	}
+	l.compareHead(&head)
+	return fresh, nil
+}
+
+// addChecked publishes a block unless it contradicts what is held, or what is held contradicts it.
+func (l *Log) addChecked(b *seen, head Head) (fresh bool, err error) {
 	onDisk := l.diskFault(b)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.fault != nil && b.Index >= l.fault.Index {
+	i := b.block.Index
+	if l.fault != nil && i >= l.fault.Index {
 		return false, l.fault
 	}
-	if s := l.tail.get(b.Index); s != nil && s.block.Record == b.Record {
+	if s := l.tail.get(i); s != nil && s.block.Record == b.block.Record {
 		return false, nil // somebody else was faster
 	}
-	if fault := cmp.Or(l.predecessorFault(b, f), onDisk); fault != nil {
+	if fault := cmp.Or(l.memoryFault(b), onDisk); fault != nil {
 		l.condemn(fault)
-		if b.Index >= fault.Index {
+		if fault.Kind() != KindRule || i >= fault.Index {
 			return false, fault
 		}
 	}
-	if fault := l.successorFault(b, after); fault != nil {
-		l.condemn(fault)
-	}
-	return l.publish(b, f, after, head), nil
+	return l.publish(b.block, b.before, b.after, head), nil
 }
 
 // publish makes a block visible, and hands it to the disk without waiting. It returns false if there is room in neither.
@@ -183,132 +186,6 @@ func (l *Log) publish(b *Block, f, after *merkle.Frontier, head Head) bool {
 	}
 	l.notify()
 	return inMemory || queued
-}
-
-// predecessorFault returns what b breaks by itself, together with its predecessor in memory, or with what is held in its place.
-func (l *Log) predecessorFault(b *Block, f *merkle.Frontier) *Fault {
-	if err := b.Record.check(); err != nil {
-		return l.newFault(b.Index, ErrRule, err, b)
-	}
-	if s := l.tail.get(b.Index); s != nil {
-		return l.newFault(b.Index, ErrFork, errTwoRecords, &s.block, b)
-	}
-	if b.Index == 0 {
-		return l.ruleFault(b, nil)
-	}
-	s := l.tail.get(b.Index - 1)
-	if s == nil {
-		return nil
-	}
-	if want := l.after(s); want != *f {
-		return l.newFault(b.Index, ErrFork, errNotContinued, &s.block, b)
-	}
-	return l.ruleFault(b, &s.block)
-}
-
-// successorFault returns what the block after b, if it is in memory, breaks together with b.
-func (l *Log) successorFault(b *Block, after *merkle.Frontier) *Fault {
-	s := l.tail.get(b.Index + 1)
-	if s == nil {
-		return nil
-	}
-	if !slices.Equal(after.Peaks(), s.peaks) {
-		return l.newFault(s.block.Index, ErrFork, errNotContinued, b, &s.block)
-	}
-	return l.ruleFault(&s.block, b)
-}
-
-var (
-	errTwoRecords   = errors.New("two records of one index")
-	errNotContinued = errors.New("a record that does not continue the one before it")
-)
-
-// after returns the frontier after a block in memory.
-func (l *Log) after(s *slot) merkle.Frontier {
-	if l.edge.Size() == s.block.Index+1 {
-		return l.edge
-	}
-	f := s.before()
-	f.Append(s.block.Record.Leaf())
-	return f
-}
-
-// before returns the frontier before the block.
-func (s *slot) before() merkle.Frontier {
-	f, err := merkle.NewFrontier(s.block.Index, s.peaks)
-	if err != nil {
-		panic("feed: " + err.Error()) // the peaks of a verified frontier
-	}
-	return f
-}
-
-// ruleFault returns the rule between neighbours that b breaks; prev is nil for record 0.
-func (l *Log) ruleFault(b, prev *Block) *Fault {
-	if prev == nil {
-		if err := b.Record.Follows(nil); err != nil {
-			return l.newFault(b.Index, ErrRule, err, b)
-		}
-		return nil
-	}
-	if err := b.Record.Follows(&prev.Record); err != nil {
-		return l.newFault(b.Index, ErrRule, err, prev, b)
-	}
-	return nil
-}
-
-// diskFault returns what b breaks together with rows that are on disk only. A row that contradicts b is not believed before it is
-// verified: it may have rotted.
-func (l *Log) diskFault(b *Block) *Fault {
-	if l.store == nil {
-		return nil
-	}
-	for i := b.Index - min(b.Index, 1); i <= b.Index+1; i++ {
-		if _, ok := l.inMemory(i); ok {
-			continue
-		}
-		held, ok := l.lookupOnDisk(i)
-		if !ok {
-			continue
-		}
-		if fault := l.pairFault(b, &held); fault != nil {
-			if _, err := l.recordOnDisk(i); err == nil {
-				return fault
-			}
-		}
-	}
-	return nil
-}
-
-// pairFault returns what b and a block at its place or beside it break together.
-func (l *Log) pairFault(b, held *Block) *Fault {
-	switch {
-	case held.Index < b.Index:
-		return l.ruleFault(b, held)
-	case held.Index > b.Index:
-		return l.ruleFault(held, b)
-	case held.Record != b.Record:
-		return l.newFault(b.Index, ErrFork, errTwoRecords, held, b)
-	}
-	return nil
-}
-
-// newFault copies the proof out of the blocks.
-func (l *Log) newFault(index uint64, kind, cause error, proof ...*Block) *Fault {
-	f := &Fault{Origin: l.origin, Index: index, Cause: fmt.Errorf("%w: %w", kind, cause)}
-	for _, b := range proof {
-		f.Blocks = append(f.Blocks, Block{Index: b.Index, Record: b.Record, Signature: b.Signature})
-	}
-	return f
-}
-
-// condemn keeps the lowest fault.
-func (l *Log) condemn(f *Fault) {
-	if l.fault != nil && l.fault.Index <= f.Index {
-		return
-	}
-	l.fault = f
-	l.epoch.replica.cfg.Logger.Error("the signer of a channel broke a rule; waiting for its next epoch", "log", l.origin, "index", f.Index, "err", f.Cause)
-	l.notify()
 }
 
 // notify wakes who waits for this log, and for the replica.

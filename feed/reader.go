@@ -237,15 +237,3 @@ func (l *Log) segmentAfter(i uint64) (first uint64, later, ok bool) {
 	}
 	return 0, later, false
 }
-
-// breaks reports whether b breaks a rule together with the block before it, and condemns it if so.
-func (l *Log) breaks(b, prev *Block) bool {
-	fault := l.ruleFault(b, prev)
-	if fault == nil {
-		return false
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.condemn(fault)
-	return true
-}

@@ -441,7 +441,13 @@ func (e *Epoch) load() error {
 			e.replica.cfg.Logger.Warn("couldn't recover a log; going on without its history", "log", l.origin, "err", err)
 		}
 	}
-	return nil
+	e.mu.Lock()
+	anchors := slices.Clone(e.anchors)
+	e.mu.Unlock()
+	for _, a := range anchors {
+		e.compareAnchor(a)
+	}
+	return e.loadFault(names)
 }
 
 // recover finds the end of the log on disk and goes on from there.
@@ -464,8 +470,13 @@ func (l *Log) recover() error {
 // relearn reads the newest segment of the catalog, a minute long as a rule: it begins with a State.
 func (l *Log) relearn(size uint64) {
 	for i := max(l.SegmentStart(size-1), size-min(size, chunkRows)); i < size; i++ {
-		if b, err := l.Block(i); err == nil && b.Record.Kind == Event {
-			l.epoch.learn(&b)
+		b, err := l.Block(i)
+		if err != nil || b.Record.Kind != Event {
+			continue
+		}
+		l.epoch.learn(&b)
+		if before, err := l.Frontier(i); err == nil {
+			l.epoch.addAnchor(&b, &before)
 		}
 	}
 }

@@ -458,6 +458,51 @@ export function verifyFork(f, epochKey) {
   need(!root(proof.frontier).equals(f.a.root), 'no fork: the second continues the first');
 }
 
+/** Checks the encoded proof of a fault against the epoch key. Returns its kind; undefined for a version or kind that is not known. */
+export function verifyFault(bytes, epochKey) {
+  let at = 0;
+  const take = (n) => { need(bytes.length - at >= n, 'fault: ends too early'); at += n; return bytes.subarray(at - n, at); };
+  const number = (least, most) => { const n = Number(take(8).readBigUInt64BE()); need(n >= least && n <= most, 'fault: a number out of range'); return n; };
+  const hashes = (n) => Array.from({ length: n }, () => take(32));
+  const head = () => ({ size: number(1, maxSize), root: take(32), signature: take(64) });
+  const good = (what, f) => { try { f(); return true; } catch (e) { if (e instanceof Flaw) return false; throw e; } };
+  need(bytes.length <= 16000, 'fault: too long');
+  const version = take(1)[0], kind = take(1)[0];
+  if (version !== 1 || kind < 1 || kind > 3) return undefined;
+  const name = text(take(take(1)[0]), 'origin'), o = parseOrigin(name);
+  need(o.id === epochID(epochKey), 'fault: another epoch');
+  const signedAt = (where, index, peaks, records, signature) => {
+    const f = prove(index + 1 - records.length, peaks, records.map(leaf), index + 1, []);
+    need(signed(epochKey, headText(where, index + 1, f.root), signature), 'fault: the records are not signed');
+  };
+  if (kind === 1) {
+    const a = head(), b = head(), same = a.size === b.size;
+    need(a.size < b.size || same && a.root.compare(b.root) < 0, 'fault: heads in the wrong order');
+    const frontier = same ? [] : hashes(popcount(a.size)), over = same ? [] : hashes(cover(a.size, b.size).length);
+    verifyFork({ origin: name, a, b, frontier, cover: over }, epochKey);
+  } else if (kind === 2) {
+    const n = take(1)[0];
+    need(n === 1 || n === 2, 'fault: one or two records');
+    const index = number(n - 1, maxSize - 1), peaks = hashes(popcount(index + 1 - n));
+    const records = Array.from({ length: n }, () => take(80)), signature = take(64);
+    signedAt(name, index, peaks, records, signature);
+    const single = records.map((r) => good('record', () => parseRecord(r)));
+    if (n === 2) need(single[0] && single[1] && !good('pair', () => follows(parseRecord(records[1]), parseRecord(records[0]))), 'fault: no rule is broken');
+    else need(!single[0] || index === 0 && !good('first', () => follows(parseRecord(records[0]))), 'fault: no rule is broken');
+  } else {
+    const h = head(), index = number(0, maxSize - 1), peaks = hashes(popcount(index)), raw = take(80), signature = take(64);
+    const payload = take(bytes.length - at), r = parseRecord(raw);
+    need(r.length === payload.length && sha256(payload).equals(r.hash), 'fault: another payload');
+    need(signed(epochKey, headText(name, h.size, h.root), h.signature), 'fault: the head is not signed');
+    signedAt(origin(o.root, o.id, 'catalog'), index, peaks, [raw], signature);
+    need(r.kind === 2, 'fault: no event');
+    const entry = parseEntry(payload);
+    need(entry?.type === 'anchor' && entry.logs.some((l) => l.log === o.log && l.size === h.size && !l.root.equals(h.root)), 'fault: it anchors no other root');
+  }
+  need(at === bytes.length, 'fault: bytes after its end');
+  return ['fork', 'rule', 'anchor'][kind - 1];
+}
+
 // ---- §13 Files. A folder is {list(), size(name), read(name, at, length)}; names have slashes.
 
 /** The folder dir on disk. */
@@ -707,7 +752,7 @@ export function verifyFolder(folder, link, { check = signed, now = new Date() } 
   const { root: rootKey } = parseLink(link), report = [`link: the channel of root key ${base32(rootKey)}`];
   folder = withoutTemporary(folder);
   const files = folder.list();
-  for (const f of files) need(/^(lock|newest|epochs\/[^/]+\/(channel\.note|epoch\.note|[a-z0-9-]+\/.+))$/.test(f), `${f}: not a file of the format`);
+  for (const f of files) need(/^(lock|newest|epochs\/[^/]+\/(channel\.note|epoch\.note|fault|fault\.damaged|[a-z0-9-]+\/.+))$/.test(f), `${f}: not a file of the format`);
   if (files.includes('lock')) need(folder.size('lock') === 0, 'lock: not empty');
   const epochs = [...new Set(files.filter((f) => f.startsWith('epochs/')).map((f) => f.split('/')[1]))].map((d) => openEpoch(folder, `epochs/${d}`, rootKey, check)).sort(compare);
   for (const e of epochs) verifyEpoch(folder, e, epochs, rootKey, check, now, report);
@@ -718,7 +763,7 @@ export function verifyFolder(folder, link, { check = signed, now = new Date() } 
 
 /** The folder without what a writer that was killed left: files that were to become others. */
 function withoutTemporary(folder) {
-  const files = folder.list().filter((f) => !/^(\.newest|epochs\/[^/]+\/\.(channel|epoch)\.note|epochs\/[^/]+\/[^/]+\/\.base)\.[0-9]+$/.test(f));
+  const files = folder.list().filter((f) => !/^(\.newest|epochs\/[^/]+\/\.(channel\.note|epoch\.note|fault|fault\.damaged)|epochs\/[^/]+\/[^/]+\/\.base)\.[0-9]+$/.test(f));
   return { list: () => files, size: (f) => folder.size(f), read: (f, at, length) => folder.read(f, at, length) };
 }
 
@@ -751,6 +796,11 @@ function verifyEpoch(folder, e, epochs, rootKey, check, now, report) {
     report.push(`  ${name}: ${log.held} records in [${log.base}, ${log.end}), each with its signature` +
       (log.held === log.end ? ', from the first on' : '') + (log.pruned ? `, ${log.pruned} of them without payload` : ', all with their payloads') +
       (log.left ? `; ${log.left} bytes after the last of them are not covered` : ''));
+  }
+  const fault = `${e.dir}/fault`;
+  if (folder.list().includes(fault)) {
+    const kind = verifyFault(folder.read(fault, 0, Math.min(16001, folder.size(fault))), e.key);
+    report.push(`  the signer broke the rules, as file fault proves: ${kind ?? 'in a way that this version does not know'}`);
   }
   verifyAnchors(e, report);
   verifyLast(e, epochs, report);

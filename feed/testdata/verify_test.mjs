@@ -113,6 +113,16 @@ function forks() {
   }
 }
 
+function faults() {
+  for (const f of load('faults.json').Faults) {
+    verdict(f.Valid, f.Why, () => {
+      const kind = v.verifyFault(hex(f.Hex), v.keyText(f.Key, 'key'));
+      if (kind === undefined) throw new v.Flaw('unknown kind');
+      is(kind, f.Kind, f.Why);
+    });
+  }
+}
+
 /** The folder name in memory, as a Map of files. */
 function readFolder(name) {
   const disk = v.folderOnDisk(new URL(name, dir).pathname);
@@ -170,7 +180,7 @@ function everyBit(name) {
 /** Files that may be absent: what they say follows from others, or is no evidence, or may have been removed to save room. */
 const optional = (f) => /\/(peaks|base)$|^newest$|\/payload\/|\/records$/.test(f);
 
-for (const test of [keys, linksAndOrigins, tree, notes, records, heads, catalog, forks]) test();
+for (const test of [keys, linksAndOrigins, tree, notes, records, heads, catalog, forks, faults]) test();
 console.log(`vectors: ${cases} cases`);
 everyBit('channel');
 everyBit('sparse');
