@@ -33,6 +33,7 @@ func parsers(t *testing.T) map[string]parserCase {
 		"OpenEpochNote":     {string(signedEpochNote(t, e)), MaxNote, func(_ string, b []byte) error { _, err := OpenEpochNote(c, b); return err }},
 		"ParseRecord":       {string(r.Append(nil)), RecordSize, func(_ string, b []byte) error { _, err := ParseRecord(b); return err }},
 		"ParseCatalogEntry": {string(entry), MaxCatalogEntry, func(_ string, b []byte) error { _, err := ParseCatalogEntry(b); return err }},
+		"ParseFault":        {testFault(t), MaxFaultProof, func(_ string, b []byte) error { _, err := ParseFault(b); return err }},
 		"ParsePrivateKey":   {string(MarshalPrivateKey(seedKey("root"))), MaxNote, func(_ string, b []byte) error { _, err := ParsePrivateKey(b); return err }},
 		"ReadBackup":        {testBackup(t), MaxBackup, func(_ string, b []byte) error { _, err := ReadBackup(b); return err }},
 	}
@@ -42,6 +43,17 @@ type parserCase struct {
 	good  string
 	limit int // length of the longest text that the format allows
 	read  func(s string, b []byte) error
+}
+
+// testFault returns the proof of a fork.
+func testFault(t *testing.T) string {
+	t.Helper()
+	p := testFork(t, 5, 8, 4)
+	b, err := EncodeFault(&p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
 }
 
 // testBackup returns a backup of a station.
@@ -105,6 +117,14 @@ func hostile(good string, n int) (list []string) {
 		for _, head := range []string{"", good[:len(good)/2], good, "[", `{"type":"anchor","logs":[`} {
 			text := head + strings.Repeat(unit, max(0, n-len(head))/len(unit))
 			list = append(list, text)
+		}
+	}
+	// Lengths and sizes, wherever they may be, as large as they get.
+	for i := range min(len(good), 300) {
+		for _, width := range []int{1, 4, 8} {
+			if i+width <= len(good) {
+				list = append(list, good[:i]+strings.Repeat("\xff", width)+good[i+width:])
+			}
 		}
 	}
 	// Members that all differ, as many as fit.
