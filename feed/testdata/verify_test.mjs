@@ -3,16 +3,23 @@
 // It must say of every vector what the vector says, accept both folders, and refuse them with any one bit of any file changed, any
 // file shortened by a byte, lengthened by a byte, or gone.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { argv } from 'node:process';
 import * as v from './verify.mjs';
 
 Error.stackTraceLimit = 0; // 60,000 flaws, none of them read
 
 const link = argv[2], dir = new URL('v1/', import.meta.url);
-const load = (name) => JSON.parse(readFileSync(new URL(name, dir), 'utf8'));
+const read = new Set(); // of the vectors
+const load = (name) => JSON.parse(readFileSync(new URL(used(name), dir), 'utf8'));
 const hex = (s) => Buffer.from(s, 'hex');
 let cases = 0;
+
+/** Remembers that a file or folder of the vectors was read. */
+function used(name) {
+  read.add(name);
+  return name;
+}
 
 function is(got, want, what) {
   cases++;
@@ -125,7 +132,7 @@ function faults() {
 
 /** The folder name in memory, as a Map of files. */
 function readFolder(name) {
-  const disk = v.folderOnDisk(new URL(name, dir).pathname);
+  const disk = v.folderOnDisk(new URL(used(name), dir).pathname);
   return new Map(disk.list().map((f) => [f, disk.read(f, 0, disk.size(f))]));
 }
 
@@ -184,4 +191,5 @@ for (const test of [keys, linksAndOrigins, tree, notes, records, heads, catalog,
 console.log(`vectors: ${cases} cases`);
 everyBit('channel');
 everyBit('sparse');
+for (const name of readdirSync(dir)) is(read.has(name), true, `${name} was read`);
 console.log(`ok: ${cases} cases`);
