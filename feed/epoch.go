@@ -14,6 +14,7 @@ type Epoch struct {
 	replica *Replica
 	note    EpochNote
 	dir     string // of its files; empty if the Replica is in memory only
+	files   Files  // nil without dir
 	retired bool   // owned by the disk goroutine: the files are closed
 
 	// mu guards the rest.
@@ -28,10 +29,11 @@ type Epoch struct {
 	channel ChannelNote
 }
 
-func newEpoch(r *Replica, channel ChannelNote, note EpochNote, notes Notes) *Epoch {
+// newEpoch makes an epoch whose blocks are in those files, in memory only if they are nil.
+func newEpoch(r *Replica, files Files, channel ChannelNote, note EpochNote, notes Notes) *Epoch {
 	e := &Epoch{replica: r, note: note, channel: channel, notes: cloneNotes(notes), logs: make(map[string]*Log), unsaved: true}
-	if r.files != nil && !r.cfg.NoHistory {
-		e.dir = epochDir(&note)
+	if files != nil && !r.cfg.NoHistory {
+		e.dir, e.files = epochDir(&note), files
 	}
 	for _, name := range r.rememberedLogs(e) {
 		_, _ = e.Log(name) // an impossible name has nothing to remember
@@ -40,9 +42,7 @@ func newEpoch(r *Replica, channel ChannelNote, note EpochNote, notes Notes) *Epo
 }
 
 // epochDir returns the folder of an epoch.
-func epochDir(n *EpochNote) string {
-	return fmt.Sprintf("%s/%d-%d-%v", epochsDir, n.Generation, n.Number, n.Key.EpochID())
-}
+func epochDir(n *EpochNote) string { return folderOf(n).path() }
 
 const (
 	epochsDir     = "epochs"
@@ -50,6 +50,12 @@ const (
 )
 
 func cloneNotes(n Notes) Notes { return Notes{bytes.Clone(n.Channel), bytes.Clone(n.Epoch)} }
+
+// readOnly reports whether blocks that are added stay in memory.
+func (e *Epoch) readOnly() bool {
+	_, only := e.files.(*archive)
+	return only
+}
 
 // ID returns the id of the epoch.
 func (e *Epoch) ID() EpochID { return e.note.Key.EpochID() }
@@ -99,7 +105,7 @@ func (e *Epoch) newLog(name string) *Log {
 	l := &Log{epoch: e, name: name, origin: Origin(e.note.Root, e.ID(), name)}
 	l.tail.limit = e.replica.cfg.TailBytes
 	if e.dir != "" {
-		l.store = newStore(e.replica.files, e.dir+"/"+name, e.replica.cfg.payloadSize)
+		l.store = newStore(e.files, e.dir+"/"+name, e.replica.cfg.payloadSize)
 	}
 	if h := e.replica.remembered(e, name); h.Verify(e.note.Key, l.origin) {
 		l.head = h
@@ -163,7 +169,7 @@ func (e *Epoch) save() error {
 	if !unsaved {
 		return nil
 	}
-	files := e.replica.files
+	files := e.files
 	err := files.WriteFile(e.dir+"/"+channelNoteFile, notes.Channel)
 	if err == nil {
 		err = files.WriteFile(e.dir+"/"+epochNoteFile, notes.Epoch)

@@ -157,7 +157,7 @@ func (e *Epoch) loadFault(names []string) error {
 	if !slices.Contains(names, faultFile) {
 		return nil
 	}
-	b, err := e.replica.files.ReadFile(e.dir+"/"+faultFile, 2*MaxFaultProof)
+	b, err := e.files.ReadFile(e.dir+"/"+faultFile, 2*MaxFaultProof)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -172,5 +172,5 @@ func (e *Epoch) loadFault(names []string) error {
 		return nil
 	}
 	e.replica.cfg.Logger.Warn("what is stored as the proof of a fault proves nothing; it was put aside", "file", e.dir+"/"+faultDamagedFile, "err", err)
-	return e.replica.files.WriteFile(e.dir+"/"+faultDamagedFile, b)
+	return e.files.WriteFile(e.dir+"/"+faultDamagedFile, b)
 }

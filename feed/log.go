@@ -180,7 +180,7 @@ func (l *Log) publish(b *Block, f, after *merkle.Frontier, head Head) bool {
 	if head.Size > l.head.Size {
 		l.head = head
 	}
-	queued := l.store != nil && l.epoch.replica.disk.put(l, b)
+	queued := l.store != nil && !l.epoch.readOnly() && l.epoch.replica.disk.put(l, b)
 	if l.name == CatalogLog && b.Record.Kind == Event {
 		l.epoch.learn(b)
 	}

@@ -3,6 +3,7 @@ package feed
 import (
 	"cmp"
 	"context"
+	"io"
 	"time"
 )
 
@@ -30,6 +31,8 @@ type Item struct {
 //
 //	joining ──a segment to begin with──▶ reading ──a hole for longer than patience──▶ at the next segment held
 //	                                        └──a higher epoch has a segment──▶ there
+//
+// One that OpenAt made begins in the past (pastreader.go), and becomes one like that when it has read all there is.
 type Reader struct {
 	replica  *Replica
 	name     string
@@ -45,6 +48,10 @@ type Reader struct {
 	hole    time.Time // since when blocks after next are held and next is not; zero if not so
 
 	from map[*Log]uint64 // JoinNext, joining: the edge of each log when we first saw it
+
+	past  bool   // there is more to read than what comes now
+	until *int64 // if not nil: Next ends before the first segment of this wall clock, or later
+	over  bool   // Next has ended
 }
 
 // Follow returns a Reader of the log of that name in the current epoch and all higher ones. A hole is skipped after patience; if zero, 1 s.
@@ -58,18 +65,25 @@ func (r *Replica) Follow(log string, join Join, patience time.Duration) *Reader 
 	return rd
 }
 
-// Next returns the next block, and waits for it until ctx ends.
+// Next returns the next block, and waits for it until ctx ends. It returns io.EOF where Until says, and at the end of a Replica that is
+// read-only.
 func (rd *Reader) Next(ctx context.Context) (Item, error) {
-	for {
+	for !rd.over {
 		// Ask for the wake-up before looking, or what happens in between is missed.
 		changed := rd.changed()
-		if item, ok := rd.step(); ok {
+		item, ok := rd.step()
+		rd.over = rd.endsWith(&item, ok)
+		switch {
+		case rd.over:
+		case ok:
 			return item, nil
-		}
-		if err := rd.wait(ctx, changed); err != nil {
-			return Item{}, err
+		default:
+			if err := rd.wait(ctx, changed); err != nil {
+				return Item{}, err
+			}
 		}
 	}
+	return Item{}, io.EOF
 }
 
 // changed returns what wakes us: our log alone while there is nothing higher, so that other renditions do not.
@@ -100,6 +114,11 @@ func (rd *Reader) wait(ctx context.Context, changed [2]<-chan struct{}) error {
 
 // step returns the next block if it is there.
 func (rd *Reader) step() (Item, bool) {
+	if rd.past {
+		if b, ok := rd.readPast(); ok || rd.past {
+			return rd.take(b, ok)
+		}
+	}
 	if rd.epoch == nil && !rd.begin() {
 		return Item{}, false
 	}
@@ -111,10 +130,7 @@ func (rd *Reader) step() (Item, bool) {
 	if !ok && rd.skip() {
 		b, ok = rd.read()
 	}
-	if !ok {
-		return Item{}, false
-	}
-	return rd.take(b), true
+	return rd.take(b, ok)
 }
 
 // read returns block next, unless it is missing, condemned or breaks a rule.
@@ -133,12 +149,15 @@ func (rd *Reader) read() (Block, bool) {
 	return b, true
 }
 
-// take makes an item of a block and moves on.
-func (rd *Reader) take(b Block) Item {
+// take makes an item of a block, if there is one, and moves on.
+func (rd *Reader) take(b Block, ok bool) (Item, bool) {
+	if !ok {
+		return Item{}, false
+	}
 	item := Item{Block: b, Epoch: rd.epoch, Reset: rd.reset, Skipped: rd.skipped}
 	rd.next, rd.prev, rd.reset, rd.skipped, rd.hole = b.Index+1, b, false, 0, time.Time{}
 	rd.prev.Payload = nil
-	return item
+	return item, true
 }
 
 // begin finds the first block in the highest epoch that has one.
@@ -210,15 +229,25 @@ func (rd *Reader) skip() bool {
 	if !later {
 		return false // nothing is missing: this is the live edge
 	}
+	if !rd.lostPatience() || !ok {
+		return false
+	}
+	rd.jump(first)
+	return true
+}
+
+// lostPatience reports whether the hole before us is older than patience.
+func (rd *Reader) lostPatience() bool {
 	if rd.hole.IsZero() {
 		rd.hole = time.Now()
 	}
-	if !ok || time.Since(rd.hole) < rd.patience {
-		return false
-	}
+	return time.Since(rd.hole) >= rd.patience
+}
+
+// jump gives up what is before block first, which begins a segment.
+func (rd *Reader) jump(first uint64) {
 	rd.skipped += first - rd.next
 	rd.next, rd.reset, rd.hole = first, true, time.Time{}
-	return true
 }
 
 // segmentAfter returns the first block in memory after i that begins a segment, and whether any block after i is there.

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"os"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -29,6 +28,8 @@ var (
 type Config struct {
 	// Dir is the folder of this channel, used by one process at a time. If empty, nothing is kept on disk.
 	Dir string
+	// ReadOnly shows what is in Dir, or Files, as it is now, and changes nothing there: another process may be using it.
+	ReadOnly bool
 	// NoHistory keeps of the channel on disk only what guards against going back: no blocks, which nobody would prune.
 	NoHistory bool
 	// Files replaces the file system, for tests. If nil, that of the operating system, in Dir.
@@ -43,7 +44,7 @@ type Config struct {
 	payloadSize uint64 // of a file, for tests. If zero, 64 MiB
 }
 
-// maxEpochs is how many epochs are held in memory, the highest ones. Older ones stay on disk, unopened.
+// maxEpochs is how many epochs are held in memory, the highest ones. Older ones stay on disk, and are opened to be read (past).
 const maxEpochs = 4
 
 // A Replica is what one node holds of one channel: the notes of its newest epochs and, of each epoch, blocks of its logs. It verifies
@@ -53,8 +54,9 @@ type Replica struct {
 	root  PublicKey
 	cfg   Config
 	files Files    // nil if in memory only
-	lock  *os.File // nil without Dir
-	disk  *disk    // nil if in memory only
+	lock  *os.File // nil without Dir, and if read-only
+	disk  *disk    // nil if in memory only, or read-only
+	past  *past    // nil if in memory only
 
 	// mu guards the rest. Locks are taken in the order Log.mu, Replica.mu, Epoch.mu.
 	mu      sync.Mutex
@@ -68,25 +70,45 @@ type Replica struct {
 // Open returns the replica of the channel with that root key, and recovers what an earlier run left in cfg.Dir.
 func Open(root PublicKey, cfg Config) (*Replica, error) {
 	r := &Replica{root: root, cfg: cfg.withDefaults(), files: cfg.Files}
-	if cfg.Dir != "" {
-		lock, err := lockDir(cfg.Dir)
-		if err != nil {
-			return nil, err
-		}
-		r.lock = lock
-		if r.files == nil {
-			r.files = osFiles{cfg.Dir}
-		}
+	if err := r.openDir(); err != nil {
+		return nil, err
 	}
 	if r.files == nil {
 		return r, nil
 	}
+	r.past = newPast(r)
+	if cfg.ReadOnly {
+		r.files = r.past.files
+	}
 	if err := r.load(); err != nil {
 		return nil, errors.Join(err, r.unlock())
 	}
-	r.disk = newDisk(r)
-	go r.disk.run()
+	if !cfg.ReadOnly {
+		r.disk = newDisk(r)
+		go r.disk.run()
+	}
 	return r, nil
+}
+
+// openDir takes the folder, if there is one; who only reads does not take it from others.
+func (r *Replica) openDir() (err error) {
+	dir := r.cfg.Dir
+	switch {
+	case dir == "":
+		return nil
+	case r.cfg.ReadOnly:
+		if _, err := os.ReadDir(dir); err != nil {
+			return fmt.Errorf("couldn't read the folder of a channel: %w", err)
+		}
+	default:
+		if r.lock, err = lockDir(dir); err != nil {
+			return err
+		}
+	}
+	if r.files == nil {
+		r.files = osFiles{dir}
+	}
+	return nil
 }
 
 func (cfg Config) withDefaults() Config {
@@ -107,7 +129,11 @@ func (r *Replica) Close() error {
 	closed := r.closed
 	r.closed = true
 	r.mu.Unlock()
-	if closed || r.disk == nil {
+	if closed || r.past == nil {
+		return nil
+	}
+	r.past.files.close()
+	if r.disk == nil {
 		return nil
 	}
 	close(r.disk.stop)
@@ -207,7 +233,7 @@ func (r *Replica) addEpoch(channel ChannelNote, note EpochNote, n Notes) (e *Epo
 	if note.before(r.highest()) {
 		return nil, false, ErrOlderEpoch
 	}
-	e = newEpoch(r, channel, note, n)
+	e = newEpoch(r, r.files, channel, note, n)
 	r.insert(at, e)
 	r.grown = wake(r.grown)
 	r.changed = wake(r.changed)
@@ -236,7 +262,10 @@ func (r *Replica) insert(at int, e *Epoch) {
 	oldest := r.epochs[0]
 	r.epochs = slices.Delete(r.epochs, 0, 1)
 	if r.disk != nil {
-		r.disk.later(func() { r.disk.closeEpoch(oldest) })
+		r.disk.later(func() {
+			r.disk.closeEpoch(oldest)
+			r.past.retire(oldest)
+		})
 	}
 }
 
@@ -334,19 +363,23 @@ func wake(c chan struct{}) chan struct{} {
 // load reads what an earlier run left: what may not be gone back behind, and the newest epochs.
 func (r *Replica) load() error {
 	r.tidy(".")
-	if err := r.loadNewest(); err != nil || r.cfg.NoHistory {
+	err := r.loadNewest()
+	if err != nil && r.cfg.ReadOnly {
+		r.cfg.Logger.Warn("going on without what was remembered", "err", err)
+		err = nil
+	}
+	if err != nil || r.cfg.NoHistory {
 		return err
 	}
-	names, err := r.files.List(epochsDir)
-	if err != nil {
-		return fmt.Errorf("couldn't read the data directory: %w", err)
+	if err := r.past.list(); err != nil {
+		return err
 	}
-	for _, name := range newestDirs(names) {
+	for _, d := range slices.Backward(r.past.known) {
 		if len(r.epochs) == maxEpochs {
 			break
 		}
-		if err := r.loadEpoch(name); err != nil {
-			r.cfg.Logger.Warn("skipping an epoch on disk", "folder", epochsDir+"/"+name, "err", err)
+		if err := r.loadEpoch(d); err != nil {
+			r.cfg.Logger.Warn("skipping an epoch on disk", "folder", d.path(), "err", err)
 		}
 	}
 	return nil
@@ -363,68 +396,20 @@ func (r *Replica) tidy(folder string) {
 	}
 }
 
-// newestDirs returns those names that are of epoch folders, the highest first.
-func newestDirs(names []string) []string {
-	type dir struct {
-		generation, number uint64
-		name               string
-	}
-	var dirs []dir
-	for _, name := range names {
-		var d dir
-		var id string
-		text := strings.ReplaceAll(name, "-", " ")
-		if n, _ := fmt.Sscanf(text, "%d %d %s", &d.generation, &d.number, &id); n == 3 {
-			d.name = name
-			dirs = append(dirs, d)
-		}
-	}
-	slices.SortFunc(dirs, func(a, b dir) int {
-		return cmp.Or(compareEpochs(b.generation, b.number, a.generation, a.number), strings.Compare(b.name, a.name))
-	})
-	sorted := make([]string, len(dirs))
-	for k, d := range dirs {
-		sorted[k] = d.name
-	}
-	return sorted
-}
-
-// loadEpoch verifies the notes in a folder and recovers its logs. Expired notes are good enough here: this is the archive.
-func (r *Replica) loadEpoch(name string) error {
-	var n Notes
-	var err error
-	dir := epochsDir + "/" + name
-	r.tidy(dir)
-	if n.Channel, err = r.files.ReadFile(dir+"/"+channelNoteFile, MaxNote); err != nil {
-		return err
-	}
-	if n.Epoch, err = r.files.ReadFile(dir+"/"+epochNoteFile, MaxNote); err != nil {
-		return err
-	}
-	channel, err := OpenChannelNote(r.root, n.Channel)
+// loadEpoch verifies the notes in a folder and recovers its logs. They are loaded from the highest down.
+func (r *Replica) loadEpoch(d folder) error {
+	r.tidy(d.path())
+	e, err := r.openFolder(d, r.files)
 	if err != nil {
 		return err
 	}
-	note, err := OpenEpochNote(channel, n.Epoch)
-	if err != nil {
-		return err
-	}
-	if epochDir(&note) != dir {
-		return fmt.Errorf("its epoch note belongs in %s", epochDir(&note))
-	}
-	e := newEpoch(r, channel, note, n)
-	e.unsaved = false
-	at, found := slices.BinarySearchFunc(r.epochs, &note, (*Epoch).compare)
-	if found {
-		return errors.New("it is there twice")
-	}
-	r.epochs = slices.Insert(r.epochs, at, e)
+	r.epochs = slices.Insert(r.epochs, 0, e)
 	return e.load()
 }
 
 // load recovers the logs of an epoch.
 func (e *Epoch) load() error {
-	names, err := e.replica.files.List(e.dir)
+	names, err := e.files.List(e.dir)
 	if err != nil {
 		return err
 	}
@@ -432,7 +417,9 @@ func (e *Epoch) load() error {
 		if CheckLogName(name) != nil {
 			continue
 		}
-		e.replica.tidy(e.dir + "/" + name)
+		if !e.readOnly() {
+			e.replica.tidy(e.dir + "/" + name)
+		}
 		l, err := e.Log(name)
 		if err != nil {
 			return err
