@@ -45,7 +45,7 @@ func drawRuns(rt *rapid.T) []run {
 		for i := range runs[k].records {
 			holds = holds != (rapid.IntRange(0, 9).Draw(rt, "hole") == 0)
 			runs[k].records[i] = aired{
-				first: rapid.IntRange(0, 4).Draw(rt, "segment") == 0, held: holds, length: rapid.IntRange(0, 40).Draw(rt, "length"),
+				first: rapid.IntRange(0, 4).Draw(rt, "segment") == 0, held: holds, length: rapid.IntRange(1, 40).Draw(rt, "length"),
 				pause: time.Duration(rapid.SampledFrom([]int{0, 1, 1000, 3_000_000}).Draw(rt, "pause")) * time.Microsecond,
 			}
 		}
