@@ -25,6 +25,7 @@ var noVectors = map[string]string{
 	"Notation":          "the words of the others",
 	"Verifying a block": "what to do with what the others describe; the folders show it",
 	"Freshness":         "when to say live",
+	"Seeking":           "how to look for what the others describe",
 	"Compatibility":     "what may come",
 	"Vectors":           "the vectors themselves",
 }
