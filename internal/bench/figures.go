@@ -6,6 +6,8 @@ var figures = []figure{
 	{"sign and append a block of 16 KiB, with the file write", "./feed", "BenchmarkAppend$/^disk/16KiB", "cpu-us/block", "<= 100 us"},
 	{"verify and follow a block of 8 KiB", "./feed", "BenchmarkFollow$/^memory", "cpu-us/block", "<= 80 us"},
 	{"  allocations beyond the payload", "./feed", "BenchmarkFollow$/^memory", "allocs/op", "0"},
+	{"verify an archive: payloads, records, tree, each log's last head; one core", "./feed/audit", "BenchmarkVerify$/^last", "MB/s", ">= 700 MB/s"},
+	{"  and every head, on all cores", "./feed/audit", "BenchmarkVerify$/^every", "MB/s", ">= 250 MB/s"},
 	{"demultiplex TS", "./internal/ts", "BenchmarkScanner", "MB/cpu-s", ">= 500"},
 	{"multiplex TS", "./internal/ts", "BenchmarkMuxer", "MB/cpu-s", ""},
 	{"TS to signed blocks on disk, 6 Mbit/s", "./cmd/streamer", "BenchmarkIngest$/^6Mbit", "MB/cpu-s", ">= 150"},
