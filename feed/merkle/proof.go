@@ -88,3 +88,16 @@ func Cover(a, b uint64, read HashReader) ([]Hash, error) {
 	}
 	return hashes, nil
 }
+
+// RootAt returns the root of n leaves, given those up to f and cover(f.Size(), n). Like all hashes from elsewhere it is worth what the
+// signature of that root is worth.
+func RootAt(f *Frontier, n uint64, cover []Hash) (Hash, error) {
+	if n < f.size || n > MaxSize {
+		return Hash{}, fmt.Errorf("%w: %d leaves do not continue %d", ErrProof, n, f.size)
+	}
+	whole, err := f.extend(n, cover)
+	if err != nil {
+		return Hash{}, err
+	}
+	return whole.Root(), nil
+}

@@ -15,6 +15,8 @@ var Allowed = map[string][]string{
 	"internal/seal":    {}, // and only cmd/streamer links it: a viewer has no use for age
 	"feed":             {"feed/merkle", "internal/durable"},
 	"feed/feedtest":    {"feed", "feed/merkle", "internal/durable"},
+	"feed/audit":       {"feed", "feed/merkle"},
+	"feed/clip":        {"feed", "feed/merkle"},
 
 	"ingest":        {},
 	"internal/clip": {},
@@ -30,7 +32,7 @@ var Allowed = map[string][]string{
 
 	"node":         {"feed", "quicwire", "swarm", "internal/durable"},
 	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/seal"},
-	"cmd/viewer":   {"node", "feed", "swarm", "player"},
+	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player", "internal/durable"},
 	"cmd/demo":     {"internal/command"},
 
 	"internal/layout":  {},
