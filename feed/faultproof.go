@@ -50,8 +50,8 @@ func (k FaultKind) String() string {
 	return fmt.Sprintf("kind %d", uint8(k))
 }
 
-// MaxFaultProof is the longest proof, in bytes: so that it fits into a message. The catalog entry of an AnchorProof can be too long for that.
-const MaxFaultProof = 16000
+// MaxFaultProof is the longest proof, in bytes: so that it fits into a message with room to spare. The catalog entry of an AnchorProof can be too long for that.
+const MaxFaultProof = 12000
 
 const faultVersion = 1
 

@@ -145,6 +145,9 @@ func TestStrangers(t *testing.T) {
 		"129 REQs at once": {func(s *stranger, e *Endpoint) {
 			s.send(s.proof(e), hello(), bind(), bytes.Repeat(message(&Req{Log: testLog()}), reqBurst+1))
 		}, CodeFlood, "too many REQs", time.Second},
+		"17 FAULTs at once": {func(s *stranger, e *Endpoint) {
+			s.send(s.proof(e), hello(), bytes.Repeat(message(&Fault{Proof: []byte{1}}), forkBurst+1))
+		}, CodeFlood, "too many FORKs and FAULTs", time.Second},
 		"9 NOTES at once": {func(s *stranger, e *Endpoint) {
 			s.send(s.proof(e), hello(), bytes.Repeat(message(&Notes{Notes: feed.Notes{Channel: []byte("c"), Epoch: []byte("e")}}), notesBurst+1))
 		}, CodeFlood, "too many NOTES", time.Second},

@@ -31,6 +31,7 @@ const (
 	subRate, subBurst         = 32, 64
 	reqRate, reqBurst         = 64, 128
 	notesRate, notesBurst     = 2, 8      // NOTES that bring notes: three signatures each
+	forkRate, forkBurst       = 4, 16     // FORKs and FAULTs together: two signatures each
 	messageRate, messageBurst = 256, 1024 // of all messages together
 	strayRate, strayBurst     = 32, 128   // streams that nobody asked for: those under way when we unsubscribed
 )

@@ -171,6 +171,8 @@ func (s *Session) allow(kind messageType) error {
 		return fmt.Errorf("%w SUBs, want at most %d a second", errFlood, subRate)
 	case kind == typeReq && !s.reqs.AllowN(now, 1):
 		return fmt.Errorf("%w REQs, want at most %d a second", errFlood, reqRate)
+	case (kind == typeFork || kind == typeFault) && !s.forks.AllowN(now, 1):
+		return fmt.Errorf("%w FORKs and FAULTs, want at most %d a second", errFlood, forkRate)
 	case !s.all.AllowN(now, 1):
 		return fmt.Errorf("%w messages, want at most %d a second", errFlood, messageRate)
 	}

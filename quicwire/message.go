@@ -29,6 +29,7 @@ const (
 	typePex    messageType = 0x0f
 	typeFork   messageType = 0x10
 	typeBye    messageType = 0x11
+	typeFault  messageType = 0x12
 )
 
 // A Message is what travels on the control stream: a pointer to one of the message structs of this package. Slices and strings in a
@@ -67,13 +68,14 @@ var (
 	specPex    = &spec{typePex, "PEX", 8192, func() Message { return new(Pex) }}
 	specFork   = &spec{typeFork, "FORK", 8192, func() Message { return new(Fork) }}
 	specBye    = &spec{typeBye, "BYE", 2048, func() Message { return new(Bye) }}
+	specFault  = &spec{typeFault, "FAULT", 16384, func() Message { return new(Fault) }}
 )
 
 // specs is the table by number; nothing ever writes to it.
 var specs = [...]*spec{
 	typeHello: specHello, typeNotes: specNotes, typeStatus: specStatus, typeSub: specSub, typeSubOK: specSubOK, typeSubNo: specSubNo,
 	typeMoved: specMoved, typeUnsub: specUnsub, typePath: specPath, typeReq: specReq, typeNack: specNack, typeCancel: specCancel,
-	typePing: specPing, typePong: specPong, typePex: specPex, typeFork: specFork, typeBye: specBye,
+	typePing: specPing, typePong: specPong, typePex: specPex, typeFork: specFork, typeBye: specBye, typeFault: specFault,
 }
 
 // maxUnknown is the largest body of a message of unknown type, which is read and forgotten.

@@ -91,6 +91,7 @@ func samples() []sample {
 		{"FORK with a head", &Fork{Log: tv, A: head}},
 		{"FORK with a proof", &Fork{Log: tv, A: head, B: &head2, Frontier: peaks, Cover: cover}},
 		{"BYE", &Bye{Reason: "update", Leaving: 10 * time.Second, Referrals: referrals}},
+		{"FAULT", &Fault{Proof: []byte{1, 9, 8, 7}}}, // of a kind that nobody knows yet; feed has real ones
 	}
 }
 
@@ -167,6 +168,7 @@ func TestCapsLeaveRoom(t *testing.T) {
 		&Pex{Peers: peers},
 		&Fork{Log: testLog(), A: head, B: &other, Frontier: make([]merkle.Hash, merkle.PeakCount(head.Size)), Cover: make([]merkle.Hash, merkle.CoverLen(head.Size, other.Size))},
 		&Bye{Reason: strings.Repeat("x", maxReason), Referrals: referrals},
+		&Fault{Proof: make([]byte, feed.MaxFaultProof)},
 	} {
 		b, err := appendMessage(nil, m, logs)
 		if err != nil {
@@ -195,6 +197,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"no log name":          &Status{Log: LogID{Name: "Not A Name"}},
 		"proof wrong way":      &Fork{Log: testLog(), A: feed.Head{Size: 2}, B: &feed.Head{Size: 1}},
 		"proof without hashes": &Fork{Log: testLog(), A: feed.Head{Size: 1}, B: &feed.Head{Size: 2}},
+		"fault too long":       &Fault{Proof: make([]byte, feed.MaxFaultProof+1)},
 		"number too large":     &Ping{Log: testLog(), ID: 1 << 62},
 	} {
 		if b, err := appendMessage(nil, m, boundLogs()); err == nil || len(b) != 0 {

@@ -36,7 +36,7 @@ type Session struct {
 	asked asked
 	order streamOrder
 
-	subs, reqs, notes, all, stray *rate.Limiter // what the peer may still send
+	subs, reqs, notes, forks, all, stray *rate.Limiter // what the peer may still send
 
 	blocks uint64    // bytes of blocks carried when Endpoint.makeRoom last looked; guarded by Endpoint.mu
 	used   time.Time // when it last saw them grow; likewise
@@ -51,6 +51,7 @@ func (e *Endpoint) newSession(conn *quic.Conn, peer feed.PublicKey, inbound bool
 		subs:  rate.NewLimiter(subRate, subBurst),
 		reqs:  rate.NewLimiter(reqRate, reqBurst),
 		notes: rate.NewLimiter(notesRate, notesBurst),
+		forks: rate.NewLimiter(forkRate, forkBurst),
 		all:   rate.NewLimiter(messageRate, messageBurst),
 		stray: rate.NewLimiter(strayRate, strayBurst),
 	}

@@ -55,13 +55,14 @@ type Direct struct {
 	peers   []*peer // with a session, in the order of their ids
 	shunned map[feed.PublicKey]time.Time
 
-	epoch   Epoch     // the newest known here
-	learned time.Time // when it became known
-	own     Epoch     // the one we sign; zero if none
-	highest Epoch     // the highest that any peer has shown
-	run     *run      // the epoch that is followed; nil if none
-	old     *run      // the one before, until the new one delivers; nil if none
-	firstUp time.Time // when the first anchor answered
+	epoch   Epoch       // the newest known here
+	learned time.Time   // when it became known
+	faults  []condemned // epochs that were condemned, at most maxCondemned, the latest last
+	own     Epoch       // the one we sign; zero if none
+	highest Epoch       // the highest that any peer has shown
+	run     *run        // the epoch that is followed; nil if none
+	old     *run        // the one before, until the new one delivers; nil if none
+	firstUp time.Time   // when the first anchor answered
 
 	superseded *Epoch
 	nextReq    uint64 // id of the next Req and Ping
@@ -81,9 +82,10 @@ type peer struct {
 	addr    string
 	role    quicwire.Role
 	flags   quicwire.NodeFlags
-	epoch   Epoch // the newest it has shown
-	expired bool  // the notes it showed last have expired
-	shown   Epoch // the newest that we have shown it
+	epoch   Epoch                 // the newest it has shown
+	expired bool                  // the notes it showed last have expired
+	shown   Epoch                 // the newest that we have shown it
+	faults  map[feed.EpochID]bool // epochs whose fault it knows, from us or before us; nil if none
 	rtt     time.Duration
 	offset  time.Duration // its clock minus ours
 	leaving time.Time     // when it said that it will be gone; zero: it has not
@@ -165,6 +167,12 @@ func (d *Direct) Handle(e Event, now time.Time) []Action {
 		}
 	case EpochKnown:
 		d.learn(e.Epoch)
+	case Condemned:
+		d.condemned(e)
+	case FaultHeard:
+		if p := d.peer(e.Session); p != nil {
+			p.knowsFault(e.Epoch)
+		}
 	case Publishing:
 		d.publish(e.Epoch)
 	case Fed:
@@ -231,6 +239,7 @@ func (d *Direct) up(e SessionUp) {
 		p.shown = d.epoch
 	}
 	d.showTo(p)
+	d.showFaults(p)
 	d.tell(p)
 }
 
@@ -303,10 +312,7 @@ func (d *Direct) ban(p *peer, code quicwire.Code, reason string) {
 func (d *Direct) bad(e BlockBad) {
 	d.blocks.Rejected++
 	if e.Signer {
-		if d.run != nil && d.run.epoch.ID == e.Log.Epoch {
-			d.condemn(e.Err)
-		}
-		return
+		return // Condemned came before this
 	}
 	if p := d.peer(e.Session); p != nil {
 		d.ban(p, quicwire.CodeBadBlock, e.Err.Error())

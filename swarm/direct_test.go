@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -799,15 +798,27 @@ func TestShunned(t *testing.T) {
 	}
 }
 
-// A signer who breaks a rule ends his epoch, not the sender.
+// testFault is a fault of an epoch as Direct sees it: it verifies nothing.
+func testFault(proved bool) *feed.Fault {
+	f := &feed.Fault{Origin: feed.Origin(key(1), today.ID, "tv"), Index: 100, Cause: feed.ErrFork}
+	if proved {
+		f.Proof = &feed.ForkProof{Origin: f.Origin, A: feed.Head{Size: 4}, B: feed.Head{Size: 4}}
+	}
+	return f
+}
+
+// A signer who breaks a rule ends his epoch, not the session that brought the proof.
 func TestCondemned(t *testing.T) {
 	s := following(t, DirectConfig{})
-	all := s.do(BlockBad{Session: 1, Log: tv(today), Index: 100, Err: errors.New("record 100: signed, but against the rules"), Signer: true})
+	all := append(s.do(Condemned{today.ID, testFault(true)}), s.do(BlockBad{Session: 1, Log: tv(today), Index: 100, Err: testFault(true), Signer: true})...)
 	if unsubs, _ := sent[*quicwire.Unsub](all); len(unsubs) != 3 || len(of[Close](all)) > 0 {
 		t.Errorf("got %+v, want the subscriptions ended and the session kept", all)
 	}
 	if all := s.after(5 * time.Second); len(of[Close](all)) > 0 {
 		t.Errorf("got %+v later, want the session kept", of[Close](all))
+	}
+	if subs, _ := sent[*quicwire.Sub](s.after(5 * time.Second)); len(subs) > 0 {
+		t.Errorf("got %+v, want nothing of the epoch asked for", subs)
 	}
 	if state, why := s.d.State(s.now); state != Stalled || why == "" {
 		t.Errorf("got %v %q, want stalled with a reason", state, why)
@@ -815,6 +826,45 @@ func TestCondemned(t *testing.T) {
 	tomorrow := Epoch{1, 300, feed.EpochID{3}}
 	s.shelf.held[tv(tomorrow)], s.shelf.held[catalog(tomorrow)] = Holding{Stripes: 2}, Holding{Stripes: 1}
 	wantSubs(t, append(s.do(NotesHeard{Session: 1, Epoch: tomorrow}), s.do(EpochKnown{tomorrow})...), 3, 1)
+}
+
+// An epoch that is known to be condemned is not even begun, and the epoch before goes on only as far as it went.
+func TestCondemnedBeforeItIsKnown(t *testing.T) {
+	s := newScript(t, 2, DirectConfig{})
+	s.do(Condemned{today.ID, testFault(true)})
+	s.do(Tick{})
+	all := append(s.up(1, 0, today, 10*time.Millisecond), s.status(1, today, 1, 1)...)
+	if subs, _ := sent[*quicwire.Sub](append(all, s.after(5*time.Second)...)); len(subs) > 0 {
+		t.Errorf("got %+v, want nothing of the epoch asked for", subs)
+	}
+	if state, _ := s.d.State(s.now); state != Stalled {
+		t.Errorf("got %v, want stalled", state)
+	}
+}
+
+// A proof goes once to each peer that has not shown it, and to each that comes later.
+func TestProofsArePassedOnOnce(t *testing.T) {
+	s := following(t, DirectConfig{})
+	s.do(FaultHeard{Session: 2, Epoch: today.ID})
+	if _, to := sent[*quicwire.Fork](s.do(Condemned{today.ID, testFault(false)})); len(to) > 0 {
+		t.Errorf("without a proof, something was sent to %v", to)
+	}
+	if _, to := sent[*quicwire.Fork](s.do(Condemned{today.ID, testFault(true)})); !slices.Equal(to, []SessionID{1}) {
+		t.Errorf("the proof was sent to %v, want the one that has not shown it", to)
+	}
+	again := append(s.do(Condemned{today.ID, testFault(true)}), s.after(20*time.Second)...)
+	if _, to := sent[*quicwire.Fork](again); len(to) > 0 {
+		t.Errorf("the proof was sent again to %v", to)
+	}
+	if _, to := sent[*quicwire.Fork](s.up(3, -1, today, time.Millisecond)); !slices.Equal(to, []SessionID{3}) {
+		t.Errorf("a newcomer: the proof was sent to %v, want 3", to)
+	}
+	for n := range byte(10) { // a signer of many epochs
+		s.do(Condemned{feed.EpochID{100 + n}, testFault(true)})
+	}
+	if _, to := sent[*quicwire.Fork](s.up(4, -1, today, time.Millisecond)); len(to) != maxCondemned {
+		t.Errorf("a newcomer was sent %d proofs, want %d", len(to), maxCondemned)
+	}
 }
 
 // The same events give the same actions.

@@ -80,6 +80,18 @@ type (
 	// EpochKnown says which epoch is the newest that this node knows.
 	EpochKnown struct{ Epoch Epoch }
 
+	// Condemned says that an epoch's signer broke the rules, and what proves it: here, by a peer, or in an earlier run.
+	Condemned struct {
+		Epoch feed.EpochID
+		Fault *feed.Fault
+	}
+
+	// FaultHeard says that a peer has shown the proof of an epoch's fault, and that it verifies. Condemned follows if that is news.
+	FaultHeard struct {
+		Session SessionID
+		Epoch   feed.EpochID
+	}
+
 	// Publishing says that this node signs an epoch itself.
 	Publishing struct{ Epoch Epoch }
 
@@ -123,6 +135,8 @@ func (Heard) event()       {}
 func (NotesHeard) event()  {}
 func (Misbehaved) event()  {}
 func (EpochKnown) event()  {}
+func (Condemned) event()   {}
+func (FaultHeard) event()  {}
 func (Publishing) event()  {}
 func (BlockIn) event()     {}
 func (Found) event()       {}

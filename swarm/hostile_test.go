@@ -19,6 +19,7 @@ type villain struct {
 	source   *feed.Replica
 	mangle   func(*quicwire.StripeBlock) // before each block
 	mute     bool                        // promises everything and pushes nothing
+	says     quicwire.Message            // to everybody, after a second
 	running  sync.WaitGroup
 	cancel   context.CancelFunc
 
@@ -71,6 +72,10 @@ func (v *villain) seen() int {
 
 // status praises what it has.
 func (v *villain) status(ctx context.Context, s *quicwire.Session, e *feed.Epoch) {
+	if v.says != nil {
+		time.Sleep(time.Second)
+		s.Send(v.says)
+	}
 	for {
 		for _, l := range e.Logs() {
 			h := l.Head()

@@ -111,6 +111,9 @@ func (c *chaos) step() {
 		c.play(EpochKnown{epoch})
 	case n == 7 && r.IntN(10) == 0:
 		c.play(BlockBad{Session: id, Log: log, Index: index, Err: feed.ErrPayload, Signer: r.IntN(20) == 0})
+	case n == 7 && r.IntN(40) == 0:
+		c.play(Condemned{epoch.ID, testFault(r.IntN(2) == 0)})
+		c.play(FaultHeard{id, epoch.ID})
 	case n < 11:
 		c.play(BlockIn{
 			Session: id, Log: log, Index: index, Kind: feed.Media, Back: uint32(index % 100), Wall: c.now, Fresh: r.IntN(4) > 0,

@@ -23,7 +23,7 @@ func (d *Direct) State(now time.Time) (State, string) {
 	case d.run == nil:
 		return Waiting, d.reason()
 	case d.run.fault != nil:
-		return Stalled, fmt.Sprintf("the channel's signer broke a rule, so this run of the channel ends here: %v", d.run.fault)
+		return Stalled, d.run.fault.Reason() + "; this run of the channel is not followed any further, the next one will be"
 	case d.run.ended():
 		return Ended, ""
 	case !d.run.began():

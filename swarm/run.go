@@ -13,7 +13,7 @@ type run struct {
 	epoch  Epoch
 	parent *peer // of all stripes; nil if none
 	logs   []*follow
-	fault  error // why the epoch is not followed any more; nil if it is
+	fault  *feed.Fault // why the epoch is not followed any more; nil if it is
 
 	overdue time.Time // since when something is; zero if nothing is
 	behind  time.Time // since when another peer is clearly further; zero if none is
@@ -156,6 +156,9 @@ func (d *Direct) learn(e Epoch) {
 	d.run, d.old = &run{epoch: e, moved: d.now}, d.run
 	d.add(d.run, feed.CatalogLog, 1)
 	d.catalog(d.run)
+	if f := d.faultOf(e.ID); f != nil {
+		d.run.fault = f
+	}
 }
 
 // publish takes in that this node signs an epoch.
@@ -182,11 +185,11 @@ func (d *Direct) retire(r *run) {
 }
 
 // condemn ends the following of an epoch whose signer broke a rule. Only a higher one goes on.
-func (d *Direct) condemn(err error) {
+func (d *Direct) condemn(fault *feed.Fault) {
 	for _, f := range d.run.logs {
 		d.unsubscribe(f, quicwire.UnsubDone)
 	}
-	d.run.fault, d.run.parent = err, nil
+	d.run.fault, d.run.parent = fault, nil
 }
 
 // add follows one more log.

@@ -7,6 +7,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"tailcast/feed"
 	"tailcast/quicwire"
 )
@@ -23,6 +25,11 @@ type session struct {
 	last    map[subKey]*pushed // what was begun to be pushed last
 
 	rates rates // owned by loop
+
+	// Of comparing heads; owned by the goroutine that takes in messages.
+	compares *rate.Limiter
+	compared map[quicwire.LogID]uint64 // the size that was compared last
+	showed   time.Time                 // when a head of ours was last shown
 }
 
 // opened is SessionUp, with the session for loop.
@@ -56,6 +63,7 @@ func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int
 	}
 	x := &session{
 		id: SessionID(s.ids.Add(1)), wire: wire, pushers: make(map[quicwire.LogID]*pusher), last: make(map[subKey]*pushed),
+		compares: rate.NewLimiter(compareRate, compareBurst), compared: make(map[quicwire.LogID]uint64),
 		repairs: make(chan struct{}, maxRepairs), ranges: make(chan struct{}, maxRanges),
 	}
 	up := SessionUp{
@@ -91,6 +99,10 @@ func (s *Swarm) messages(ctx context.Context, x *session) {
 			}
 		case *quicwire.Status:
 			s.checkStatus(ctx, x, m)
+		case *quicwire.Fork:
+			s.heardFork(ctx, x, m)
+		case *quicwire.Fault:
+			s.heardFault(ctx, x, m)
 		default:
 			s.post(ctx, Heard{Session: x.id, Message: m, RTT: x.wire.RTT()})
 		}
@@ -112,6 +124,7 @@ func (s *Swarm) checkStatus(ctx context.Context, x *session, m *quicwire.Status)
 		}
 	}
 	s.post(ctx, Heard{Session: x.id, Message: m, RTT: x.wire.RTT(), Proved: proved})
+	s.compare(x, m)
 }
 
 // streams takes in the streams on which blocks come, each in a goroutine; quicwire bounds their number.

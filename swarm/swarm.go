@@ -30,10 +30,13 @@ type Swarm struct {
 	// All below is owned by loop.
 	direct   *Direct
 	sessions map[SessionID]*session
-	group    *errgroup.Group                    // of everything that Run starts
-	work     context.Context                    // of everything that Run starts
-	told     struct{ current, own *feed.Epoch } // of what Direct knows
-	meter    meter
+	group    *errgroup.Group // of everything that Run starts
+	work     context.Context // of everything that Run starts
+	told     struct {        // what Direct knows
+		current, own *feed.Epoch
+		faults       map[feed.EpochID]*feed.Fault
+	}
+	meter meter
 }
 
 // maxEvents is how many events wait for loop at most.
@@ -183,6 +186,7 @@ func (s *Swarm) decide(e Event) {
 
 // compareEpochs tells Direct of the newest epoch of the Replica, and of the one that we sign, if it does not know them yet.
 func (s *Swarm) compareEpochs() {
+	s.tellFaults() // before the epoch itself, so that it is not followed for a moment
 	e, own := s.notes.newest()
 	if own && s.cfg.Role == quicwire.Streamer && e != s.told.own {
 		s.told.own = e

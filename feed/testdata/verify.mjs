@@ -466,7 +466,7 @@ export function verifyFault(bytes, epochKey) {
   const hashes = (n) => Array.from({ length: n }, () => take(32));
   const head = () => ({ size: number(1, maxSize), root: take(32), signature: take(64) });
   const good = (what, f) => { try { f(); return true; } catch (e) { if (e instanceof Flaw) return false; throw e; } };
-  need(bytes.length <= 16000, 'fault: too long');
+  need(bytes.length <= 12000, 'fault: too long');
   const version = take(1)[0], kind = take(1)[0];
   if (version !== 1 || kind < 1 || kind > 3) return undefined;
   const name = text(take(take(1)[0]), 'origin'), o = parseOrigin(name);
@@ -799,7 +799,7 @@ function verifyEpoch(folder, e, epochs, rootKey, check, now, report) {
   }
   const fault = `${e.dir}/fault`;
   if (folder.list().includes(fault)) {
-    const kind = verifyFault(folder.read(fault, 0, Math.min(16001, folder.size(fault))), e.key);
+    const kind = verifyFault(folder.read(fault, 0, Math.min(12001, folder.size(fault))), e.key);
     report.push(`  the signer broke the rules, as file fault proves: ${kind ?? 'in a way that this version does not know'}`);
   }
   verifyAnchors(e, report);

@@ -100,6 +100,7 @@ const messages = {
     if (a < b) r.bytes(32 * (ones(a) + coverLength(a, b)))
   },
   0x11: (r) => { r.text(); r.ms(); r.referrals() },
+  0x12: (r) => { ok(r.text().length <= 12000) },
 }
 
 for (const v of vectors.Link) {
