@@ -63,7 +63,23 @@ func parseNewest(text []byte) (newest, error) {
 	if o.err != nil {
 		return newest{}, o.err
 	}
+	if again, err := n.text(); err != nil || string(again) != string(text) {
+		return newest{}, errors.New("not written as we write it")
+	}
 	return n, nil
+}
+
+// text returns the content of the file.
+func (n *newest) text() ([]byte, error) {
+	j := newestJSON{Generation: n.generation, Number: n.number, Epoch: n.epoch.String(), Heads: []newestHeadJSON{}}
+	for _, log := range slices.Sorted(maps.Keys(n.heads)) {
+		h := n.heads[log]
+		j.Heads = append(j.Heads, newestHeadJSON{
+			logHeadJSON{log, h.Size, h.Root.String()}, base64.StdEncoding.EncodeToString(h.Signature[:]),
+		})
+	}
+	text, err := marshalEntry(j)
+	return append(text, '\n'), err
 }
 
 // loadNewest reads the file. One that cannot be read is an error: to go on would be to forget what must not be forgotten.
@@ -103,19 +119,15 @@ func (r *Replica) saveNewest() error {
 	if e == nil || e.note.before(r.floor) {
 		return nil
 	}
-	j := newestJSON{Generation: e.note.Generation, Number: e.note.Number, Epoch: e.ID().String(), Heads: []newestHeadJSON{}}
+	n := newest{generation: e.note.Generation, number: e.note.Number, epoch: e.ID(), heads: make(map[string]Head)}
 	for _, l := range e.Logs() {
-		h := l.Head()
-		if h.Size == 0 {
-			continue
+		if h := l.Head(); h.Size > 0 {
+			n.heads[l.name] = h
 		}
-		j.Heads = append(j.Heads, newestHeadJSON{
-			logHeadJSON{l.name, h.Size, h.Root.String()}, base64.StdEncoding.EncodeToString(h.Signature[:]),
-		})
 	}
-	text, err := marshalEntry(j)
+	text, err := n.text()
 	if err != nil {
 		return err
 	}
-	return r.files.WriteFile(newestFile, append(text, '\n'))
+	return r.files.WriteFile(newestFile, text)
 }

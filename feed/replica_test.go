@@ -222,7 +222,7 @@ func TestChannelNoteIsRenewedWhileLive(t *testing.T) {
 
 func FuzzNewest(f *testing.F) {
 	c := feedtest.NewChannel(f, feed.Config{}, 1)
-	f.Add([]byte(`{"generation":1,"number":1767225600000,"epoch":"aaaaaaaaaaaaaaaa","heads":[]}`))
+	f.Add([]byte(`{"generation":1,"number":1767225600000,"epoch":"aaaaaaaaaaaaaaaa","heads":[]}` + "\n"))
 	f.Add([]byte(`{"generation":1,"number":2,"epoch":"aaaaaaaaaaaaaaaa","heads":[{"log":"main","size":1,"root":"AAAA","signature":""}]}`))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		disk := feedtest.NewDisk()
