@@ -38,15 +38,27 @@ type Endpoint struct {
 	mu       sync.Mutex                  // guards all below
 	closed   bool                        // nothing joins running any more
 	channels map[feed.PublicKey]*channel // by root
-	sessions map[sessionKey]*Session     // those in use: at most one for each pair and channel
+	sessions map[sessionKey]*Session     // those in use: at most one for each pair and channel, but for what sessionKey says
 	swept    time.Time                   // when makeRoom last looked
 }
 
 // A channel is one that peers may ask for.
 type channel struct{ hello func() Hello }
 
-// A sessionKey names a session among those of an Endpoint.
-type sessionKey struct{ root, peer feed.PublicKey }
+// A sessionKey names a session among those of an Endpoint. One key at two addresses that we dialled may be two nodes: streamers with copies of
+// one data directory. If it is one node, that one closes one of the two.
+type sessionKey struct {
+	root, peer feed.PublicKey
+	dialled    netip.AddrPort // zero if the peer dialled us
+}
+
+func (s *Session) key() sessionKey {
+	key := sessionKey{root: s.root, peer: s.peer}
+	if !s.inbound {
+		key.dialled = s.Addr()
+	}
+	return key
+}
 
 // New listens on cfg.Conn. It accepts nothing before a channel is registered. After an error the socket is still the caller's.
 func New(cfg Config) (*Endpoint, error) {
@@ -233,12 +245,14 @@ func (e *Endpoint) Close() error {
 // which the peer may have forgotten; but if both ends have just dialled each other, they must choose alike, and the one that the
 // smaller node key dialled stays.
 func (e *Endpoint) adopt(s *Session) error {
-	key := sessionKey{s.root, s.peer}
 	e.mu.Lock()
-	old := e.sessions[key]
+	old := e.sameAs(s)
 	keepOld := old != nil && old.Err() == nil && old.inbound != s.inbound && time.Since(old.began) < crossing && old.dialledBySmaller()
 	if !keepOld && !e.closed {
-		e.sessions[key] = s
+		if old != nil {
+			delete(e.sessions, old.key())
+		}
+		e.sessions[s.key()] = s
 	}
 	closed := e.closed
 	e.mu.Unlock()
@@ -251,6 +265,18 @@ func (e *Endpoint) adopt(s *Session) error {
 		old.Close(CodeDuplicate, "a newer session takes its place")
 	}
 	return s.Err()
+}
+
+// sameAs returns the session whose place s may take; nil if there is none.
+func (e *Endpoint) sameAs(s *Session) *Session {
+	if old := e.sessions[s.key()]; old != nil {
+		return old
+	}
+	other := sessionKey{root: s.root, peer: s.peer}
+	if s.inbound {
+		other.dialled = s.Addr()
+	}
+	return e.sessions[other]
 }
 
 // crossing is how much later than a first session a second one may be the other half of a mutual dial.
@@ -270,8 +296,8 @@ func (e *Endpoint) forget(s *Session) {
 	e.windows.forget(s.conn)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if key := (sessionKey{s.root, s.peer}); e.sessions[key] == s {
-		delete(e.sessions, key)
+	if e.sessions[s.key()] == s {
+		delete(e.sessions, s.key())
 	}
 }
 

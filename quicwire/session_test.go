@@ -445,3 +445,23 @@ func TestMovedEndsSubscription(t *testing.T) {
 		}
 	})
 }
+
+// Two nodes with one key, copies of one data directory, are two sessions for who dials both.
+func TestTwoNodesWithOneKey(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := netsim.New(t, netsim.Config{Latency: 10 * time.Millisecond})
+		a := newEndpoint(t, "a", n.Host(netsim.Link{}))
+		b, copied := newEndpoint(t, "b", n.Host(netsim.Link{})), newEndpoint(t, "b", n.Host(netsim.Link{}))
+		first, _ := connect(t, a, b)
+		second, _ := connect(t, a, copied)
+		time.Sleep(time.Second)
+		if first.Err() != nil || second.Err() != nil {
+			t.Errorf("the sessions ended with %v and %v", first.Err(), second.Err())
+		}
+		third, _ := connect(t, a, copied)
+		wantEnd(t, second, CodeDuplicate, second.Err().(*Error).Remote)
+		if first.Err() != nil || third.Err() != nil {
+			t.Errorf("the sessions ended with %v and %v", first.Err(), third.Err())
+		}
+	})
+}

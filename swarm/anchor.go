@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"tailcast/feed"
@@ -17,6 +18,7 @@ const (
 	dialFirst   = 500 * time.Millisecond // else the pause begins with this
 	dialMost    = 4 * time.Second        // and doubles up to this, for ever
 	dialSelf    = time.Minute            // an anchor that turned out to be ourselves
+	dialTwin    = time.Second            // is looked at again, whose node answers at another anchor's address too
 )
 
 // An anchorState says what is being done about an anchor.
@@ -60,11 +62,21 @@ func (d *Direct) dial() {
 	}
 	for _, a := range d.anchors {
 		if a.state == pausing && dials < maxDials && !d.now.Before(a.next) {
+			if d.twin(a) {
+				a.next = d.now.Add(dialTwin)
+				continue
+			}
 			dials++
 			a.state = dialling
 			d.do(Dial{a.index, a.Addr, a.Node, dialTimeout})
 		}
 	}
+}
+
+// twin reports whether a leads to a node that we are connected with by another anchor: a node with two addresses keeps one session.
+func (d *Direct) twin(a *anchor) bool {
+	return a.key != nil && errors.Is(a.err, &quicwire.Error{Code: quicwire.CodeDuplicate}) &&
+		slices.ContainsFunc(d.anchors, func(b *anchor) bool { return b != a && b.state == connected && *b.key == *a.key })
 }
 
 // dialFailed lets an anchor rest for a while.

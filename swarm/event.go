@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"bytes"
 	"cmp"
 	"time"
 
@@ -17,9 +18,9 @@ type Epoch struct {
 	ID                 feed.EpochID
 }
 
-// Compare orders epochs as docs/feed.md does: by generation, then by number. The zero Epoch is below all others.
+// Compare orders epochs as docs/feed.md does: by generation, then by number, then by id. The zero Epoch is below all others.
 func (e Epoch) Compare(o Epoch) int {
-	return cmp.Or(cmp.Compare(e.Generation, o.Generation), cmp.Compare(e.Number, o.Number))
+	return cmp.Or(cmp.Compare(e.Generation, o.Generation), cmp.Compare(e.Number, o.Number), bytes.Compare(e.ID[:], o.ID[:]))
 }
 
 // An Event is something that happened, for Direct to know: one of the structs below.

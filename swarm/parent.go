@@ -212,7 +212,8 @@ func (d *Direct) route(f *follow, key subKey, path []quicwire.ShortID) {
 		return
 	}
 	s.path = slices.Clone(path)
-	if loop := slices.Contains(path, d.cfg.Self); loop || len(path) >= quicwire.MaxPath {
+	loop := slices.Contains(path, d.cfg.Self) && !d.cfg.Publisher // see refusal
+	if loop || len(path) >= quicwire.MaxPath {
 		if d.run != nil && d.run.parent == s.parent {
 			d.leave(s.parent, quicwire.UnsubLoop, 2*time.Second)
 		}
