@@ -242,11 +242,8 @@ func (r *Replica) addEpoch(channel ChannelNote, note EpochNote, n Notes) (e *Epo
 
 // compare orders epochs by (generation, number). Two runs that began in the same millisecond are ordered by their ids.
 func (e *Epoch) compare(note *EpochNote) int {
-	if c := e.note.Compare(note); c != 0 {
-		return c
-	}
 	a, b := e.ID(), note.Key.EpochID()
-	return slices.Compare(a[:], b[:])
+	return cmp.Or(e.note.Compare(note), slices.Compare(a[:], b[:]))
 }
 
 func (n *EpochNote) before(h newest) bool {

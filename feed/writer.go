@@ -20,8 +20,11 @@ import (
 var (
 	// ErrEnded says that the log has its last record.
 	ErrEnded = errors.New("log has ended")
-	// ErrSuperseded says that a higher epoch of the channel is known: another streamer, or an earlier run whose clock was ahead.
-	ErrSuperseded = errors.New("another streamer has opened a higher epoch of this channel")
+	// ErrSuperseded says that another streamer is on air in a higher epoch of the channel: this one must stop.
+	ErrSuperseded = errors.New("another streamer is on air in a higher epoch of this channel")
+	// ErrOvertaken says that a higher epoch of the channel is known, but that nobody signs it: that of a lost data directory, or of a
+	// run whose clock was ahead. Viewers go on with an epoch above it.
+	ErrOvertaken = errors.New("somebody remembers a higher epoch of this channel, which is over: a new epoch is needed")
 	// ErrClockStep says that the system clock was set while the epoch ran. The next epoch starts with the new time.
 	ErrClockStep = errors.New("system clock was set: a new epoch is needed")
 	// ErrRotated says that the keys of the channel were rotated while the epoch ran. The next epoch is of the new generation.
@@ -32,9 +35,13 @@ var (
 type WriterConfig struct {
 	Replica *Replica // of Station's channel
 	Station *Station
-	Highest uint64           // highest epoch number heard from peers, of the station's generation
-	Logger  *slog.Logger     // if nil, nothing is logged
-	Now     func() time.Time // the system clock. If nil, time.Now
+	Highest uint64 // highest epoch number heard from peers, of the station's generation
+	// Rival reports whether a higher epoch, which the Replica has heard of, is live. If nil, any is taken for live.
+	Rival func() bool
+	// Reclaims says that this epoch is opened because of ErrOvertaken. Whoever answers it with one that names it as the last is alive.
+	Reclaims bool
+	Logger   *slog.Logger     // if nil, nothing is logged
+	Now      func() time.Time // the system clock. If nil, time.Now
 }
 
 const (
@@ -42,12 +49,10 @@ const (
 	beatAfter = time.Second
 	// anchorEvery is how often the catalog pins all logs.
 	anchorEvery = time.Minute
-	// maxStep is how far the system clock may be from ours before it counts as set.
-	maxStep = 2 * time.Second
-	// slew bounds how fast our clock follows the system clock: 1/100 of the time that passes.
-	slew = 100
-	// flushWithin is how long the end of an epoch waits for a slow disk.
+	// flushWithin is how long the end of a streamer waits for a slow disk.
 	flushWithin = 5 * time.Second
+	// proofOfLife is how long a higher epoch has to prove that it is live: three heartbeats, one a second, and the way they take.
+	proofOfLife = 10 * time.Second
 )
 
 // A Writer is one epoch: it signs what a streamer has to say and adds it to the streamer's own Replica. The key of the epoch is made by
@@ -64,6 +69,8 @@ type Writer struct {
 	logs  map[string]*LogWriter
 	state *State
 	over  bool
+
+	overtaken time.Time // when a higher epoch was first seen; zero: none was. Owned by Run
 }
 
 // NewWriter opens the next epoch of the channel. Its number is above all that are known: after a restored backup or a power cut viewers
@@ -84,13 +91,18 @@ func NewWriter(cfg WriterConfig) (*Writer, error) {
 	if _, err := cfg.Station.Renew(); err != nil {
 		cfg.Logger.Error("couldn't renew the channel note", "err", err) // it may be good for a while
 	}
+	// A crash here leaves the old channel note or the renewed one, both good (Station.sign).
 	notes, err := w.openEpoch()
 	if err != nil {
 		return nil, fmt.Errorf("couldn't open an epoch: %w", err)
 	}
+	// A crash here leaves nothing: the notes were in memory, like the key.
 	if w.epoch, err = cfg.Replica.AddNotes(notes); err != nil {
 		return nil, fmt.Errorf("couldn't open epoch %v: %w", PublicKey(public).EpochID(), err)
 	}
+	// From here on peers may be told. A crash leaves an epoch that is known to some, with no record; our disk may know nothing of it, as the
+	// notes go there with the first row (Epoch.save). That is no harm: the number of the next epoch is above it as time has passed; and if
+	// the clock went back meanwhile, those who know this epoch tell, and check sees to it.
 	return w, nil
 }
 
@@ -170,6 +182,7 @@ func (w *Writer) SetState(s State) error {
 	w.mu.Lock()
 	old := w.state
 	w.mu.Unlock()
+	// A crash after tell leaves a STATE that some have read; there is nothing else to bring in line with it.
 	if err := keepsStripes(old, &s); err != nil {
 		return err
 	}
@@ -209,9 +222,28 @@ func (w *Writer) tell(entry CatalogEntry, flags Flags) error {
 	return err
 }
 
-// Run keeps the epoch alive until ctx ends: heartbeats, anchors, the channel note. Then it ends all logs, anchors them and waits for the
-// disk. It returns nil then; before, only for an error that needs another epoch: ErrSuperseded, ErrClockStep, ErrRotated.
+// Run keeps the epoch alive until ctx ends: heartbeats, anchors, the channel note. Then it ends all logs, anchors them, waits a little for
+// the disk and returns nil. It does the same before it returns ErrSuperseded. With ErrClockStep, ErrRotated or ErrOvertaken another epoch is needed;
+// this one is still open then, so that there need be no gap: Linger keeps it alive until the next has begun.
 func (w *Writer) Run(ctx context.Context) error {
+	err := w.keep(ctx, w.check)
+	if errors.Is(err, ErrClockStep) || errors.Is(err, ErrRotated) || errors.Is(err, ErrOvertaken) {
+		return err
+	}
+	err = errors.Join(err, w.end())
+	flush, cancel := context.WithTimeout(context.Background(), flushWithin)
+	defer cancel()
+	w.logError("the end of the history is not on disk", w.cfg.Replica.Sync(flush))
+	return err
+}
+
+// Linger keeps an epoch whose Run has returned alive until ctx ends, and then ends all logs.
+func (w *Writer) Linger(ctx context.Context) error {
+	return errors.Join(w.keep(ctx, func() error { return nil }), w.end())
+}
+
+// keep does what is due until ctx ends, when it returns nil, or check fails.
+func (w *Writer) keep(ctx context.Context, check func() error) error {
 	beat := time.NewTimer(beatAfter)
 	defer beat.Stop()
 	anchor := time.NewTicker(anchorEvery)
@@ -219,7 +251,7 @@ func (w *Writer) Run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			return w.end()
+			return nil
 		case <-beat.C:
 			beat.Reset(w.beat())
 		case <-anchor.C:
@@ -227,23 +259,39 @@ func (w *Writer) Run(ctx context.Context) error {
 			w.logError("couldn't renew the channel note", w.renew())
 		case <-w.cfg.Replica.newEpoch():
 		}
-		if err := w.check(); err != nil {
-			return errors.Join(err, w.end())
+		if err := check(); err != nil {
+			return err
 		}
 	}
 }
 
 // check returns why this epoch cannot go on.
 func (w *Writer) check() error {
-	if w.cfg.Replica.Current() != w.epoch {
-		_, number := w.cfg.Replica.Highest()
-		return fmt.Errorf("%w: ours is %d, the other %d", ErrSuperseded, w.epoch.note.Number, number)
+	if e := w.cfg.Replica.Current(); e != w.epoch {
+		return w.yield(e)
 	}
 	if note := w.cfg.Station.Note(); note.Generation != w.epoch.note.Generation {
 		return fmt.Errorf("%w: of generation %d", ErrRotated, note.Generation)
 	}
 	if off := w.clock.off(w.cfg.Now()); off.Abs() > maxStep {
 		return fmt.Errorf("%w: by %v", ErrClockStep, off.Round(time.Millisecond))
+	}
+	return nil
+}
+
+// yield returns what follows from a higher epoch. A note alone proves no life, and nothing is lost by going on meanwhile: who knows of the
+// higher epoch follows this one until that one delivers.
+func (w *Writer) yield(to *Epoch) error {
+	if w.overtaken.IsZero() {
+		w.overtaken = time.Now()
+	}
+	last := to.note.Last
+	answered := w.cfg.Reclaims && last != nil && last.ID == w.epoch.ID()
+	switch {
+	case answered || w.cfg.Rival == nil || w.cfg.Rival():
+		return fmt.Errorf("%w: ours is %d, the other %d", ErrSuperseded, w.epoch.note.Number, to.note.Number)
+	case time.Since(w.overtaken) >= proofOfLife:
+		return fmt.Errorf("%w: ours is %d, the other %d", ErrOvertaken, w.epoch.note.Number, to.note.Number)
 	}
 	return nil
 }
@@ -313,7 +361,8 @@ func (w *Writer) renew() error {
 	return err
 }
 
-// end ends all logs, the catalog last and with the final heads of the others, and waits a little for the disk.
+// end ends all logs, the catalog last and with the final heads of the others. A crash between two of them leaves logs without an End and a catalog
+// without the last anchor: an epoch like that of any crash.
 func (w *Writer) end() error {
 	w.mu.Lock()
 	w.over = true
@@ -327,9 +376,6 @@ func (w *Writer) end() error {
 	if catalog != nil {
 		err = errors.Join(err, catalog.end())
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
-	defer cancel()
-	w.logError("the end of the history is not on disk", w.cfg.Replica.Sync(ctx))
 	return err
 }
 
@@ -382,6 +428,8 @@ func (lw *LogWriter) append(e Entry) (Block, error) {
 	if _, err := lw.log.add(&b, &lw.edge, &after, head); err != nil {
 		return Block{}, fmt.Errorf("couldn't append: %w", err)
 	}
+	// From here on anybody may have it. A crash leaves it with those who do, and on our disk or not: the disk has it after some 50 ms, and
+	// durably after a second (disk.go). The next start opens another epoch, so what our disk lost cannot be contradicted.
 	lw.edge, lw.prev, lw.last = after, b.Record, time.Now()
 	lw.ended = e.Kind == End
 	return b, nil
@@ -434,42 +482,4 @@ func (lw *LogWriter) end() error {
 	}
 	_, err := lw.append(Entry{Kind: End, DTS: lw.prev.DTS})
 	return err
-}
-
-// A wallClock is the clock of an epoch: the system clock at its start plus monotonic time, which follows the system clock slowly. It
-// never goes back, whatever happens to the system clock.
-type wallClock struct {
-	started time.Time // with its monotonic reading
-	wall    int64     // the system clock then, microseconds
-
-	// mu guards the rest.
-	mu   sync.Mutex
-	last time.Duration // monotonic, when drift was last changed
-	add  time.Duration // what following the system clock has added
-}
-
-// start sets the clock by the system clock.
-func (c *wallClock) start(system time.Time) { c.started, c.wall = time.Now(), system.UnixMicro() }
-
-// now returns the wall clock in microseconds, given the system clock.
-func (c *wallClock) now(system time.Time) int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	elapsed := time.Since(c.started)
-	limit := (elapsed - c.last) / slew
-	c.add += min(max(c.offLocked(system, elapsed), -limit), limit)
-	c.last = elapsed
-	return c.wall + (elapsed + c.add).Microseconds()
-}
-
-// off returns how far the system clock is ahead of ours.
-func (c *wallClock) off(system time.Time) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.offLocked(system, time.Since(c.started))
-}
-
-func (c *wallClock) offLocked(system time.Time, elapsed time.Duration) time.Duration {
-	ours := c.wall + (elapsed + c.add).Microseconds()
-	return time.Duration(system.UnixMicro()-ours) * time.Microsecond
 }

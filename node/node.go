@@ -153,33 +153,38 @@ func (n *Node) observe(ctx context.Context) error {
 	}
 }
 
-// Superseded tells a streamer whether a higher epoch of its channel turns out to be live within so long.
-func (n *Node) Superseded(ctx context.Context, within time.Duration) bool {
-	deadline := time.After(within)
-	tick := time.NewTicker(within / 10)
-	defer tick.Stop()
-	for n.swarm.Status().Superseded == nil {
-		select {
-		case <-ctx.Done():
-			return false
-		case <-deadline:
-			return false
-		case <-tick.C:
+// Superseded tells a streamer whether a higher epoch of its channel has turned out to be live.
+func (n *Node) Superseded() bool { return n.swarm.Status().Superseded != nil }
+
+// shown is the epoch that this node shows: of a streamer its own, else the newest that says what it consists of. A note alone is nothing to see
+// yet. Nil if there is none.
+func (n *Node) shown() *feed.Epoch {
+	if n.cfg.Role == Streamer {
+		if e := n.cfg.Replica.Epoch(n.swarm.Status().Epoch.ID); e != nil && hasState(e) {
+			return e
+		}
+		return nil
+	}
+	for _, e := range n.cfg.Replica.Epochs() {
+		if hasState(e) {
+			return e
 		}
 	}
-	return true
+	return nil
+}
+
+func hasState(e *feed.Epoch) bool {
+	_, ok := e.State()
+	return ok
 }
 
 // rendition is the log that this node watches: the first one of the newest STATE. Nil if there is none yet.
 func (n *Node) rendition() *feed.Log {
-	e := n.cfg.Replica.Current()
+	e := n.shown()
 	if e == nil {
 		return nil
 	}
-	state, ok := e.State()
-	if !ok {
-		return nil
-	}
+	state, _ := e.State()
 	log, err := e.Log(state.Renditions[0].Name)
 	if err != nil {
 		return nil
@@ -221,7 +226,7 @@ func (n *Node) Status() Status {
 // describe fills in what the newest epoch says of itself.
 func (n *Node) describe(s *Status) {
 	s.Renditions = []Rendition{}
-	e := n.cfg.Replica.Current()
+	e := n.shown()
 	if e == nil {
 		return
 	}

@@ -3,11 +3,13 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"tailcast/feed"
@@ -33,13 +35,13 @@ type onAir struct {
 	title string
 	log   *slog.Logger
 
+	outlet outlet // has its own lock: the segmenter's timer emits too
+
 	mu        sync.Mutex // held by all methods
-	writer    *feed.Writer
 	program   *ingest.Program
 	held      []ingest.Sample // while probing; copies
 	heldBytes int
 	begin     int64 // DTS of the first sample of the track that came first
-	out       *feed.LogWriter
 	state     feed.Rendition
 	cutter    *segmenter.Segmenter // nil while probing
 }
@@ -97,15 +99,18 @@ func (a *onAir) start(passed int64) {
 	a.log.Info("on air", "bitrate_bps", rate, "stripes", a.state.Stripes, "codecs", a.state.Codecs)
 }
 
-// open begins the rendition's log in the current epoch.
-func (a *onAir) open() (err error) {
-	if a.out, err = a.writer.Log(rendition); err != nil {
+// open begins the rendition's log.
+func (a *onAir) open() error {
+	if err := a.outlet.begin(a.catalog()); err != nil {
 		return err
 	}
-	a.announce()
+	a.newCutter()
+	return nil
+}
+
+func (a *onAir) newCutter() {
 	a.cutter = segmenter.New(segmenter.Config{}, a.emit)
 	a.cutter.SetProgram(a.program)
-	return nil
 }
 
 // stripes is how many a rendition of rate bit/s has: docs/swarm.md, the table of parameters.
@@ -123,9 +128,13 @@ func stripes(rate int64) int {
 }
 
 func (a *onAir) announce() {
-	if err := a.writer.SetState(feed.State{Title: fit(cmp.Or(a.title, a.program.Name), feed.MaxTitle), Renditions: []feed.Rendition{a.state}}); err != nil {
+	if err := a.outlet.tell(a.catalog()); err != nil {
 		a.log.Error("cannot say in the catalog what is on", "error", err)
 	}
+}
+
+func (a *onAir) catalog() feed.State {
+	return feed.State{Title: fit(cmp.Or(a.title, a.program.Name), feed.MaxTitle), Renditions: []feed.Rendition{a.state}}
 }
 
 // fit makes a text from outside fit for the catalog: valid UTF-8 of at most so many bytes.
@@ -139,8 +148,8 @@ func fit(text string, limit int) string {
 }
 
 func (a *onAir) emit(b segmenter.Block) error {
-	_, err := a.out.Append(feed.Entry{Kind: feed.Media, Flags: flags(b), DTS: b.DTS, Duration: b.Duration, Payload: b.Payload})
-	if err != nil && !errors.Is(err, feed.ErrEnded) { // between two epochs nothing is signed; the writer says why
+	err := a.outlet.append(feed.Entry{Kind: feed.Media, Flags: flags(b), DTS: b.DTS, Duration: b.Duration, Payload: b.Payload})
+	if err != nil && !errors.Is(err, feed.ErrEnded) { // an epoch that has ended; the writer says why
 		a.log.Error("block lost", "error", err)
 	}
 	return err
@@ -163,16 +172,38 @@ func flags(b segmenter.Block) (f feed.Flags) {
 	return f
 }
 
-// use goes on in another epoch: the clock was set while the one before ran.
-func (a *onAir) use(w *feed.Writer) error {
+// move goes on in the epoch that next opens, from where the next segment begins; at once, if nothing comes that could begin one. It
+// returns the new epoch's writer.
+func (a *onAir) move(ctx context.Context, next opens) (*feed.Writer, error) {
+	moved := a.outlet.want(next)
+	tick := time.NewTicker(lull / 4)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-moved:
+			return a.outlet.current(), err
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-tick.C:
+			if a.outlet.silent(lull) {
+				a.restart()
+			}
+		}
+	}
+}
+
+// lull is how long nothing comes before an epoch is changed in the middle of a segment.
+const lull = time.Second
+
+// restart moves to the epoch that is wanted now, with a new segment.
+func (a *onAir) restart() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.writer = w
-	if a.cutter == nil {
-		return nil
+	if a.cutter != nil {
+		_ = a.cutter.Close() // what it still holds goes into the epoch before
+		defer a.newCutter()
 	}
-	_ = a.cutter.Close() // what it still holds belongs to an epoch that has ended
-	return a.open()
+	_ = a.outlet.force() // move is told
 }
 
 // Close airs what is still held: a programme may be shorter than the probe.

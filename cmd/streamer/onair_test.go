@@ -51,20 +51,15 @@ func newChannel(t testing.TB, cfg feed.Config) *channel {
 	}
 	t.Cleanup(func() { replica.Close() })
 	c := &channel{config: feed.WriterConfig{Replica: replica, Station: station}}
-	c.open(t)
-	return c
-}
-
-// open begins an epoch.
-func (c *channel) open(t testing.TB) {
-	t.Helper()
-	var err error
 	if c.writer, err = feed.NewWriter(c.config); err != nil {
 		t.Fatal(err)
 	}
+	return c
 }
 
-func (c *channel) onAir() *onAir { return &onAir{writer: c.writer, title: "Test", log: quiet()} }
+func (c *channel) onAir() *onAir {
+	return &onAir{outlet: outlet{writer: c.writer}, title: "Test", log: quiet()}
+}
 
 // airClip plays the clip once, as fast as it goes.
 func airClip(t testing.TB, sink ingest.Sink) {
@@ -88,7 +83,7 @@ func TestBlocksGiveTheSameSamples(t *testing.T) {
 
 	var got units
 	assembler := segmenter.NewAssembler(&got)
-	log := a.out.Log()
+	log := a.outlet.out.Log()
 	for i := range log.Head().Size {
 		b, err := log.Block(i)
 		if err != nil {
@@ -107,25 +102,67 @@ func TestBlocksGiveTheSameSamples(t *testing.T) {
 	}
 }
 
-// TestClockStepGoesOnInAnotherEpoch: the sink moves to the next writer without losing the programme.
-func TestClockStepGoesOnInAnotherEpoch(t *testing.T) {
+// TestNextEpochBeginsWithASegment: the sink moves to the next epoch where a segment begins, and nothing of the programme is missing,
+// neither in the old epoch nor in the new one.
+func TestNextEpochBeginsWithASegment(t *testing.T) {
 	c := newChannel(t, feed.Config{})
 	a := c.onAir()
 	airClip(t, a)
-	first := c.writer.Epoch()
-	c.open(t)
-	if err := a.use(c.writer); err != nil {
+	first := a.outlet.out.Log()
+	moved := a.outlet.want(func() (*feed.Writer, error) { return feed.NewWriter(c.config) })
+	airClip(t, a)
+	if err := a.Close(); err != nil {
 		t.Fatal(err)
+	}
+	if err := <-moved; err != nil {
+		t.Fatal(err)
+	}
+	second := a.outlet.out.Log()
+	if second.Epoch() == first.Epoch() || a.outlet.current().Epoch() != second.Epoch() {
+		t.Fatal("still writes the epoch before")
+	}
+	if s, ok := second.Epoch().State(); !ok || s.Title != "Test" {
+		t.Errorf("the catalog of the new epoch says %+v", s)
+	}
+	var want, got units
+	airClip(t, &want)
+	assembler := segmenter.NewAssembler(&got)
+	for _, l := range []*feed.Log{first, second} {
+		for i := range l.Head().Size {
+			b, err := l.Block(i)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i == 0 && b.Record.Flags&(feed.SegmentFirst|feed.RandomAccess) != feed.SegmentFirst|feed.RandomAccess {
+				t.Errorf("record 0 of %s has flags %v: one cannot join there", l.Origin(), b.Record.Flags)
+			}
+			if err := assembler.Write(b.Payload, b.Record.Flags&feed.SegmentFirst != 0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if !slices.Equal(got, append(want, want...)) {
+		t.Errorf("got %d samples in two epochs, want all %d, once each, in order", len(got), 2*len(want))
+	}
+}
+
+// TestNextEpochBeginsInSilence: nothing comes that could begin a segment, and nothing is lost that came before.
+func TestNextEpochBeginsInSilence(t *testing.T) {
+	c := newChannel(t, feed.Config{})
+	a := c.onAir()
+	airClip(t, a)
+	next, err := a.move(t.Context(), func() (*feed.Writer, error) { return feed.NewWriter(c.config) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if next == c.writer || next != a.outlet.current() {
+		t.Error("move did not return the writer of the new epoch")
 	}
 	airClip(t, a)
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	second := c.writer.Epoch()
-	if second == first || a.out.Log().Epoch() != second {
-		t.Fatal("still writes the epoch before")
-	}
-	b, err := a.out.Log().Block(0)
+	b, err := a.outlet.out.Log().Block(0)
 	if err != nil || b.Record.Flags&feed.SegmentFirst == 0 {
 		t.Errorf("record 0 of the new epoch: got flags %v, error %v; want the first of a segment", b.Record.Flags, err)
 	}
@@ -150,7 +187,7 @@ func TestShortProgrammeIsAired(t *testing.T) {
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if a.out == nil || a.out.Log().Head().Size == 0 {
+	if a.outlet.out == nil || a.outlet.out.Log().Head().Size == 0 {
 		t.Error("nothing was signed")
 	}
 }
@@ -180,7 +217,7 @@ func benchmarkIngest(b *testing.B, data []byte) {
 	}
 	used := cpu.Used() - begin
 	b.ReportMetric(float64(len(data))*float64(b.N)/1e6/used.Seconds(), "MB/cpu-s")
-	b.ReportMetric(used.Seconds()*1e6/float64(a.out.Log().Head().Size), "cpu-us/block")
+	b.ReportMetric(used.Seconds()*1e6/float64(a.outlet.out.Log().Head().Size), "cpu-us/block")
 }
 
 // synthetic is a TS of H.264 that has the shape of video at so many bit/s, 25 pictures a second, one in 25 a key frame five times

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -45,11 +46,6 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, replica.Close()) }()
-	config := feed.WriterConfig{Replica: replica, Station: station, Logger: log}
-	writer, err := feed.NewWriter(config)
-	if err != nil {
-		return err
-	}
 	key, err := node.Key(o.Data)
 	if err != nil {
 		return err
@@ -58,13 +54,19 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	if err != nil {
 		return err
 	}
+	// After the node, which takes what it finds in the Replica for an earlier run's.
+	config := feed.WriterConfig{Replica: replica, Station: station, Logger: log, Rival: n.Superseded}
+	writer, err := feed.NewWriter(config)
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
 	src, err := open(o, in, log)
 	if err != nil {
 		return errors.Join(err, n.Close())
 	}
 	p := &programme{
 		node: n, config: config, writer: writer, source: src, log: log,
-		sink: &onAir{writer: writer, title: o.title, log: log},
+		sink: &onAir{outlet: outlet{writer: writer}, title: o.title, log: log},
 		page: player.New(player.Config{Replica: replica, Logger: log}),
 	}
 	n.Ingest(func() *node.Ingest { return src.health(in) })
@@ -112,32 +114,43 @@ func (p *programme) air(ctx context.Context) error {
 	return err
 }
 
-// proofOfLife is how long a streamer watches a higher epoch of its channel before it takes it for one that nobody signs any more. The
-// proof takes three heartbeats, one a second, and the way they take.
-const proofOfLife = 10 * time.Second
-
 // write runs the writer, in one epoch after the other: the next one begins when the system clock is set, when the keys
-// are rotated, and when somebody remembers a higher epoch that is dead, as after a lost data directory.
+// are rotated, and when somebody remembers a higher epoch that is over, as after a lost data directory.
 func (p *programme) write(ctx context.Context) error {
+	var olds sync.WaitGroup
+	defer olds.Wait()
 	w := p.writer
 	for {
 		err := w.Run(ctx)
 		switch {
 		case errors.Is(err, feed.ErrSuperseded):
-			if p.node.Superseded(ctx, proofOfLife) {
-				return fmt.Errorf("%w: stop one of the two streamers, they share the keys of this channel", err)
-			}
+			return fmt.Errorf("%w: this one stops. Stop one of the two streamers for good, they share the keys of this channel", err)
+		case errors.Is(err, feed.ErrOvertaken):
+			p.config.Reclaims = true
 		case !errors.Is(err, feed.ErrClockStep) && !errors.Is(err, feed.ErrRotated):
 			return err
 		}
 		p.log.Warn("going on in a new epoch", "reason", err)
-		if w, err = feed.NewWriter(p.config); err != nil {
-			return err
-		}
-		if err := p.sink.use(w); err != nil {
+		if w, err = p.change(ctx, w, &olds); err != nil {
 			return err
 		}
 	}
+}
+
+// crossing is how long an epoch lasts beside the next, so that viewers have found that before this one ends.
+const crossing = time.Second
+
+// change opens the next epoch. The one before goes on until then, and a little longer; then olds is done with it.
+func (p *programme) change(ctx context.Context, w *feed.Writer, olds *sync.WaitGroup) (next *feed.Writer, err error) {
+	lingering, stop := context.WithCancel(ctx)
+	olds.Go(func() {
+		if err := w.Linger(lingering); err != nil {
+			p.log.Error("couldn't end an epoch", "epoch", w.Epoch().ID().String(), "error", err)
+		}
+	})
+	next, err = p.sink.move(ctx, func() (*feed.Writer, error) { return feed.NewWriter(p.config) })
+	time.AfterFunc(crossing, stop)
+	return next, err
 }
 
 // goodbye gives those who listen time for the last blocks, unless somebody is in a hurry.
