@@ -3,8 +3,6 @@ package e2e
 import (
 	"context"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -156,40 +154,6 @@ func TestTwoViewersOnOneMachine(t *testing.T) {
 		t.Cleanup(func() { _ = v.Kill() })
 		until(t, v, "live", live)
 	}
-}
-
-// TestCopiedDataDirectory: a second machine with a copied data directory takes the channel over; the first one learns of it from a
-// viewer, and stops with a sentence.
-func TestCopiedDataDirectory(t *testing.T) {
-	need(t)
-	t.Parallel()
-	first, second := t.TempDir(), filepath.Join(t.TempDir(), "copy")
-	s1 := start(t, "streamer1", nil, "demo", "--data", first)
-	if err := os.CopyFS(second, os.DirFS(first)); err != nil {
-		t.Fatal(err)
-	}
-	for _, secret := range []string{"root.key", "station.key", "node.key"} { // CopyFS leaves the mode to the umask
-		if err := os.Chmod(filepath.Join(second, secret), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := os.Remove(filepath.Join(second, "node.key")); err != nil {
-		t.Fatal(err)
-	}
-	v := viewer(t, s1.LinkTo())
-	before := until(t, v, "live", live).Renditions[0].Epoch
-	s2 := start(t, "streamer2", nil, "demo", "--data", second)
-	w := viewer(t, s1.LinkTo()+"&a="+s2.Listen[0])
-	until(t, w, "live in the newer epoch", func(s status) bool { return live(s) && s.Renditions[0].Epoch != before })
-	select {
-	case <-s1.Done():
-	case <-time.After(patience):
-		t.Fatal("the first streamer goes on")
-	}
-	if err := s1.Stop(); err == nil || !strings.Contains(err.Error(), "stop one of the two streamers") {
-		t.Errorf("the first streamer ended with %v, want a sentence", err)
-	}
-	until(t, w, "still live", live)
 }
 
 // TestWaitingStreamerSaysForWhat: before an encoder pushes, status and readiness say that it is missing.
