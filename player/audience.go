@@ -12,20 +12,25 @@ type audience struct {
 	came chan struct{} // holds one token while somebody has come since it was taken
 
 	mu   sync.Mutex
-	n    int
-	left time.Time // when n fell to 0
+	n    int       // clients
+	live int       // of these, those who watch what is made for all
+	left time.Time // when live fell
 }
 
 func newAudience(most int) *audience { return &audience{most: most, came: make(chan struct{}, 1)} }
 
-// enter reports whether there is room.
-func (a *audience) enter() bool {
+// enter reports whether there is room. Who does not watch live needs nothing to be made.
+func (a *audience) enter(live bool) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.n >= a.most {
 		return false
 	}
 	a.n++
+	if !live {
+		return true
+	}
+	a.live++
 	select {
 	case a.came <- struct{}{}:
 	default:
@@ -33,18 +38,21 @@ func (a *audience) enter() bool {
 	return true
 }
 
-func (a *audience) leave(now time.Time) {
+func (a *audience) leave(live bool, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.n--
-	a.left = now
+	if live {
+		a.live--
+		a.left = now
+	}
 }
 
-// goneFor tells whether nobody has been here for d.
+// goneFor tells whether nobody has watched live for d.
 func (a *audience) goneFor(d time.Duration, now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.n == 0 && now.Sub(a.left) >= d
+	return a.live == 0 && now.Sub(a.left) >= d
 }
 
 // await returns when somebody comes, or has come since the last await.

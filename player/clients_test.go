@@ -168,7 +168,7 @@ func TestAudienceWakesAndLets(t *testing.T) {
 	if !a.goneFor(time.Second, now) {
 		t.Error("an empty audience is not gone")
 	}
-	if !a.enter() || a.enter() {
+	if !a.enter(true) || a.enter(true) || a.enter(false) {
 		t.Error("there is room for one")
 	}
 	if err := a.await(t.Context()); err != nil {
@@ -177,9 +177,19 @@ func TestAudienceWakesAndLets(t *testing.T) {
 	if a.goneFor(0, now) {
 		t.Error("gone while here")
 	}
-	a.leave(now)
+	a.leave(true, now)
 	if a.goneFor(time.Second, now.Add(time.Second/2)) || !a.goneFor(time.Second, now.Add(time.Second)) {
 		t.Error("gone at the wrong time")
+	}
+	if !a.enter(false) || a.enter(true) {
+		t.Error("there is room for one who watches the past")
+	}
+	if !a.goneFor(time.Second, now.Add(time.Second)) {
+		t.Error("who watches the past keeps live streams going")
+	}
+	a.leave(false, now.Add(time.Minute))
+	if !a.enter(true) {
+		t.Error("there is room again")
 	}
 }
 

@@ -215,13 +215,15 @@ func TestFeedToMP4AcrossEpochs(t *testing.T) {
 
 func TestNothingYet(t *testing.T) {
 	c := newChannel(t, Config{StartTimeout: 20 * time.Millisecond})
-	answer, err := http.Get(c.url + "/live.ts")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusServiceUnavailable {
-		t.Errorf("got %s, want 503", answer.Status)
+	for _, path := range []string{"/live.ts", "/live.ts?at=-60s"} {
+		answer, err := http.Get(c.url + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("%s: got %s, want 503", path, answer.Status)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -14,38 +15,53 @@ type live struct {
 	*Server
 	name string // for metrics
 	out  *outlet
+	make func(*outlet, func() *stream, func(*stream, chunk)) format
 }
 
 func (l live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
-	next, why := parseJoin(r)
+	ask, err := parseAsk(r.URL.Query())
 	switch {
 	case foreign(r):
 		l.refuse(w, "foreign", http.StatusForbidden, "another site may not play this channel through your browser")
-	case why != "":
-		http.Error(w, why, http.StatusBadRequest)
-	case !l.audience.enter():
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	case !l.audience.enter(ask.past == nil):
 		w.Header().Set("Retry-After", "5")
 		l.refuse(w, "full", http.StatusServiceUnavailable, "too many clients are watching here; close one and try again")
 	default:
-		defer func() { l.audience.leave(time.Now()) }()
-		l.serve(w, r, next)
+		defer func() { l.audience.leave(ask.past == nil, time.Now()) }()
+		if ask.past != nil {
+			l.serveAt(w, r, *ask.past)
+			return
+		}
+		l.serve(w, r, ask.next)
 	}
 }
 
-// parseJoin reads the query; why is what is wrong with it.
-func parseJoin(r *http.Request) (next bool, why string) {
-	q := r.URL.Query()
-	if q.Has("at") {
-		return false, "at= is not supported; leave it out to watch live"
-	}
+// An ask is where a client wants to begin.
+type ask struct {
+	next bool    // not before the live edge
+	past *moment // nil for live
+}
+
+// parseAsk reads the query.
+func parseAsk(q url.Values) (a ask, err error) {
 	switch q.Get("join") {
 	case "", "last":
-		return false, ""
 	case "next":
-		return true, ""
+		a.next = true
+	default:
+		return a, errors.New("join must be last (fastest start) or next (least delay)")
 	}
-	return false, "join must be last (fastest start) or next (least delay)"
+	if q.Has("at") {
+		if q.Has("join") {
+			return a, errors.New("at= begins in the past, join= at the live edge; leave one of them out")
+		}
+		m, err := parseMoment(q.Get("at"))
+		return ask{past: &m}, err
+	}
+	return a, nil
 }
 
 // foreign tells whether a browser asks on behalf of a page that is not ours. Programs do not send the header.
@@ -67,19 +83,28 @@ func (l live) serve(w http.ResponseWriter, r *http.Request, next bool) {
 		l.refuse(w, "codec", http.StatusNotAcceptable, string(no))
 		return
 	case err != nil:
-		w.Header().Set("Retry-After", "1")
-		l.refuse(w, "waiting", http.StatusServiceUnavailable, "nothing to play yet; /api/v1/status says why")
+		l.refuseWaiting(w)
 		return
 	}
+	l.describe(w, s)
+	if r.Method == http.MethodHead {
+		return
+	}
+	l.write(w, r, s, next)
+}
+
+func (l live) refuseWaiting(w http.ResponseWriter) {
+	w.Header().Set("Retry-After", "1")
+	l.refuse(w, "waiting", http.StatusServiceUnavailable, "nothing to play yet; /api/v1/status says why")
+}
+
+// describe says in headers what a stream is.
+func (l live) describe(w http.ResponseWriter, s *stream) {
 	h := w.Header()
 	h.Set("Content-Type", s.contentType)
 	if s.omitted != "" {
 		h.Set("X-Tailcast-Omitted", s.omitted)
 	}
-	if r.Method == http.MethodHead {
-		return
-	}
-	l.write(w, r, s, next)
 }
 
 // stream waits for something to play.
@@ -91,10 +116,8 @@ func (l live) stream(ctx context.Context) (*stream, error) {
 
 // write sends the stream until it ends or the client goes.
 func (l live) write(w http.ResponseWriter, r *http.Request, s *stream, next bool) {
-	clients := l.metrics.clients.WithLabelValues(l.name)
-	clients.Inc()
-	defer clients.Dec()
-	c := &client{w: w, control: http.NewResponseController(w), stall: l.cfg.StallTimeout, sent: l.metrics.sent.WithLabelValues(l.name)}
+	c, leave := l.client(w)
+	defer leave()
 	place := s.join(next)
 	err := c.write([]chunk{{data: s.header}})
 	for err == nil {
@@ -110,6 +133,13 @@ func (l live) write(w http.ResponseWriter, r *http.Request, s *stream, next bool
 	}
 }
 
+// client counts a client until it leaves.
+func (l live) client(w http.ResponseWriter) (c *client, leave func()) {
+	clients := l.metrics.clients.WithLabelValues(l.name)
+	clients.Inc()
+	return &client{w: w, control: http.NewResponseController(w), stall: l.cfg.StallTimeout, sent: l.metrics.sent.WithLabelValues(l.name)}, clients.Dec
+}
+
 // A client is the writing side of one response.
 type client struct {
 	w       http.ResponseWriter
@@ -121,6 +151,9 @@ type client struct {
 
 // write sends chunks and sees that they leave.
 func (c *client) write(chunks []chunk) error {
+	if len(chunks) == 0 {
+		return nil
+	}
 	for _, k := range chunks {
 		_ = c.control.SetWriteDeadline(time.Now().Add(c.stall)) // where there are no deadlines, a paused client stays
 		n, err := c.w.Write(c.times.restamp(k))

@@ -68,6 +68,10 @@ type mp4 struct {
 	segment  bool            // the next audio frame of a program without video is a start
 }
 
+func newMP4Format(out *outlet, open func() *stream, push func(*stream, chunk)) format {
+	return &mp4{out: out, make: open, push: push}
+}
+
 // setProgram keeps what it learnt of tracks that stay the same.
 func (m *mp4) setProgram(p *ingest.Program) {
 	m.flush()

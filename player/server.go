@@ -5,10 +5,13 @@
 //	GET /                          the page
 //	GET /live.ts?join=last|next    MPEG-TS, everything the broadcaster sends; 406 if TS cannot carry a codec
 //	GET /live.mp4?join=last|next   fMP4, one fragment a picture; Content-Type names the codecs, X-Tailcast-Omitted what is left out
+//	GET /live.ts?at=-60s           the past, from the segment that was on air then, and on into live; or at=2026-01-02T15:04:05Z. 404 if
+//	                               that is not kept; X-Tailcast-From is when what comes was aired. Also /live.mp4
 //
 // join=last begins at the newest random access point, which starts fastest; join=next waits for the next one, which lags least in
 // players that never catch up (mpv, VLC). Blocks are turned into each container once, for all clients, and only while there are
-// clients. A client that cannot keep up is moved to the live edge; none can delay another.
+// clients. A client that cannot keep up is moved to the live edge; none can delay another. Who watches the past has containers of its own, made
+// as fast as it takes them.
 //
 // The package does not check the Host header and does not serve status or metrics: that is node's.
 package player
@@ -142,7 +145,7 @@ func (s *Server) follow(ctx context.Context, name string) error {
 func (s *Server) newPipeline() *pipeline {
 	p := newPipeline(time.Now)
 	open := func() *stream { return newStream(s.cfg.Backlog, s.cfg.BacklogBytes) }
-	p.formats = []format{newTSFormat(s.ts, open, p.push), &mp4{out: s.mp4, make: open, push: p.push}}
+	p.formats = []format{newTSFormat(s.ts, open, p.push), newMP4Format(s.mp4, open, p.push)}
 	return p
 }
 

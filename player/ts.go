@@ -30,7 +30,7 @@ type tsFormat struct {
 	counters map[uint16]byte // continuity counters of all PIDs so far, without the buffer
 }
 
-func newTSFormat(out *outlet, open func() *stream, push func(*stream, chunk)) *tsFormat {
+func newTSFormat(out *outlet, open func() *stream, push func(*stream, chunk)) format {
 	f := &tsFormat{out: out, make: open, push: push, counters: map[uint16]byte{}}
 	f.mux = ts.NewMuxer(&f.buffer)
 	return f
