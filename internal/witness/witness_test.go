@@ -207,12 +207,17 @@ func (w *witness) answers(over <-chan struct{}) error {
 	}
 }
 
-// verifier returns that of the cosignatures, from the reference implementation of c2sp.org/tlog-cosignature.
-func (w *witness) verifier() note.Verifier {
-	w.t.Helper()
+// vkey returns the key of the cosignatures as witnesses publish it. https://c2sp.org/tlog-cosignature
+func (w *witness) vkey() string {
 	key := append([]byte{4}, w.public...) // 4 says cosignature/v1
 	id := sha256.Sum256([]byte(witnessName + "\n" + string(key)))
-	v, err := torchwood.NewCosignatureVerifier(fmt.Sprintf("%s+%x+%s", witnessName, id[:4], base64.StdEncoding.EncodeToString(key)))
+	return fmt.Sprintf("%s+%x+%s", witnessName, id[:4], base64.StdEncoding.EncodeToString(key))
+}
+
+// verifier returns that of the cosignatures, from the reference implementation.
+func (w *witness) verifier() note.Verifier {
+	w.t.Helper()
+	v, err := torchwood.NewCosignatureVerifier(w.vkey())
 	if err != nil {
 		w.t.Fatal(err)
 	}
