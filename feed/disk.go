@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -27,12 +28,15 @@ type disk struct {
 	err  error // nil while writing
 	dead error // of the first log that a failed fsync ended
 
+	stored Stored // as of the last sync
+
 	overflow atomic.Bool // the queue was full
 
 	todo []func()      // what later was given; guarded by mu
 	wake chan struct{} // there is something to do; room for one
 
 	// The rest is owned by run.
+	keeper   keeper
 	dirty    map[*Log]struct{} // with blocks that wait, or rows that are not synced
 	waiting  int               // blocks that wait for their neighbours
 	failedAt time.Time         // of err
@@ -59,7 +63,7 @@ const (
 var errOverflow = errors.New("the disk is too slow for this stream")
 
 func newDisk(r *Replica) *disk {
-	return &disk{replica: r, queue: make(chan task, queueTasks), wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*Log]struct{})}
+	return &disk{replica: r, keeper: newKeeper(r), queue: make(chan task, queueTasks), wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*Log]struct{})}
 }
 
 // put hands a block over, without waiting. It returns false if the queue is full.
@@ -111,6 +115,7 @@ func (d *disk) later(f func()) {
 // run writes until it is stopped, then the rest of the queue, and syncs and closes all files.
 func (d *disk) run() {
 	defer close(d.done)
+	d.begin()
 	gather, sync := newAlarm(gatherFor), newAlarm(syncEvery)
 	defer gather.Stop()
 	defer sync.Stop()
@@ -133,6 +138,25 @@ func (d *disk) run() {
 		gather.want(d.waiting > 0)
 		sync.want(len(d.dirty) > 0)
 	}
+}
+
+// begin looks at what earlier runs left, and holds it to the window.
+func (d *disk) begin() {
+	if err := d.keeper.start(); err != nil {
+		d.fail(fmt.Errorf("couldn't count the history: %w", err))
+	}
+	d.keep()
+}
+
+// keep holds the disk to the window.
+func (d *disk) keep() {
+	stored, err := d.keeper.keep()
+	if err != nil {
+		d.fail(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stored = stored
 }
 
 // An alarm is a timer that is set once until it rings.
@@ -213,13 +237,23 @@ func (d *disk) try(l *Log, blocks []Block) {
 	if d.paused && time.Since(d.failedAt) < retryAfter {
 		return
 	}
-	err := d.write(l, blocks)
+	d.keeper.saw(l, &blocks[len(blocks)-1])
+	err := d.room(func() error { return d.write(l, blocks) })
 	d.paused = err != nil
 	if err != nil {
 		d.fail(err)
 		return
 	}
 	d.recovered()
+}
+
+// room does something that needs room on the disk. If there is none, the oldest history leaves until there is: the window shrinks.
+func (d *disk) room(do func() error) error {
+	err := do()
+	for isFull(err) && d.keeper.yield() {
+		err = do()
+	}
+	return err
 }
 
 // write puts blocks on disk, the notes of their epoch before the first, and syncs the segment that they end.
@@ -245,7 +279,7 @@ func (d *disk) write(l *Log, blocks []Block) error {
 
 // sync syncs a log. One that cannot be synced for want of room is tried again, one whose fsync failed is not.
 func (d *disk) sync(l *Log) {
-	err := l.store.sync(l.frontierInMemory)
+	err := d.room(func() error { return l.store.sync(l.frontierInMemory) })
 	if err == nil || l.store.dead != nil {
 		delete(d.dirty, l)
 	}
@@ -264,6 +298,7 @@ func (d *disk) syncAll() {
 	for l := range d.dirty {
 		d.sync(l)
 	}
+	d.keep()
 	if now := time.Now(); now.Sub(d.newest) >= newestEvery {
 		d.newest = now
 		d.saveNewest()
@@ -272,7 +307,7 @@ func (d *disk) syncAll() {
 
 // saveNewest remembers what may never be gone back behind.
 func (d *disk) saveNewest() {
-	if err := d.replica.saveNewest(); err != nil {
+	if err := d.room(d.replica.saveNewest); err != nil {
 		d.fail(err)
 	}
 }
@@ -301,6 +336,9 @@ func (d *disk) closeEpoch(e *Epoch) {
 		}
 	}
 	e.retired = true
+	if err := d.keeper.retire(e); err != nil {
+		d.fail(err)
+	}
 }
 
 // fail says once that the disk fails. The live edge does not notice.
@@ -309,7 +347,11 @@ func (d *disk) fail(err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.err == nil {
-		d.replica.cfg.Logger.Error("the disk fails; going on without history", "dir", d.replica.cfg.Dir, "err", err)
+		what := "the disk fails; going on without history"
+		if isFull(err) {
+			what = "the disk is full; the history has a hole until there is room"
+		}
+		d.replica.cfg.Logger.Error(what, "dir", d.replica.cfg.Dir, "err", err)
 	}
 	d.err = err
 }

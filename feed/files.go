@@ -23,6 +23,9 @@ type Files interface {
 	ReadFile(name string, limit int) ([]byte, error)
 	// WriteFile replaces the whole content. A power cut leaves the old or the new; once it returns nil, the new.
 	WriteFile(name string, data []byte) error
+	// Remove removes a file that nobody has open for writing; fs.ErrNotExist if there is none. It does not come back after a power cut
+	// once Remove returns nil. Who has it open reads on.
+	Remove(name string) error
 	// List returns the names in a folder, in order; none if the folder does not exist.
 	List(folder string) ([]string, error)
 }
@@ -88,6 +91,14 @@ func (o osFiles) WriteFile(name string, data []byte) error {
 		return err
 	}
 	return durable.WriteFile(path, data, 0o600)
+}
+
+func (o osFiles) Remove(name string) error {
+	path := o.path(name)
+	if err := os.Remove(path); err != nil {
+		return err
+	}
+	return durable.SyncDir(filepath.Dir(path))
 }
 
 func (o osFiles) List(folder string) ([]string, error) {

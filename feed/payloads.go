@@ -229,6 +229,52 @@ func (p *payloads) startAt(offset uint64) {
 	p.begin = max(p.begin, offset)
 }
 
+// held returns how many bytes the files hold, about: files that were removed in the middle do not count, sparse ones count as full.
+func (p *payloads) held() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.count == 0 {
+		return 0
+	}
+	before := max(p.begin, p.lowest) - p.lowest
+	after := p.size - 1 - (max(p.end, 1)-1)&(p.size-1)
+	return int64(p.count)*int64(p.size) - int64(before) - int64(after)
+}
+
+// number returns how many files there are.
+func (p *payloads) number() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.count
+}
+
+// second returns where the file after the lowest begins; if there is none, where it would.
+func (p *payloads) second() uint64 {
+	if next, ok := p.next(p.lowest); ok {
+		return next
+	}
+	return p.lowest + p.size
+}
+
+// removeLowest removes the lowest file; the next one begins at second.
+func (p *payloads) removeLowest(second uint64) error {
+	if f := p.open[p.lowest]; f != nil {
+		p.mu.Lock()
+		delete(p.open, p.lowest)
+		p.mu.Unlock()
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	if err := p.files.Remove(p.name(p.lowest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count, p.lowest, p.probed = p.count-1, second, probe{}
+	return nil
+}
+
 func (p *payloads) sync() error {
 	for _, f := range p.open {
 		if err := f.Sync(); err != nil {

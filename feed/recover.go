@@ -25,15 +25,10 @@ const (
 // everything stays where it is; what cannot be proved when it is read is a hole. It returns the frontier after the last row that
 // verified and its head; a zero head if there is none. It takes the time of a few chunks, whatever the length of the log.
 func (s *store) recover(verify verifyFunc) (merkle.Frontier, Head, error) {
-	found, err := s.open()
+	found, err := s.openRows()
 	if err != nil || !found {
 		return merkle.Frontier{}, Head{}, err
 	}
-	size, err := s.records.Size()
-	if err != nil {
-		return merkle.Frontier{}, Head{}, err
-	}
-	s.end = s.base + min(uint64(size)/rowSize, merkle.MaxSize-s.base)
 	search := search{store: s, verify: verify}
 	if err := search.run(); err != nil {
 		return merkle.Frontier{}, Head{}, err
@@ -46,7 +41,9 @@ func (s *store) recover(verify verifyFunc) (merkle.Frontier, Head, error) {
 		s.end = search.head.Size
 	}
 	s.first = s.findFirst()
-	s.findPruned()
+	if err := s.findPruned(); err != nil {
+		return merkle.Frontier{}, Head{}, err
+	}
 	if !search.torn {
 		return search.edge, search.head, nil
 	}
@@ -185,29 +182,36 @@ func (s *store) findFirst() uint64 {
 }
 
 // findPruned finds the rows that have lost their payloads to retention: those below the lowest file, or all that had bytes.
-func (s *store) findPruned() {
-	s.mu.Lock()
-	s.pruned = 0
-	s.mu.Unlock()
+func (s *store) findPruned() error {
+	_, first, ok, err := s.nextRow(s.first, s.end)
+	if err != nil {
+		return err
+	}
+	if ok {
+		s.payloads.startAt(first.Offset)
+	}
 	floor := s.payloads.begins(math.MaxUint64)
-	if _, r, ok := s.nextRow(s.first, s.end); ok {
-		s.payloads.startAt(r.Offset)
+	if floor < math.MaxUint64 {
+		return s.giveUp(floor)
 	}
-	if floor == math.MaxUint64 {
-		_, r, _ := s.lastRow(func(*Record) bool { return true })
-		floor = r.Offset + uint64(r.Length)
+	_, last, _, err := s.lastRow(func(*Record) bool { return true })
+	if err != nil {
+		return err
 	}
-	s.giveUp(floor)
+	return s.giveUp(last.Offset + uint64(last.Length))
 }
 
 // giveUp announces that the payload bytes below floor are gone, or will be in a moment: from here on their rows count as pruned.
-func (s *store) giveUp(floor uint64) {
-	last, _, ok := s.lastRow(func(r *Record) bool { return r.Offset < floor })
-	if !ok {
-		return // no row spoke of them
+func (s *store) giveUp(floor uint64) error {
+	last, _, ok, err := s.lastRow(func(r *Record) bool { return r.Offset < floor })
+	if err != nil || !ok {
+		return err // no row spoke of them
 	}
 	_, end, _ := s.span()
-	next, _, ok := s.nextRow(last+1, end)
+	next, _, ok, err := s.nextRow(last+1, end)
+	if err != nil {
+		return err
+	}
 	if !ok {
 		next = end
 	}
@@ -215,6 +219,7 @@ func (s *store) giveUp(floor uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pruned = max(s.pruned, next)
+	return nil
 }
 
 // prunedRows returns the rows [from, to) that have lost their payloads to retention; those among them that are missing are not missed.

@@ -32,6 +32,8 @@ type Config struct {
 	ReadOnly bool
 	// NoHistory keeps of the channel on disk only what guards against going back: no blocks, which nobody would prune.
 	NoHistory bool
+	// Retention is how much of the channel's past stays on disk. If zero, all.
+	Retention Retention
 	// Files replaces the file system, for tests. If nil, that of the operating system, in Dir.
 	Files Files
 	// Logger gets what an operator would act on. If nil, nothing is logged.
@@ -132,7 +134,7 @@ func (r *Replica) Close() error {
 	if closed || r.past == nil {
 		return nil
 	}
-	r.past.files.close()
+	defer r.past.files.close() // the disk goroutine looks there until it ends
 	if r.disk == nil {
 		return nil
 	}

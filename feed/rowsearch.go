@@ -6,12 +6,14 @@ import "tailcast/feed/merkle"
 
 // lastRow returns the last row held of which below is true, given that it is true of all rows up to one and of none after it. It reads
 // a few rows for each bit of the length, and believes none that contradicts its neighbours; nothing is verified.
-func (s *store) lastRow(below func(*Record) bool) (last uint64, record Record, ok bool) {
+func (s *store) lastRow(below func(*Record) bool) (last uint64, record Record, ok bool, err error) {
 	lo, hi, some := s.span()
 	for some && lo < hi {
 		mid := lo + (hi-lo)/2
-		i, r, found := s.nextRow(mid, hi)
+		i, r, found, err := s.nextRow(mid, hi)
 		switch {
+		case err != nil:
+			return 0, Record{}, false, err
 		case !found:
 			hi = mid
 		case below(&r):
@@ -21,30 +23,30 @@ func (s *store) lastRow(below func(*Record) bool) (last uint64, record Record, o
 			hi = mid
 		}
 	}
-	return last, record, ok
+	return last, record, ok, nil
 }
 
 // nextRow returns the first row of [i, hi) that is held and does not contradict its neighbours, as one does that has rotted.
-func (s *store) nextRow(i, hi uint64) (uint64, Record, bool) {
+func (s *store) nextRow(i, hi uint64) (at uint64, r Record, ok bool, err error) {
 	for n := uint64(8); i < hi; n = min(2*n, chunkRows) {
 		to := min(i+n, hi, (i|(chunkRows-1))+1)
-		if at, r, ok := s.scan(i, to); ok {
-			return at, r, true
+		if at, r, ok, err = s.scan(i, to); ok || err != nil {
+			return at, r, ok, err
 		}
 		if i = to; i%chunkRows == 0 {
 			i = s.skipChunks(i, hi)
 		}
 	}
-	return 0, Record{}, false
+	return 0, Record{}, false, nil
 }
 
 // scan is nextRow within a few rows, which it reads at once.
-func (s *store) scan(from, to uint64) (uint64, Record, bool) {
+func (s *store) scan(from, to uint64) (at uint64, r Record, ok bool, err error) {
 	base, end, _ := s.span()
 	first := max(from, base+1) - 1
 	rows := make([]byte, (min(to+1, end)-first)*rowSize)
 	if _, err := s.records.ReadAt(rows, s.rowAt(first)); err != nil {
-		return 0, Record{}, false
+		return 0, Record{}, false, err
 	}
 	parse := func(i uint64) (Record, bool) {
 		k := i - first // of i = first-1, or before 0: beyond all
@@ -66,9 +68,9 @@ func (s *store) scan(from, to uint64) (uint64, Record, bool) {
 		if after, known := parse(i + 1); known && after.Follows(&r) != nil {
 			continue
 		}
-		return i, r, true
+		return i, r, true, nil
 	}
-	return 0, Record{}, false
+	return 0, Record{}, false, nil
 }
 
 // skipChunks returns where the next chunk from i on begins that has rows, given that the rows right before i are missing: then the

@@ -255,7 +255,8 @@ func (s *store) sync(before func(uint64) (merkle.Frontier, bool)) error {
 	}
 	if err := s.syncFiles(); err != nil {
 		// After a failed fsync the system forgets which pages it has not written, and the next fsync says that all is well.
-		s.dead = fmt.Errorf("couldn't sync, the history of this log ends here: %w", err)
+		// %v: it is no error of a full disk any more, which room would help.
+		s.dead = fmt.Errorf("couldn't sync, the history of this log ends here: %v", err)
 		return s.dead
 	}
 	s.unsynced = s.unsynced[:0]
@@ -395,6 +396,20 @@ func (s *store) open() (bool, error) {
 	}
 	s.base, s.records, s.peaks, s.nodes = base, records, peaks, nodes
 	return true, s.payloads.load()
+}
+
+// openRows is open, without recovery: for who looks at a log that nobody writes.
+func (s *store) openRows() (bool, error) {
+	found, err := s.open()
+	if err != nil || !found {
+		return false, err
+	}
+	size, err := s.records.Size()
+	if err != nil {
+		return false, errors.Join(err, s.close())
+	}
+	s.end = s.base + min(uint64(size)/rowSize, merkle.MaxSize-s.base)
+	return true, nil
 }
 
 func (s *store) readBase() (uint64, error) {

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 
 	"tailcast/feed"
 )
@@ -23,20 +24,22 @@ var ErrDisk = errors.New("disk error, on demand")
 // An Outcome is what becomes of one change of the disk.
 type Outcome int
 
-// The outcomes. All but Done return ErrDisk; the bytes are not there, half of them are, or all of them are, though the caller saw an error.
+// The outcomes. All but Done return ErrDisk or ENOSPC; the bytes are not there, half of them are, or all of them are, though the caller
+// saw an error.
 const (
 	Done Outcome = iota
 	Lost
 	Torn
 	Landed
+	Full // half of the bytes are there, and the error is ENOSPC
 )
 
-func (o Outcome) String() string { return [...]string{"done", "lost", "torn", "landed"}[o] }
+func (o Outcome) String() string { return [...]string{"done", "lost", "torn", "landed", "full"}[o] }
 
 // A Change is about to happen to a Disk.
 type Change struct {
 	N    int    // counts changes from 0
-	What string // write, truncate, sync, replace or create
+	What string // write, truncate, sync, replace, create or remove
 	Name string // of the file
 }
 
@@ -48,6 +51,7 @@ type Disk struct {
 	// mu guards the rest, and all files.
 	mu      sync.Mutex
 	files   map[string]*file
+	room    int64 // for the bytes of all files; 0: without bound
 	changes int
 	off     bool
 }
@@ -73,6 +77,27 @@ func (d *Disk) Changes() int {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.changes
+}
+
+// SetRoom makes the disk one of so many bytes: what does not fit is ENOSPC. 0 is without bound.
+func (d *Disk) SetRoom(bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = bytes
+}
+
+// Used returns how many bytes all files have.
+func (d *Disk) Used() (bytes int64) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.used()
+}
+
+func (d *Disk) used() (bytes int64) {
+	for _, f := range d.files {
+		bytes += int64(len(f.now))
+	}
+	return bytes
 }
 
 // PowerCut turns the disk off for its users, and returns it as the next start finds it: each change since the last sync of its file
@@ -175,19 +200,24 @@ func (d *Disk) Names() []string {
 	return slices.Sorted(maps.Keys(d.files))
 }
 
-// change asks what becomes of a change. The disk is locked.
-func (d *Disk) change(what, name string) (Outcome, error) {
+// change asks what becomes of a change that makes the files so much longer. The disk is locked.
+func (d *Disk) change(what, name string, more int64) (outcome Outcome, err error) {
 	if d.off {
 		return Lost, fmt.Errorf("%s %s: %w", what, name, ErrDisk)
 	}
 	n := d.changes
 	d.changes++
-	if d.Fail == nil {
-		return Done, nil
+	if d.Fail != nil {
+		outcome = d.Fail(Change{N: n, What: what, Name: name})
 	}
-	outcome := d.Fail(Change{N: n, What: what, Name: name})
-	if outcome == Done {
+	if outcome == Done && d.room > 0 && more > 0 && d.used()+more > d.room {
+		outcome = Full
+	}
+	switch outcome {
+	case Done:
 		return Done, nil
+	case Full:
+		return Full, fmt.Errorf("%s %s: %w", what, name, syscall.ENOSPC)
 	}
 	return outcome, fmt.Errorf("%s %s: %w", what, name, ErrDisk)
 }
@@ -204,7 +234,7 @@ func (d *Disk) Open(name string, create bool) (feed.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
 	if f == nil {
-		outcome, err := d.change("create", name)
+		outcome, err := d.change("create", name, 1)
 		if outcome == Done || outcome == Landed {
 			f = &file{}
 			d.files[name] = f
@@ -236,9 +266,23 @@ func (d *Disk) ReadFile(name string, limit int) ([]byte, error) {
 func (d *Disk) WriteFile(name string, data []byte) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	outcome, err := d.change("replace", name)
+	outcome, err := d.change("replace", name, int64(len(data)))
 	if outcome == Done || outcome == Landed {
 		d.files[name] = &file{durable: slices.Clone(data), now: slices.Clone(data)}
+	}
+	return err
+}
+
+// Remove implements feed.Files.
+func (d *Disk) Remove(name string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.files[name] == nil {
+		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
+	}
+	outcome, err := d.change("remove", name, 0)
+	if outcome == Done || outcome == Landed {
+		delete(d.files, name)
 	}
 	return err
 }
@@ -298,11 +342,11 @@ func (h *handle) apply(what string, p pending) error {
 	if h.closed {
 		return fs.ErrClosed
 	}
-	outcome, err := h.disk.change(what, h.name)
+	outcome, err := h.disk.change(what, h.name, p.at+int64(len(p.data))-int64(len(h.file.now)))
 	switch {
-	case outcome == Lost || outcome == Torn && p.truncate:
+	case outcome == Lost || (outcome == Torn || outcome == Full) && p.truncate:
 		return err
-	case outcome == Torn:
+	case outcome == Torn || outcome == Full:
 		p.data = p.data[:len(p.data)/2]
 	}
 	h.file.now = p.apply(h.file.now)
@@ -316,7 +360,7 @@ func (h *handle) Sync() error {
 	if h.closed {
 		return fs.ErrClosed
 	}
-	outcome, err := h.disk.change("sync", h.name)
+	outcome, err := h.disk.change("sync", h.name, 0)
 	if outcome == Done || outcome == Landed {
 		h.file.durable, h.file.pending = slices.Clone(h.file.now), nil
 	}

@@ -16,6 +16,7 @@ func TestFiles(t *testing.T, open func(t *testing.T) feed.Files) {
 	t.Run("files that are not there", func(t *testing.T) { testMissing(t, open(t)) })
 	t.Run("write and read", func(t *testing.T) { testReadWrite(t, open(t)) })
 	t.Run("replace", func(t *testing.T) { testReplace(t, open(t)) })
+	t.Run("remove", func(t *testing.T) { testRemove(t, open(t)) })
 	t.Run("two handles", func(t *testing.T) { testTwoHandles(t, open(t)) })
 }
 
@@ -71,6 +72,28 @@ func testReplace(t *testing.T, files feed.Files) {
 	must(t, files.WriteFile("folder/note", []byte("four")))
 	if _, err := files.ReadFile("folder/note", 3); err == nil {
 		t.Error("got no error for a file above the limit")
+	}
+}
+
+func testRemove(t *testing.T, files feed.Files) {
+	f, err := files.Open("folder/file", true)
+	must(t, err)
+	must(t, write(f, "here", 0))
+	must(t, f.Sync())
+	must(t, files.Remove("folder/file"))
+	got := make([]byte, 4)
+	if _, err := f.ReadAt(got, 0); err != nil && err != io.EOF || string(got) != "here" {
+		t.Errorf("got %q, %v from a file that was removed while it was open, want what was in it", got, err)
+	}
+	must(t, f.Close())
+	if _, err := files.Open("folder/file", false); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open: got %v, want fs.ErrNotExist", err)
+	}
+	if err := files.Remove("folder/file"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Remove: got %v, want fs.ErrNotExist", err)
+	}
+	if names, err := files.List("folder"); err != nil || len(names) != 0 {
+		t.Errorf("List: got %q, %v, want none", names, err)
 	}
 }
 

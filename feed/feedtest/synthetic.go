@@ -293,6 +293,20 @@ func (s *Synthetic) Open(name string, create bool) (feed.File, error) {
 	return &synthetic{s: s, name: name, size: size, fill: fill}, nil
 }
 
+// Remove implements feed.Files.
+func (s *Synthetic) Remove(name string) error {
+	if _, fill := s.computed(name); fill == nil {
+		return s.Disk.Remove(name)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, gone := s.gone[name]; gone {
+		return &fs.PathError{Op: "remove", Path: name, Err: fs.ErrNotExist}
+	}
+	s.gone[name] = struct{}{}
+	return nil
+}
+
 // List implements feed.Files.
 func (s *Synthetic) List(folder string) ([]string, error) {
 	names, err := s.Disk.List(folder)
