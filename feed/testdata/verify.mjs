@@ -1,6 +1,7 @@
-// A verifier of a channel's folder, written only from docs/feed.md, on Node's own crypto (version 20 or later):
+// A verifier of a channel's folder, or of a clip, written only from docs/feed.md, on Node's own crypto (version 20 or later):
 //
 //     node verify.mjs DIR LINK
+//     node verify.mjs CLIP LINK [--witness KEY]...
 //
 // It says what it proved and exits with 0, or says what is wrong and exits with 1. § means a section of docs/feed.md.
 
@@ -124,7 +125,7 @@ export function signed(key, message, sig) {
 // ---- §3 Link
 
 export function parseLink(link) {
-  const [, scheme, name, query] = /^\s*([^:]*:)([^?]*)(?:\?(.*?))?\s*$/s.exec(link) ?? fail('a link begins with "tailcast:"');
+  const [, scheme, name, query] = /^([^:]*:)([^?]*)(?:\?(.*))?$/s.exec(link.trim()) ?? fail('a link begins with "tailcast:"');
   need(scheme.toLowerCase() === 'tailcast:', 'a link begins with "tailcast:"');
   need(link.trim().length <= 4096, 'the link is too long');
   need(/^[a-zA-Z2-7]{56}$/.test(name), 'the link was mistyped: it needs 56 characters of a-z and 2-7');
@@ -851,21 +852,193 @@ function verifyNewest(folder, epochs, rootKey, check, report) {
   report.push(`newest: ${heads.length} signed heads; ${checkRoots(heads, e.logs, 'newest')}`);
 }
 
+// ---- §15 Clips
+
+/** The key of a witness as it publishes it: {name, id, key}. */
+export function parseWitness(vkey) {
+  const what = `witness ${vkey}`, [, name, id, encoded] = /^([^+]*)\+([^+]*)\+(.*)$/s.exec(vkey) ?? fail(`${what}: want name+id+base64`);
+  const bytes = unbase64(encoded, 33, what);
+  need(/^[!-*,-~]+$/.test(name) && bytes[0] === 4, `${what}: not of cosignature/v1`);
+  const computed = sha256(name, '\n', bytes).subarray(0, 4).toString('hex');
+  need(id === computed, `${what}: the key id is not that of name and key`);
+  return { name, id, key: key(bytes.subarray(1), what) };
+}
+
+/** Checks signature lines of witnesses over the text of a head. */
+function cosignatures(bytes, headText, witnesses, check) {
+  const what = 'cosignature', seen = new Set();
+  if (bytes.length === 0) return [];
+  const s = text(bytes, what);
+  need(s.endsWith('\n'), `${what}: a line without end`);
+  const list = s.slice(0, -1).split('\n').map((line) => {
+    const [, name, encoded] = /^— ([!-*,-~]+) (\S+)$/.exec(line) ?? fail(`${what}: not a signature line`);
+    const b = unbase64(encoded, 76, what), id = b.subarray(0, 4).toString('hex'), seconds = b.readBigUInt64BE(4);
+    need(seconds <= 253402300799n, `${what}: a time beyond the year 9999`);
+    need(!seen.has(name + ' ' + id), `${what}: two of one key`);
+    seen.add(name + ' ' + id);
+    const witness = witnesses.find((w) => w.name === name && w.id === id);
+    const message = Buffer.concat([Buffer.from(`cosignature/v1\ntime ${seconds}\n`), headText]);
+    need(!witness || check(witness.key, message, b.subarray(12)), `${what}: that of ${name} is wrong`);
+    return { name, time: new Date(Number(seconds) * 1000), checked: witness !== undefined };
+  });
+  need(list.length <= 16, `${what}: more than 16`);
+  return list;
+}
+
+/** Reads a clip from front to back. source is {size, read(at, length)}. */
+class ClipReader {
+  constructor(source) { Object.assign(this, { source, at: 0, sum: createHash('sha256') }); }
+
+  take(n) {
+    need(this.at + n <= this.source.size, 'clip: it ends too early');
+    const b = this.source.read(this.at, n);
+    this.at += n;
+    this.sum.update(b);
+    return b;
+  }
+  u8() { return this.take(1)[0]; }
+  sized(max) {
+    const n = this.take(2).readUInt16BE();
+    need(n <= max, 'clip: a length over its limit');
+    return this.take(n);
+  }
+  number() {
+    const n = this.take(8).readBigUInt64BE();
+    need(n <= BigInt(maxSize), 'clip: a size that no log has');
+    return Number(n);
+  }
+  hashes(n) { return Array.from({ length: n }, () => this.take(32)); }
+}
+
+/** Verifies a clip under a link. Returns {root, parts}; throws a Flaw. */
+export function verifyClip(source, link, { check = signed, witnesses = [] } = {}) {
+  const { root: rootKey } = parseLink(link), r = new ClipReader(source), parts = [];
+  need(r.take(16).toString('latin1') === 'tailcast clip 1\n', 'not a clip of version 1');
+  const line = r.take(66).toString('latin1'), own = parseLink(line);
+  need(/^tailcast:[a-z2-7]{56}\n$/.test(line), 'clip: its link is not in its one spelling');
+  need(own.root.equals(rootKey), 'clip: of another channel than the link');
+  for (let tag = r.u8(); tag !== 0 || parts.length === 0; tag = r.u8()) {
+    need(tag === 1 && parts.length < 4096, 'clip: want a part, at least one, at most 4096');
+    parts.push(clipPart(r, rootKey, parts.at(-1), witnesses, check));
+  }
+  const sum = r.sum.digest();
+  r.sum = createHash('sha256');
+  need(r.take(32).equals(sum), 'clip: the checksum is wrong: it was damaged');
+  need(r.at === source.size, 'clip: something follows the checksum');
+  return { root: rootKey, parts, sum };
+}
+
+function clipPart(r, rootKey, before, witnesses, check) {
+  const channelBytes = r.sized(4096), epochBytes = r.sized(4096);
+  const channel = openChannelNote(channelBytes, rootKey, check), epoch = openEpochNote(epochBytes, rootKey, channel, check);
+  const log = text(r.take(r.u8()), 'log name');
+  logName(log, 'clip');
+  const from = r.number(), part = { channel, channelBytes, epoch, epochBytes, log, from, to: from, bytes: 0, continues: false };
+  part.edge = { size: from, peaks: r.hashes(popcount(from)) };
+  if (before) clipFollows(part, before);
+  const name = origin(rootKey, epoch.id, log);
+  let tag = r.u8();
+  for (; tag === 2; tag = r.u8()) clipBlock(r, part, name, check);
+  need(part.to > part.from, 'clip: a part without records');
+  need(tag === 0 || tag === 1, 'clip: a part ends with neither 0 nor 1');
+  if (tag === 1) part.anchor = clipAnchor(r, part, rootKey, witnesses, check);
+  return part;
+}
+
+function clipFollows(part, before) {
+  need(part.log === before.log, 'clip: parts of different logs');
+  if (part.epoch.id === before.epoch.id) {
+    return need(part.from > before.to && part.channelBytes.equals(before.channelBytes) && part.epochBytes.equals(before.epochBytes),
+      'clip: parts of one epoch that are not apart, or with other notes');
+  }
+  need(compare(part.epoch, before.epoch) > 0, 'clip: epochs are not in order');
+  const named = part.epoch.last?.id === before.epoch.id && part.epoch.last.heads.find((h) => h.log === part.log && h.size === before.to);
+  if (!named) return;
+  need(named.root.equals(root(before.edge)), 'clip: the epoch note names another root of the epoch before: a fork');
+  part.continues = true;
+}
+
+function clipBlock(r, part, name, check) {
+  const what = `${name}: record ${part.to}`;
+  try {
+    const bytes = r.take(80), signature = r.take(64), record = parseRecord(bytes), payload = r.take(record.length);
+    need(sha256(payload).equals(record.hash), 'the payload is not the one that was signed');
+    if (part.to === 0 || part.last) follows(record, part.last);
+    part.edge = append(part.edge, leaf(bytes));
+    need(check(part.epoch.key, headText(name, part.to + 1, root(part.edge)), signature), 'the signature is wrong');
+    part.first ??= record;
+    part.last = record;
+    part.to++;
+    part.bytes += record.length;
+  } catch (e) {
+    if (e instanceof Flaw) fail(`${what}: ${e.message}`);
+    throw e;
+  }
+}
+
+/** Reads the proof that an anchor of the catalog covers the part. */
+function clipAnchor(r, part, rootKey, witnesses, check) {
+  const size = r.number();
+  need(size >= part.to, 'anchor: its size is before the end of the part');
+  const { peaks } = part.edge, anchored = prove(part.to, peaks, [], size, r.hashes(cover(part.to, size).length)).root;
+  need(check(part.epoch.key, headText(origin(rootKey, part.epoch.id, part.log), size, anchored), r.take(64)), 'anchor: the head of the log is not signed');
+  const index = r.number(), catalog = r.number();
+  need(index < catalog, 'anchor: it is not in the catalog');
+  const left = r.hashes(popcount(index)), bytes = r.take(80), record = parseRecord(bytes), payload = r.take(record.length);
+  need(sha256(payload).equals(record.hash) && record.kind === 2, 'anchor: not the payload that was signed, or no event');
+  if (index === 0) follows(record);
+  const entry = parseEntry(payload);
+  need(entry?.type === 'anchor' && entry.logs.some((h) => h.log === part.log && h.size === size && h.root.equals(anchored)), 'anchor: it does not name the log with that size and root');
+  const whole = prove(index, left, [leaf(bytes)], catalog, r.hashes(cover(index + 1, catalog).length)).root;
+  const head = headText(origin(rootKey, part.epoch.id, 'catalog'), catalog, whole);
+  need(check(part.epoch.key, head, r.take(64)), 'anchor: the head of the catalog is not signed');
+  return { size, catalog, cosignatures: cosignatures(r.sized(4096), head, witnesses, check) };
+}
+
+/** What a clip proves, line by line. */
+function clipLines({ root: rootKey, parts, sum }) {
+  const lines = [`link: the channel of root key ${base32(rootKey)}`, `SHA-256 ${sum.toString('hex')}`];
+  const wall = (r) => new Date(Number(r.wall / 1000n)).toISOString();
+  for (const p of parts) {
+    lines.push(`${p.log} of epoch (${p.epoch.generation}, ${p.epoch.number}) ${p.epoch.id}: records [${p.from}, ${p.to}), ${p.bytes} bytes, ${wall(p.first)} to ${wall(p.last)}` +
+      (p.continues ? '; it continues the part before' : ''));
+    if (p.anchor) lines.push(`  anchored at size ${p.anchor.size}, in a catalog of ${p.anchor.catalog}`);
+    for (const c of p.anchor?.cosignatures ?? []) lines.push(`  ${c.name} says that it was there at ${c.time.toISOString()}` + (c.checked ? '' : ': not checked, its key was not given'));
+  }
+  return lines;
+}
+
 // ---- The command
 
-function main([dir, link]) {
-  if (!dir || !link) {
-    console.error('usage: node verify.mjs DIR LINK');
+function main(args) {
+  const witnesses = args.flatMap((a, i) => (args[i - 1] === '--witness' ? [a] : []));
+  const [path, link] = args.filter((a, i) => a !== '--witness' && args[i - 1] !== '--witness');
+  if (!path || !link) {
+    console.error('usage: node verify.mjs DIR|CLIP LINK [--witness KEY]...');
     return 2;
   }
   try {
-    for (const line of verifyFolder(folderOnDisk(dir), link)) console.log(line);
-    console.log('ok: the holder of the root key named who signed these bytes in this order; when, is the signer\'s word');
+    const known = witnesses.map(parseWitness);
+    const lines = fs.statSync(path).isDirectory() ? verifyFolder(folderOnDisk(path), link) : clipLines(verifyClip(fileOnDisk(path), link, { witnesses: known }));
+    for (const line of lines) console.log(line);
+    console.log('ok: the holder of the root key named who signed these bytes in this order; when, is the signer\'s word, but for what a witness dated');
     return 0;
   } catch (e) {
     console.error(`refused: ${e.message}`);
     return 1;
   }
+}
+
+function fileOnDisk(path) {
+  const f = fs.openSync(path), size = fs.fstatSync(f).size;
+  return {
+    size,
+    read(at, length) {
+      const b = Buffer.alloc(length);
+      need(fs.readSync(f, b, 0, length, at) === length, `${path}: it ends too early`);
+      return b;
+    },
+  };
 }
 
 if (argv[1] && import.meta.url === pathToFileURL(fs.realpathSync(argv[1])).href) process.exitCode = main(argv.slice(2));

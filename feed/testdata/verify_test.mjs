@@ -1,8 +1,9 @@
 // Checks verify.mjs against the vectors of version 1: node verify_test.mjs LINK
 //
-// It must say of every vector what the vector says, accept both folders, and refuse them with any one bit of any file changed, any
+// It must say of every vector what the vector says, accept both folders and the good clips, and refuse them with any one bit of any file changed, any
 // file shortened by a byte, lengthened by a byte, or gone.
 
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { argv } from 'node:process';
 import * as v from './verify.mjs';
@@ -184,6 +185,58 @@ function everyBit(name) {
   console.log(`${name}: refused with any one of ${bits} bits changed`);
 }
 
+/** Clips prove what clips.json says, or are refused. */
+function clips() {
+  used('clips');
+  const read = (name) => readFileSync(new URL(`clips/${name}`, dir)), files = new Set(readdirSync(new URL('clips/', dir)));
+  for (const c of load('clips.json').Clips) {
+    files.delete(c.File);
+    verdict(c.Valid, `${c.File}: ${c.Why}`, () => {
+      const witnesses = (c.Witnesses ?? []).map(v.parseWitness);
+      const { parts } = v.verifyClip(inMemory(read(c.File)), link, { witnesses });
+      is(JSON.stringify(parts.map(describe)), JSON.stringify(c.Parts), c.File);
+    });
+  }
+  is([...files].join(), '', 'clips that nobody speaks of');
+  const another = v.keyText(load('keys.json').Keys[1].Text, 'key');
+  verdict(false, 'a clip under another link', () => v.verifyClip(inMemory(read('bare.clip')), linkOf(another)));
+  for (const name of ['cosigned.clip', 'epochs.clip']) everyBitOfClip(name, read(name));
+}
+
+/** The link of a root key (§3). */
+function linkOf(key) {
+  const sum = createHash('sha256').update('tailcast link checksum').update(key).update(Buffer.of(1)).digest();
+  return 'tailcast:' + v.base32(Buffer.concat([key, sum.subarray(0, 2), Buffer.of(1)]));
+}
+
+const inMemory = (b) => ({ size: b.length, read: (at, length) => b.subarray(at, at + length) });
+
+/** A part as clips.json has it. */
+function describe(p) {
+  const out = { Epoch: p.epoch.id, From: p.from, To: p.to, Continues: p.continues };
+  if (p.anchor) {
+    Object.assign(out, { Size: p.anchor.size, Catalog: p.anchor.catalog });
+    const list = p.anchor.cosignatures.map((c) => `${c.name} ${c.time.toISOString().replace('.000', '')} ${c.checked}`);
+    if (list.length) out.Cosigned = list;
+  }
+  return out;
+}
+
+/** Changes every bit of a clip, and its length by one to each side. Nobody gave the key of a witness. */
+function everyBitOfClip(name, original) {
+  const check = remembering(), b = Buffer.from(original);
+  const refuse = (what, bytes) => verdict(false, `${name}: ${what}`, () => v.verifyClip(inMemory(bytes), link, { check }));
+  for (let i = 0; i < 8 * b.length; i++) {
+    b[i >> 3] ^= 1 << (i & 7);
+    refuse(`bit ${i & 7} of byte ${i >> 3} changed`, b);
+    b[i >> 3] ^= 1 << (i & 7);
+  }
+  for (let n = 0; n < b.length; n++) refuse(`cut at byte ${n}`, b.subarray(0, n));
+  refuse('a byte longer', Buffer.concat([b, Buffer.of(0)]));
+  verdict(true, name, () => v.verifyClip(inMemory(b), link, { check }));
+  console.log(`${name}: refused with any one of ${8 * b.length} bits changed`);
+}
+
 /** Files that may be absent: what they say follows from others, or is no evidence, or may have been removed to save room. */
 const optional = (f) => /\/(peaks|base)$|^newest$|\/payload\/|\/records$/.test(f);
 
@@ -191,5 +244,6 @@ for (const test of [keys, linksAndOrigins, tree, notes, records, heads, catalog,
 console.log(`vectors: ${cases} cases`);
 everyBit('channel');
 everyBit('sparse');
+clips();
 for (const name of readdirSync(dir)) is(read.has(name), true, `${name} was read`);
 console.log(`ok: ${cases} cases`);
