@@ -58,6 +58,9 @@ func ParseWitness(vkey string) (*Witness, error) {
 	if n, err := strconv.ParseUint(id, 16, 32); err != nil || len(id) != 8 || uint32(n) != w.id {
 		return nil, fmt.Errorf("%.80q: %w: the key id is not that of name and key; it was probably mistyped", vkey, ErrWitness)
 	}
+	if rest != fmt.Sprintf("%08x+%s", w.id, base64.StdEncoding.EncodeToString(key)) {
+		return nil, fmt.Errorf("%.80q: %w: another spelling of it", vkey, ErrWitness)
+	}
 	return w, nil
 }
 
