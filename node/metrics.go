@@ -21,6 +21,9 @@ type statusCollector struct{ node *Node }
 
 var (
 	appendedBytes = prometheus.NewDesc("tailcast_feed_appended_bytes_total", "Payload that was signed here.", nil, nil)
+	historyBytes  = prometheus.NewDesc("tailcast_feed_history_bytes", "Payload on disk.", nil, nil)
+	historyFrom   = prometheus.NewDesc("tailcast_feed_history_start_timestamp_seconds", "When the oldest block on disk was signed.", nil, nil)
+	historyShort  = prometheus.NewDesc("tailcast_feed_history_no_room", "1 while the disk is full, so that less than the window is kept.", nil, nil)
 	sentBytes     = prometheus.NewDesc("tailcast_peer_sent_bytes_total", "Sent to peers, by what it was for.", []string{"kind"}, nil)
 	receivedBytes = prometheus.NewDesc("tailcast_peer_received_bytes_total", "Received from peers, by what it was for.", []string{"kind"}, nil)
 	blocks        = prometheus.NewDesc("tailcast_blocks_total", "Blocks by what became of them.", []string{"result"}, nil)
@@ -34,7 +37,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{appendedBytes, sentBytes, receivedBytes, blocks, peersByRole, isLive, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
+	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, blocks, peersByRole, isLive, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
 		ch <- d
 	}
 }
@@ -49,6 +52,11 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
 	}
 	counter(appendedBytes, s.Bytes.Appended)
+	if h := s.History; h != nil {
+		gauge(historyBytes, float64(h.Bytes))
+		gauge(historyFrom, float64(h.From.UnixMilli())/1000)
+		gauge(historyShort, one(h.Short))
+	}
 	for desc, t := range map[*prometheus.Desc]Traffic{sentBytes: s.Bytes.Sent, receivedBytes: s.Bytes.Received} {
 		counter(desc, t.Media, "media")
 		counter(desc, t.Proofs, "proofs")
@@ -67,11 +75,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	for role, count := range roles {
 		gauge(peersByRole, count, role)
 	}
-	live := 0.0
-	if s.State == StateLive {
-		live = 1
-	}
-	gauge(isLive, live)
+	gauge(isLive, one(s.State == StateLive))
 	if s.Ingest == nil {
 		return
 	}
@@ -79,4 +83,12 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	counter(ingestSamples, s.Ingest.Samples)
 	counter(ingestLost, s.Ingest.LostPackets)
 	counter(ingestDamaged, s.Ingest.DamagedSamples)
+}
+
+// one is how metrics say yes.
+func one(yes bool) float64 {
+	if yes {
+		return 1
+	}
+	return 0
 }

@@ -211,6 +211,9 @@ func (n *Node) Status() Status {
 	if s.State != StateLive && s.State != StateEnded && sw.Reason != "" {
 		s.Reason = sw.Reason
 	}
+	if h := n.cfg.Replica.Stored(); h.Bytes > 0 {
+		s.History = &Stored{From: h.From.UTC(), Bytes: h.Bytes, Short: h.Short}
+	}
 	if err := n.cfg.Replica.DiskError(); err != nil {
 		s.DiskError = err.Error()
 	}
@@ -286,10 +289,10 @@ func traffic(b quicwire.Bytes) Traffic {
 // tailBytes is what a node keeps of each log in memory: 20 s at 6 Mbit/s. What is older comes from disk.
 const tailBytes = 16 << 20
 
-// OpenReplica opens what the node keeps of the channel in dir; in memory if dir is empty. Without archive no blocks are kept on disk,
+// OpenReplica opens what the node keeps of the channel in dir; in memory if dir is empty. Without history no blocks are kept on disk,
 // only what guards against going back to an older epoch.
-func OpenReplica(root feed.PublicKey, dir string, archive bool, log *slog.Logger) (*feed.Replica, error) {
-	r, err := feed.Open(root, feed.Config{Dir: dir, NoHistory: !archive, Logger: log, TailBytes: tailBytes})
+func OpenReplica(root feed.PublicKey, dir string, h History, log *slog.Logger) (*feed.Replica, error) {
+	r, err := feed.Open(root, feed.Config{Dir: dir, NoHistory: !h.Keep, Retention: h.Window, Logger: log, TailBytes: tailBytes})
 	return r, DataError(err)
 }
 

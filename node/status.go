@@ -1,5 +1,7 @@
 package node
 
+import "time"
+
 // State is what a node says of the channel it sends or watches.
 type State string
 
@@ -29,8 +31,16 @@ type Status struct {
 	Peers      []Peer      `json:"peers"`
 	Bytes      Bytes       `json:"bytes"`
 	Blocks     Blocks      `json:"blocks"`
+	History    *Stored     `json:"history,omitempty"`    // what is on disk; absent if no history is kept
 	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
 	Ingest     *Ingest     `json:"ingest,omitempty"`     // streamers only
+}
+
+// Stored is the part of the channel's past that is on disk, with its payloads.
+type Stored struct {
+	From  time.Time `json:"from"`    // when the oldest block was signed
+	Bytes int64     `json:"bytes"`   // in payload files
+	Short bool      `json:"no_room"` // the disk is full, so that it is less than the window
 }
 
 // Rendition is one log that can be watched.

@@ -33,6 +33,10 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	if err != nil {
 		return err
 	}
+	history, err := o.History(true)
+	if err != nil {
+		return err
+	}
 	if o.key, err = streamKey(o.keyFile); err != nil {
 		return err
 	}
@@ -41,7 +45,7 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 		return node.DataError(err)
 	}
 	defer func() { err = errors.Join(err, station.Close()) }()
-	replica, err := node.OpenReplica(station.Root(), filepath.Join(o.Data, "feed"), true, log)
+	replica, err := node.OpenReplica(station.Root(), filepath.Join(o.Data, "feed"), history, log)
 	if err != nil {
 		return err
 	}

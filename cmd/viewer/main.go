@@ -14,7 +14,6 @@ import (
 type options struct {
 	node.Flags
 	noShare bool
-	archive bool
 	stdout  bool
 	record  string
 	player  string
@@ -50,7 +49,6 @@ The page is at the address printed as http; players open /live.ts there.`,
 	flags := root.Flags()
 	o.Register(flags, node.DataDir("viewer"))
 	flags.BoolVar(&o.noShare, "no-share", false, "pass nothing on to others")
-	flags.BoolVar(&o.archive, "archive", false, "keep every block on disk, without bound; else the newest stay in memory")
 	flags.BoolVar(&o.stdout, "stdout", false, "write the stream as TS to standard output, facts to standard error")
 	flags.StringVar(&o.record, "record", "", "write the stream as TS to `FILE`, which must not exist")
 	flags.StringVar(&o.player, "player", "", "open mpv, vlc or browser")

@@ -66,10 +66,14 @@ func run(ctx context.Context, o *options, link feed.Link) (err error) {
 // openReplica keeps each channel in a directory of its own. Two viewers of one channel on one machine may share the default
 // directory: the second keeps its blocks in memory.
 func (o *options) openReplica(link feed.Link, log *slog.Logger) (*feed.Replica, error) {
-	replica, err := node.OpenReplica(link.Root, filepath.Join(o.Data, link.Root.String()), o.archive, log)
+	history, err := o.History(false)
+	if err != nil {
+		return nil, err
+	}
+	replica, err := node.OpenReplica(link.Root, filepath.Join(o.Data, link.Root.String()), history, log)
 	if errors.Is(err, feed.ErrLocked) && !o.Explicit("data") {
 		log.Info("another viewer of this channel runs here, this one keeps its blocks in memory", "data", o.Data)
-		return node.OpenReplica(link.Root, "", false, log)
+		return node.OpenReplica(link.Root, "", node.History{}, log)
 	}
 	return replica, err
 }

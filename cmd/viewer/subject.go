@@ -71,7 +71,7 @@ func (s *subject) look(byLink bool) error {
 	info, err := os.Stat(s.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && byLink:
-		return fmt.Errorf("this machine has no history of that channel in %s: a viewer keeps it with --archive; --data names another directory", filepath.Dir(s.path))
+		return fmt.Errorf("this machine has no history of that channel in %s: a viewer keeps it with --archive or --window; --data names another directory", filepath.Dir(s.path))
 	case err != nil:
 		return node.Usagef("%v", err)
 	case !info.IsDir():
