@@ -17,6 +17,8 @@ type Epoch struct {
 	files   Files  // nil without dir
 	retired bool   // owned by the disk goroutine: the files are closed
 
+	condemned chan struct{} // closed when fault is first set
+
 	// mu guards the rest.
 	mu      sync.Mutex
 	notes   Notes // the channel note may be renewed while the epoch runs
@@ -31,7 +33,7 @@ type Epoch struct {
 
 // newEpoch makes an epoch whose blocks are in those files, in memory only if they are nil.
 func newEpoch(r *Replica, files Files, channel ChannelNote, note EpochNote, notes Notes) *Epoch {
-	e := &Epoch{replica: r, note: note, channel: channel, notes: cloneNotes(notes), logs: make(map[string]*Log), unsaved: true}
+	e := &Epoch{replica: r, note: note, channel: channel, notes: cloneNotes(notes), logs: make(map[string]*Log), unsaved: true, condemned: make(chan struct{})}
 	if files != nil && !r.cfg.NoHistory {
 		e.dir, e.files = epochDir(&note), files
 	}

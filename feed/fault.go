@@ -3,7 +3,6 @@ package feed
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 )
 
@@ -49,7 +48,7 @@ func (f *Fault) Reason() string {
 
 // Files of an epoch with a fault.
 const (
-	faultFile        = "fault"
+	faultFile        = "fault.proof"
 	faultDamagedFile = "fault.damaged"
 )
 
@@ -116,6 +115,9 @@ func (e *Epoch) condemn(f *Fault) (fresh bool) {
 	if fresh = known == nil || known.Proof == nil && f.Proof != nil; fresh {
 		e.fault = f
 	}
+	if known == nil {
+		close(e.condemned)
+	}
 	e.mu.Unlock()
 	if !fresh {
 		return false
@@ -124,7 +126,7 @@ func (e *Epoch) condemn(f *Fault) (fresh bool) {
 	if known == nil {
 		r.cfg.Logger.Error("the signer of a channel broke a rule; waiting for its next epoch", "log", f.Origin, "kind", f.Kind().String(), "index", f.Index, "err", f.Cause)
 	}
-	if e.dir != "" && r.disk != nil && f.Proof != nil {
+	if e.dir != "" && r.disk != nil && !e.readOnly() && f.Proof != nil {
 		r.disk.later(func() { e.saveFault(f.Proof) })
 	}
 	r.notify()
@@ -153,24 +155,34 @@ func (e *Epoch) saveFault(p FaultProof) {
 }
 
 // loadFault takes in the proof that an earlier run left. One that does not verify is put aside: it condemns nobody.
-func (e *Epoch) loadFault(names []string) error {
+func (e *Epoch) loadFault(names []string) {
 	if !slices.Contains(names, faultFile) {
-		return nil
+		return
 	}
-	b, err := e.files.ReadFile(e.dir+"/"+faultFile, 2*MaxFaultProof)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	name := e.dir + "/" + faultFile
+	b, err := e.replica.files.ReadFile(name, 2*MaxFaultProof)
+	if err == nil {
+		err = e.restoreFault(b)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		return
 	}
+	e.replica.cfg.Logger.Warn("what is stored as the proof of a fault proves nothing; it is put aside beside it", "file", name, "err", err)
+	if !e.readOnly() && !e.replica.cfg.ReadOnly && len(b) <= 2*MaxFaultProof {
+		if err := e.replica.files.WriteFile(e.dir+"/"+faultDamagedFile, b); err != nil {
+			e.replica.cfg.Logger.Warn("couldn't put it aside", "err", err)
+		}
+	}
+}
+
+// restoreFault verifies a stored proof. One of a later version is left alone.
+func (e *Epoch) restoreFault(b []byte) error {
 	p, err := ParseFault(b)
 	if err == nil {
 		_, err = e.AddFault(p)
 	}
-	if err == nil || errors.Is(err, ErrUnknownFault) {
+	if errors.Is(err, ErrUnknownFault) {
 		return nil
 	}
-	e.replica.cfg.Logger.Warn("what is stored as the proof of a fault proves nothing; it was put aside", "file", e.dir+"/"+faultDamagedFile, "err", err)
-	return e.files.WriteFile(e.dir+"/"+faultDamagedFile, b)
+	return err
 }

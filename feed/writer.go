@@ -27,6 +27,8 @@ var (
 	ErrOvertaken = errors.New("somebody remembers a higher epoch of this channel, which is over: a new epoch is needed")
 	// ErrClockStep says that the system clock was set while the epoch ran. The next epoch starts with the new time.
 	ErrClockStep = errors.New("system clock was set: a new epoch is needed")
+	// ErrCondemned says that there is proof of a fault of this epoch: nobody follows it any more. The next epoch is followed as always.
+	ErrCondemned = errors.New("this epoch is condemned: a new one is needed")
 	// ErrRotated says that the keys of the channel were rotated while the epoch ran. The next epoch is of the new generation.
 	ErrRotated = errors.New("keys of the channel were rotated: a new epoch is needed")
 )
@@ -223,11 +225,12 @@ func (w *Writer) tell(entry CatalogEntry, flags Flags) error {
 }
 
 // Run keeps the epoch alive until ctx ends: heartbeats, anchors, the channel note. Then it ends all logs, anchors them, waits a little for
-// the disk and returns nil. It does the same before it returns ErrSuperseded. With ErrClockStep, ErrRotated or ErrOvertaken another epoch is needed;
-// this one is still open then, so that there need be no gap: Linger keeps it alive until the next has begun.
+// the disk and returns nil. It does the same before it returns ErrSuperseded. With ErrClockStep, ErrRotated, ErrOvertaken or ErrCondemned another
+// epoch is needed; this one is still open then, so that there need be no gap: Linger keeps it alive until the next has begun. Of a condemned
+// one nothing is signed any more.
 func (w *Writer) Run(ctx context.Context) error {
 	err := w.keep(ctx, w.check)
-	if errors.Is(err, ErrClockStep) || errors.Is(err, ErrRotated) || errors.Is(err, ErrOvertaken) {
+	if errors.Is(err, ErrClockStep) || errors.Is(err, ErrRotated) || errors.Is(err, ErrOvertaken) || errors.Is(err, ErrCondemned) {
 		return err
 	}
 	err = errors.Join(err, w.end())
@@ -248,6 +251,7 @@ func (w *Writer) keep(ctx context.Context, check func() error) error {
 	defer beat.Stop()
 	anchor := time.NewTicker(anchorEvery)
 	defer anchor.Stop()
+	condemned := w.epoch.condemned
 	for {
 		select {
 		case <-ctx.Done():
@@ -258,6 +262,8 @@ func (w *Writer) keep(ctx context.Context, check func() error) error {
 			w.logError("couldn't anchor", w.anchor())
 			w.logError("couldn't renew the channel note", w.renew())
 		case <-w.cfg.Replica.newEpoch():
+		case <-condemned:
+			condemned = nil // once
 		}
 		if err := check(); err != nil {
 			return err
@@ -269,6 +275,9 @@ func (w *Writer) keep(ctx context.Context, check func() error) error {
 func (w *Writer) check() error {
 	if e := w.cfg.Replica.Current(); e != w.epoch {
 		return w.yield(e)
+	}
+	if fault := w.epoch.Fault(); fault != nil {
+		return fmt.Errorf("%w: %s", ErrCondemned, fault.Reason())
 	}
 	if note := w.cfg.Station.Note(); note.Generation != w.epoch.note.Generation {
 		return fmt.Errorf("%w: of generation %d", ErrRotated, note.Generation)
@@ -362,11 +371,14 @@ func (w *Writer) renew() error {
 }
 
 // end ends all logs, the catalog last and with the final heads of the others. A crash between two of them leaves logs without an End and a catalog
-// without the last anchor: an epoch like that of any crash.
+// without the last anchor: an epoch like that of any crash. Of a condemned epoch nothing more is signed.
 func (w *Writer) end() error {
 	w.mu.Lock()
 	w.over = true
 	w.mu.Unlock()
+	if w.epoch.Fault() != nil {
+		return nil
+	}
 	media, catalog := w.writers()
 	var err error
 	for _, lw := range media {
@@ -413,7 +425,7 @@ func (lw *LogWriter) Append(e Entry) (Block, error) {
 }
 
 func (lw *LogWriter) append(e Entry) (Block, error) {
-	if lw.ended {
+	if lw.over() {
 		return Block{}, ErrEnded
 	}
 	b := Block{Index: lw.edge.Size(), Record: lw.record(&e), Payload: e.Payload}
@@ -426,6 +438,7 @@ func (lw *LogWriter) append(e Entry) (Block, error) {
 	b.Signature = head.Signature
 	// A crash here leaves a signature that nobody has seen, of a key that is gone.
 	if _, err := lw.log.add(&b, &lw.edge, &after, head); err != nil {
+		lw.ended = true // never a second signature for this size
 		return Block{}, fmt.Errorf("couldn't append: %w", err)
 	}
 	// From here on anybody may have it. A crash leaves it with those who do, and on our disk or not: the disk has it after some 50 ms, and
@@ -434,6 +447,9 @@ func (lw *LogWriter) append(e Entry) (Block, error) {
 	lw.ended = e.Kind == End
 	return b, nil
 }
+
+// over reports whether nothing more is signed here: the log has ended, or its epoch is condemned.
+func (lw *LogWriter) over() bool { return lw.ended || lw.writer.epoch.Fault() != nil }
 
 // record makes the record that follows the last one.
 func (lw *LogWriter) record(e *Entry) Record {
@@ -461,7 +477,7 @@ func (lw *LogWriter) record(e *Entry) Record {
 func (lw *LogWriter) beat() time.Duration {
 	lw.mu.Lock()
 	defer lw.mu.Unlock()
-	if lw.ended || lw.edge.Size() == 0 {
+	if lw.over() || lw.edge.Size() == 0 {
 		return beatAfter
 	}
 	if silent := time.Since(lw.last); silent < beatAfter {

@@ -119,7 +119,7 @@ func (p *programme) air(ctx context.Context) error {
 }
 
 // write runs the writer, in one epoch after the other: the next one begins when the system clock is set, when the keys
-// are rotated, and when somebody remembers a higher epoch that is over, as after a lost data directory.
+// are rotated, when a fault of the epoch is proved, and when somebody remembers a higher epoch that is over, as after a lost data directory.
 func (p *programme) write(ctx context.Context) error {
 	var olds sync.WaitGroup
 	defer olds.Wait()
@@ -131,7 +131,7 @@ func (p *programme) write(ctx context.Context) error {
 			return fmt.Errorf("%w: this one stops. Stop one of the two streamers for good, they share the keys of this channel", err)
 		case errors.Is(err, feed.ErrOvertaken):
 			p.config.Reclaims = true
-		case !errors.Is(err, feed.ErrClockStep) && !errors.Is(err, feed.ErrRotated):
+		case !errors.Is(err, feed.ErrClockStep) && !errors.Is(err, feed.ErrRotated) && !errors.Is(err, feed.ErrCondemned):
 			return err
 		}
 		p.log.Warn("going on in a new epoch", "reason", err)

@@ -189,8 +189,8 @@ func (a *auditor) open(name string) error {
 		switch n := entry.Name(); {
 		case (n == "channel.note" || n == "epoch.note") && entry.Type().IsRegular():
 			notes++
-		case (n == "fault" || n == "fault.damaged") && entry.Type().IsRegular():
-			e.hasFault = e.hasFault || n == "fault"
+		case (n == faultFile || n == "fault.damaged") && entry.Type().IsRegular():
+			e.hasFault = e.hasFault || n == faultFile
 		case entry.IsDir() && feed.CheckLogName(n) == nil:
 			e.logs = append(e.logs, n)
 		default:
@@ -249,12 +249,15 @@ func (a *auditor) notes(e *epoch, name string) error {
 	return nil
 }
 
+// faultFile is where the proof of a fault is, beside the notes of its epoch.
+const faultFile = "fault.proof"
+
 // fault checks the proof that the signer of the epoch broke the rules, if one is stored.
 func (a *auditor) fault(e *epoch) error {
 	if !e.hasFault {
 		return nil
 	}
-	b, err := a.readFile(e.dir+"/fault", feed.MaxFaultProof)
+	b, err := a.readFile(e.dir+"/"+faultFile, feed.MaxFaultProof)
 	if err != nil {
 		return err
 	}
@@ -267,10 +270,10 @@ func (a *auditor) fault(e *epoch) error {
 		err = p.Verify(e.note.Key)
 	}
 	if err != nil {
-		return refuted(e.dir+"/fault", "%w", err)
+		return refuted(e.dir+"/"+faultFile, "%w", err)
 	}
 	if root, _, _, err := feed.ParseOrigin(p.Log()); err != nil || root != a.root {
-		return refuted(e.dir+"/fault", "of another channel")
+		return refuted(e.dir+"/"+faultFile, "of another channel")
 	}
 	e.fault = p
 	e.report.Fault = fmt.Sprintf("the signer broke the rules: %v, in %s", p.Kind(), p.Log())

@@ -153,6 +153,9 @@ func (b *Branch) Put(log string, s Signed) {
 	_, _ = b.Log(log).Put(s.Block, s.Before)
 }
 
+// All returns the blocks of a log.
+func (b *Branch) All(log string) []Signed { return b.log(log).all }
+
 // Air signs n blocks of the rendition in both or all branches: the same blocks, unless mark tells the branches apart.
 func (b *Branch) Air(n int, mark int64) {
 	for range n {

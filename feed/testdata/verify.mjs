@@ -753,7 +753,7 @@ export function verifyFolder(folder, link, { check = signed, now = new Date() } 
   const { root: rootKey } = parseLink(link), report = [`link: the channel of root key ${base32(rootKey)}`];
   folder = withoutTemporary(folder);
   const files = folder.list();
-  for (const f of files) need(/^(lock|newest|epochs\/[^/]+\/(channel\.note|epoch\.note|fault|fault\.damaged|[a-z0-9-]+\/.+))$/.test(f), `${f}: not a file of the format`);
+  for (const f of files) need(/^(lock|newest|epochs\/[^/]+\/(channel\.note|epoch\.note|fault\.proof|fault\.damaged|[a-z0-9-]+\/.+))$/.test(f), `${f}: not a file of the format`);
   if (files.includes('lock')) need(folder.size('lock') === 0, 'lock: not empty');
   const epochs = [...new Set(files.filter((f) => f.startsWith('epochs/')).map((f) => f.split('/')[1]))].map((d) => openEpoch(folder, `epochs/${d}`, rootKey, check)).sort(compare);
   for (const e of epochs) verifyEpoch(folder, e, epochs, rootKey, check, now, report);
@@ -764,7 +764,7 @@ export function verifyFolder(folder, link, { check = signed, now = new Date() } 
 
 /** The folder without what a writer that was killed left: files that were to become others. */
 function withoutTemporary(folder) {
-  const files = folder.list().filter((f) => !/^(\.newest|epochs\/[^/]+\/\.(channel\.note|epoch\.note|fault|fault\.damaged)|epochs\/[^/]+\/[^/]+\/\.base)\.[0-9]+$/.test(f));
+  const files = folder.list().filter((f) => !/^(\.newest|epochs\/[^/]+\/\.(channel\.note|epoch\.note|fault\.proof|fault\.damaged)|epochs\/[^/]+\/[^/]+\/\.base)\.[0-9]+$/.test(f));
   return { list: () => files, size: (f) => folder.size(f), read: (f, at, length) => folder.read(f, at, length) };
 }
 
@@ -798,10 +798,10 @@ function verifyEpoch(folder, e, epochs, rootKey, check, now, report) {
       (log.held === log.end ? ', from the first on' : '') + (log.pruned ? `, ${log.pruned} of them without payload` : ', all with their payloads') +
       (log.left ? `; ${log.left} bytes after the last of them are not covered` : ''));
   }
-  const fault = `${e.dir}/fault`;
+  const fault = `${e.dir}/fault.proof`;
   if (folder.list().includes(fault)) {
     const kind = verifyFault(folder.read(fault, 0, Math.min(12001, folder.size(fault))), e.key);
-    report.push(`  the signer broke the rules, as file fault proves: ${kind ?? 'in a way that this version does not know'}`);
+    report.push(`  the signer broke the rules, as file fault.proof proves: ${kind ?? 'in a way that this version does not know'}`);
   }
   verifyAnchors(e, report);
   verifyLast(e, epochs, report);
