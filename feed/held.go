@@ -94,30 +94,73 @@ func (l *Log) setBad(i uint64, bad bool) {
 	}
 }
 
-// Missing returns the first ranges of [from, to) that are not held, at most max of them, and none from a fault on. What retention removed is not
-// missed. It looks at every index.
-func (l *Log) Missing(from, to uint64, max int) []Range {
-	var missing []Range
-	to = min(to, l.good())
+// NextHeld returns the first block of [i, to) that is held with its payload. Long holes, and what retention removed, cost it nothing.
+func (l *Log) NextHeld(i, to uint64) (uint64, bool) {
+	to = min(to, l.end())
 	pruned := l.pruned()
-	for i := from; i < to; i++ {
-		if pruned.From <= i && i < pruned.To {
-			i = pruned.To - 1
-			continue
-		}
-		if l.Has(i) {
-			continue
-		}
-		if n := len(missing); n > 0 && missing[n-1].To == i {
-			missing[n-1].To++
-			continue
-		}
-		if len(missing) == max {
+	for ; i < to; i++ {
+		at, b, ok := l.nextRow(i, to)
+		if !ok {
 			break
 		}
-		missing = append(missing, Range{i, i + 1})
+		if i = at; l.isWhole(&b) {
+			return i, true
+		}
+		if pruned.From <= i && i < pruned.To {
+			i = pruned.To - 1
+			if first, ok := l.nextInMemory(at, pruned.To); ok {
+				i = first - 1
+			}
+		}
 	}
-	return missing
+	return 0, false
+}
+
+// isWhole reports whether the payload of a block that was looked up is held.
+func (l *Log) isWhole(b *Block) bool {
+	if _, ok := l.inMemory(b.Index); ok {
+		return true
+	}
+	return l.store != nil && l.store.whole(b)
+}
+
+// Run returns the first run of blocks of [from, to) that are held with their payloads: what can be read, or given, in one go.
+func (l *Log) Run(from, to uint64) (Range, bool) {
+	i, ok := l.NextHeld(from, to)
+	if !ok {
+		return Range{}, false
+	}
+	r := Range{i, i + 1}
+	for r.To < to && l.Has(r.To) {
+		r.To++
+	}
+	return r, true
+}
+
+// Missing returns the first ranges of [from, to) that are not held, at most max of them, and none from a fault on. What retention removed is not
+// missed. It looks at each block that is held, but passes over holes in long strides.
+func (l *Log) Missing(from, to uint64, max int) (missing []Range) {
+	to = min(to, l.good())
+	pruned := l.pruned()
+	for from < to && len(missing) < max {
+		held, ok := l.Run(from, to)
+		if !ok {
+			held = Range{to, to}
+		}
+		missing = appendUnpruned(missing, Range{from, held.From}, pruned)
+		from = held.To
+	}
+	return missing[:min(len(missing), max)]
+}
+
+// appendUnpruned appends what of a hole was not pruned: nothing, or one range or two.
+func appendUnpruned(list []Range, hole, pruned Range) []Range {
+	for _, r := range []Range{{hole.From, min(hole.To, pruned.From)}, {max(hole.From, pruned.To), hole.To}} {
+		if r.From < r.To {
+			list = append(list, r)
+		}
+	}
+	return list
 }
 
 // pruned returns the blocks whose payloads retention removed from disk. Some may be in memory still.

@@ -111,7 +111,7 @@ func (s *Swarm) fetch(x *session, q *quicwire.RangeRequest) {
 	if err != nil {
 		return
 	}
-	l := s.shelf.log(m.Log)
+	l := s.shelf.past(m.Log)
 	switch {
 	case s.cfg.NoShare:
 		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedUnwilling})
@@ -129,26 +129,19 @@ func (s *Swarm) fetch(x *session, q *quicwire.RangeRequest) {
 	}
 }
 
-// sendRange sends the first run of blocks of a range that is held.
+// sendRange sends the first run of blocks of a range that is held: one search, then on from block to block.
 func (s *Swarm) sendRange(q *quicwire.RangeRequest, l *feed.Log, m quicwire.Range) {
-	size := l.Head().Size
-	from, to := m.From, min(m.To, size)
-	for from < to && !l.Has(from) {
-		from++
-	}
-	before, err := l.Frontier(from)
-	if from >= to || err != nil {
-		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedNotHeld, Base: l.Base(), Size: size})
+	run, ok := l.Run(m.From, m.To)
+	before, err := l.Frontier(run.From)
+	if !ok || err != nil {
+		q.Refuse(refusedRange(l, m))
 		return
 	}
-	if missing := l.Missing(from, to, 1); len(missing) > 0 {
-		to = missing[0].From
-	}
-	w, err := q.Serve(from, to, &before)
+	w, err := q.Serve(run.From, run.To, &before)
 	if err != nil {
 		return
 	}
-	for i := from; i < to; i++ {
+	for i := run.From; i < run.To; i++ {
 		b, err := l.Block(i)
 		if err != nil {
 			w.Reset(quicwire.StreamDone)
@@ -158,4 +151,13 @@ func (s *Swarm) sendRange(q *quicwire.RangeRequest, l *feed.Log, m quicwire.Rang
 			return
 		}
 	}
+}
+
+// refusedRange says what is held instead.
+func refusedRange(l *feed.Log, m quicwire.Range) quicwire.RangeRefused {
+	r := quicwire.RangeRefused{Reason: quicwire.RefusedNotHeld, Base: l.Base(), Size: l.Head().Size}
+	if next, ok := l.NextHeld(m.From, r.Size); ok {
+		r.Base = next
+	}
+	return r
 }

@@ -52,6 +52,23 @@ func (s shelf) log(id quicwire.LogID) *feed.Log {
 	return l
 }
 
+// past is log for any epoch that is kept, also those that are only on disk.
+func (s shelf) past(id quicwire.LogID) *feed.Log {
+	if l := s.log(id); l != nil {
+		return l
+	}
+	e, err := s.replica.OpenEpoch(id.Epoch)
+	if err != nil {
+		return nil
+	}
+	for _, l := range e.Logs() {
+		if l.Name() == id.Name {
+			return l
+		}
+	}
+	return nil
+}
+
 // stripesOf returns how many stripes a log has; 0 if there is no such log, or if the epoch's State is not known.
 func stripesOf(e *feed.Epoch, name string) (stripes int, known bool) {
 	if name == feed.CatalogLog {

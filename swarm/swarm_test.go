@@ -289,6 +289,37 @@ func TestRanges(t *testing.T) {
 	})
 }
 
+// Ranges come from epochs that are only on disk, too; a refusal says where what is held begins.
+func TestRangesOfOldEpochs(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{Files: feedtest.NewDisk(), TailBytes: 1})
+		log := quicwire.LogID{Epoch: s.channel.Writer.Epoch().ID(), Name: feedtest.Rendition}
+		pass(3 * time.Second)
+		for range 5 {
+			if err := s.channel.Restart(1); err != nil {
+				t.Fatal(err)
+			}
+			pass(time.Second)
+		}
+		if s.replica.Epoch(log.Epoch) != nil {
+			t.Fatal("the first epoch is still held in memory")
+		}
+		asker, err := quicwire.New(quicwire.Config{Conn: at[1], Key: testKey("asker"), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer asker.Close()
+		if n, refusal := ask(t, asker, s, quicwire.Range{Log: log, From: 10, To: 60}); n != 50 || refusal != 0 {
+			t.Errorf("got %d blocks, refusal %d, want 50", n, refusal)
+		}
+		made := quicwire.LogID{Epoch: log.Epoch, Name: "no"}
+		if n, refusal := ask(t, asker, s, quicwire.Range{Log: made, From: 10, To: 60}); n != 0 || refusal != quicwire.RefusedLog {
+			t.Errorf("a log that is not there: got %d blocks, refusal %d, want %d", n, refusal, quicwire.RefusedLog)
+		}
+	})
+}
+
 // ask fetches a range and returns how many blocks came.
 func ask(t *testing.T, asker *quicwire.Endpoint, n *node, r quicwire.Range) (blocks int, refusal quicwire.Refusal) {
 	t.Helper()
