@@ -129,12 +129,6 @@ func (k *KeyFolder) Close() error { return k.lock.Close() }
 // Keys tells what the folder holds now.
 func (k *KeyFolder) Keys() Keys { return k.files.tell(&k.set) }
 
-// RootKey returns the root key, nil if it is sealed or elsewhere; SealedRoot the sealed one, nil if there is none.
-func (k *KeyFolder) RootKey() ed25519.PrivateKey { return k.set.root }
-
-// SealedRoot returns the content of root.key.age, nil if there is none.
-func (k *KeyFolder) SealedRoot() []byte { return k.set.sealed }
-
 // StationKey returns the public key of this station, which is made if there is none. A channel note has to name it before it is of use.
 func (k *KeyFolder) StationKey() (PublicKey, error) {
 	if k.set.station == nil {
