@@ -29,6 +29,7 @@ var (
 	blocks        = prometheus.NewDesc("tailcast_blocks_total", "Blocks by what became of them.", []string{"result"}, nil)
 	peersByRole   = prometheus.NewDesc("tailcast_peers", "Connected peers.", []string{"role"}, nil)
 	isLive        = prometheus.NewDesc("tailcast_live", "1 while the node may say that it is live.", nil, nil)
+	noteExpiry    = prometheus.NewDesc("tailcast_channel_note_expiry_timestamp_seconds", "When the channel note ends, after which nothing is live.", nil, nil)
 	ingestBytes   = prometheus.NewDesc("tailcast_ingest_received_bytes_total", "Received from the encoder.", nil, nil)
 	ingestSamples = prometheus.NewDesc("tailcast_ingest_samples_total", "Access units and data units taken in.", nil, nil)
 	ingestLost    = prometheus.NewDesc("tailcast_ingest_lost_packets_total", "Packets missing on the way from the encoder.", nil, nil)
@@ -37,7 +38,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, blocks, peersByRole, isLive, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
+	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, blocks, peersByRole, isLive, noteExpiry, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
 		ch <- d
 	}
 }
@@ -76,6 +77,9 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		gauge(peersByRole, count, role)
 	}
 	gauge(isLive, one(s.State == StateLive))
+	if s.NoteExpires != nil {
+		gauge(noteExpiry, float64(s.NoteExpires.Unix()))
+	}
 	if s.Ingest == nil {
 		return
 	}

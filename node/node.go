@@ -223,7 +223,29 @@ func (n *Node) Status() Status {
 			s.Reason = "waiting for media from " + cmp.Or(s.Ingest.Input, "an encoder")
 		}
 	}
+	n.warnOfNote(&s)
 	return s
+}
+
+// warnOfNote fills in when the channel note ends, and for who can do something about it a warning.
+func (n *Node) warnOfNote(s *Status) {
+	e := n.cfg.Replica.Current()
+	if e == nil {
+		return
+	}
+	expires := e.Channel().NotAfter
+	s.NoteExpires = &expires
+	if n.cfg.Role == Streamer {
+		s.Reason += noteWarning(time.Until(expires))
+	}
+}
+
+// noteWarning is what a broadcaster should hear besides, while the channel note is about to end.
+func noteWarning(left time.Duration) string {
+	if left > feed.NoteWarning || left < 0 { // what has expired is the reason itself
+		return ""
+	}
+	return fmt.Sprintf("; the channel note ends in %d days: renew it with the root key (streamer key renew)", int(left/(24*time.Hour)))
 }
 
 // describe fills in what the newest epoch says of itself.

@@ -34,6 +34,8 @@ type Status struct {
 	History    *Stored     `json:"history,omitempty"`    // what is on disk; absent if no history is kept
 	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
 	Ingest     *Ingest     `json:"ingest,omitempty"`     // streamers only
+
+	NoteExpires *time.Time `json:"note_expires,omitempty"` // when the channel note ends: nothing is live after that
 }
 
 // Stored is the part of the channel's past that is on disk, with its payloads.
