@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"tailcast/internal/seal"
 	"tailcast/node"
 )
 
@@ -22,9 +23,9 @@ type options struct {
 	key     string // from keyFile; never logged
 }
 
-func main() { os.Exit(node.Main(command())) }
+func main() { os.Exit(node.Main(command(seal.Sealer{}))) }
 
-func command() *cobra.Command {
+func command(sealer seal.Sealer) *cobra.Command {
 	o := &options{}
 	root := &cobra.Command{
 		Use:   "streamer [INPUT]",
@@ -64,6 +65,7 @@ RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http.`,
 			return run(cmd.Context(), o, input{text: "the built-in clip"}, demo)
 		},
 	})
+	root.AddCommand(keyCommands(o, sealer))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

@@ -42,7 +42,7 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	}
 	station, err := feed.OpenStation(o.Data, nil)
 	if err != nil {
-		return node.DataError(err)
+		return node.DataError(o.withHelp(err))
 	}
 	defer func() { err = errors.Join(err, station.Close()) }()
 	replica, err := node.OpenReplica(station.Root(), filepath.Join(o.Data, "feed"), history, log)
@@ -62,7 +62,7 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	config := feed.WriterConfig{Replica: replica, Station: station, Logger: log, Rival: n.Superseded}
 	writer, err := feed.NewWriter(config)
 	if err != nil {
-		return errors.Join(err, n.Close())
+		return errors.Join(o.withHelp(err), n.Close())
 	}
 	src, err := open(o, in, log)
 	if err != nil {
@@ -72,13 +72,14 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 		node: n, config: config, writer: writer, source: src, log: log,
 		sink: &onAir{outlet: outlet{writer: writer}, title: o.title, log: log},
 		page: player.New(player.Config{Replica: replica, Logger: log}),
+		note: &noteWatch{station: station, renewal: o.renewal, log: log, now: time.Now},
 	}
 	n.Ingest(func() *node.Ingest { return src.health(in) })
 	n.Register(p.page.Metrics()...)
 	if err := o.Announce(n.Ready(node.Ready{RTSP: src.rtsp, Input: in.text})); err != nil {
 		return errors.Join(err, n.Close())
 	}
-	return p.air(ctx)
+	return o.withHelp(p.air(ctx))
 }
 
 // programme is what is on air: the parts that run, and the order in which they end.
@@ -89,6 +90,7 @@ type programme struct {
 	source *source
 	sink   *onAir
 	page   *player.Server
+	note   *noteWatch
 	log    *slog.Logger
 }
 
@@ -100,6 +102,7 @@ func (p *programme) air(ctx context.Context) error {
 	group, airing := errgroup.WithContext(ctx)
 	group.Go(func() error { return p.node.Run(serving, p.handler()) })
 	group.Go(func() error { return p.page.Run(serving) })
+	group.Go(func() error { return p.note.run(serving) })
 	group.Go(func() error {
 		defer stopServing()
 		err := p.write(writing)

@@ -31,7 +31,7 @@ var Allowed = map[string][]string{
 	"player": {"feed", "segmenter", "ingest", "internal/ts"},
 
 	"node":         {"feed", "quicwire", "swarm", "internal/durable"},
-	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/seal"},
+	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/durable", "internal/seal"},
 	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player", "internal/durable"},
 	"cmd/demo":     {"internal/command"},
 
