@@ -53,7 +53,7 @@ The page is at the address printed as http; players open /live.ts there.`,
 	flags.StringVar(&o.record, "record", "", "write the stream as TS to `FILE`, which must not exist")
 	flags.StringVar(&o.player, "player", "", "open mpv, vlc or browser")
 	flags.DurationVar(&o.giveUp, "give-up", 0, "end with an error if nothing has arrived after this time; 0 waits for ever")
-	root.AddCommand(verifyCommand())
+	root.AddCommand(verifyCommand(), exportCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }
