@@ -46,7 +46,7 @@ var ErrLink = errors.New("not a channel link")
 
 // ParseLink reads a link. Upper case, spaces around it and unknown parameters do no harm; what is wrong with a mistyped one, the error says.
 func ParseLink(s string) (Link, error) {
-	l, err := parseLink(strings.TrimSpace(s))
+	l, err := parseLink(strings.Trim(s, " \t\r\n"))
 	if err != nil {
 		return Link{}, fmt.Errorf("%w: %w", ErrLink, err)
 	}
@@ -156,7 +156,11 @@ func cleanAddr(s string) (string, error) {
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || strconv.FormatUint(n, 10) != port {
 		return "", fmt.Errorf("port %q is not a number of 1 to 65535", port)
 	}
-	if ip, err := netip.ParseAddr(host); err == nil && ip.Zone() == "" {
+	ip, err := netip.ParseAddr(host)
+	if brackets := s[0] == '['; brackets && (err != nil || !ip.Is6()) {
+		return "", fmt.Errorf("%q is not an IPv6 address", host)
+	}
+	if err == nil && ip.Zone() == "" {
 		return net.JoinHostPort(ip.String(), port), nil
 	}
 	host = lower(host)

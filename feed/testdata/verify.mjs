@@ -7,6 +7,7 @@
 
 import { createHash, createPublicKey, verify as verifySignature } from 'node:crypto';
 import * as fs from 'node:fs';
+import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import { argv } from 'node:process';
 import { pathToFileURL } from 'node:url';
@@ -125,9 +126,10 @@ export function signed(key, message, sig) {
 // ---- §3 Link
 
 export function parseLink(link) {
-  const [, scheme, name, query] = /^([^:]*:)([^?]*)(?:\?(.*))?$/s.exec(link.trim()) ?? fail('a link begins with "tailcast:"');
+  const trimmed = link.replace(/^[ \t\r\n]+/, '').replace(/[ \t\r\n]+$/, '');
+  const [, scheme, name, query] = /^([^:]*:)([^?]*)(?:\?(.*))?$/s.exec(trimmed) ?? fail('a link begins with "tailcast:"');
   need(scheme.toLowerCase() === 'tailcast:', 'a link begins with "tailcast:"');
-  need(link.trim().length <= 4096, 'the link is too long');
+  need(trimmed.length <= 4096, 'the link is too long');
   need(/^[a-zA-Z2-7]{56}$/.test(name), 'the link was mistyped: it needs 56 characters of a-z and 2-7');
   const bytes = unbase32(name.toLowerCase(), 35, 'link');
   const sum = sha256('tailcast link checksum', bytes.subarray(0, 32), bytes.subarray(34));
@@ -144,6 +146,7 @@ function anchor(value) {
   try { s = decodeURIComponent(value); } catch { fail('link: wrong escape in', value); }
   const [, host, port, node] = /^(\[[0-9a-fA-F:.]+\]|[a-zA-Z0-9._-]{1,253}):([1-9][0-9]{0,4})(?:~(.*))?$/s.exec(s) ?? fail('link: want host:port, not', s);
   need(Number(port) < 65536, 'link: port', port);
+  need(!host.startsWith('[') || isIPv6(host.slice(1, -1)), 'link: want an IPv6 address in brackets, not', host);
   return { host, port: Number(port), node: node === undefined ? undefined : keyText(node.replace(/[A-Z]/g, (c) => c.toLowerCase()), 'link') };
 }
 

@@ -1,3 +1,4 @@
+// Kept by go mod tidy -e. Without -e that asks for sigsum-go, for a test of torchwood's own; not every proxy has it.
 module tailcast/internal/witness
 
 go 1.26.0
