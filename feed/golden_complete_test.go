@@ -24,7 +24,6 @@ const (
 var noVectors = map[string]string{
 	"Notation":          "the words of the others",
 	"Verifying a block": "what to do with what the others describe; the folders show it",
-	"Clips":             "their vectors follow",
 	"Freshness":         "when to say live",
 	"Seeking":           "how to look for what the others describe",
 	"Compatibility":     "what may come",
