@@ -35,15 +35,19 @@ func (f *Fault) LogName() string {
 	return log
 }
 
-// Reason says in a sentence for people what was done.
+// Reason says in a sentence for people what was done, and what follows.
 func (f *Fault) Reason() string {
+	return f.what() + "; nobody follows this run of the channel any further, but the next one"
+}
+
+func (f *Fault) what() string {
 	switch f.Kind() {
 	case KindFork:
 		return fmt.Sprintf("the broadcaster's key signed two different histories of %s", f.LogName())
 	case KindAnchor:
 		return fmt.Sprintf("the broadcaster's catalog names another history of %s than the one that is signed", f.LogName())
 	}
-	return fmt.Sprintf("the broadcaster signed record %d of %s against the rules: %v", f.Index, f.LogName(), f.Cause)
+	return fmt.Sprintf("the broadcaster signed record %d of %s against the rules (%v)", f.Index, f.LogName(), f.Cause)
 }
 
 // Files of an epoch with a fault.

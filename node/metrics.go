@@ -3,6 +3,8 @@ package node
 import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"tailcast/feed"
 )
 
 // registerMetrics makes /metrics: names with the prefix tailcast_, base units, no peer ids in labels.
@@ -30,6 +32,7 @@ var (
 	peersByRole   = prometheus.NewDesc("tailcast_peers", "Connected peers.", []string{"role"}, nil)
 	isLive        = prometheus.NewDesc("tailcast_live", "1 while the node may say that it is live.", nil, nil)
 	noteExpiry    = prometheus.NewDesc("tailcast_channel_note_expiry_timestamp_seconds", "When the channel note ends, after which nothing is live.", nil, nil)
+	faultsKnown   = prometheus.NewDesc("tailcast_faults", "Runs of the channel, of those known, whose signer is proved to have broken the rules.", []string{"kind"}, nil)
 	ingestBytes   = prometheus.NewDesc("tailcast_ingest_received_bytes_total", "Received from the encoder.", nil, nil)
 	ingestSamples = prometheus.NewDesc("tailcast_ingest_samples_total", "Access units and data units taken in.", nil, nil)
 	ingestLost    = prometheus.NewDesc("tailcast_ingest_lost_packets_total", "Packets missing on the way from the encoder.", nil, nil)
@@ -38,7 +41,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, blocks, peersByRole, isLive, noteExpiry, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
+	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, blocks, peersByRole, isLive, noteExpiry, faultsKnown, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
 		ch <- d
 	}
 }
@@ -76,6 +79,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	for role, count := range roles {
 		gauge(peersByRole, count, role)
 	}
+	faultsByKind(s.Faults, gauge)
 	gauge(isLive, one(s.State == StateLive))
 	if s.NoteExpires != nil {
 		gauge(noteExpiry, float64(s.NoteExpires.Unix()))
@@ -95,4 +99,18 @@ func one(yes bool) float64 {
 		return 1
 	}
 	return 0
+}
+
+// faultsByKind counts faults; all kinds are there from the start, so that an alert can be set.
+func faultsByKind(faults []Fault, gauge func(d *prometheus.Desc, v float64, labels ...string)) {
+	kinds := make(map[string]float64)
+	for _, k := range []feed.FaultKind{feed.KindFork, feed.KindRule, feed.KindAnchor} {
+		kinds[k.String()] = 0
+	}
+	for _, f := range faults {
+		kinds[f.Kind]++
+	}
+	for kind, n := range kinds {
+		gauge(faultsKnown, n, kind)
+	}
 }

@@ -211,6 +211,7 @@ func (n *Node) Status() Status {
 	if s.State != StateLive && s.State != StateEnded && sw.Reason != "" {
 		s.Reason = sw.Reason
 	}
+	s.condemn(n.cfg.Replica)
 	if h := n.cfg.Replica.Stored(); h.Bytes > 0 {
 		s.History = &Stored{From: h.From.UTC(), Bytes: h.Bytes, Short: h.Short}
 	}

@@ -32,6 +32,7 @@ type Status struct {
 	Bytes      Bytes       `json:"bytes"`
 	Blocks     Blocks      `json:"blocks"`
 	History    *Stored     `json:"history,omitempty"`    // what is on disk; absent if no history is kept
+	Faults     []Fault     `json:"faults"`               // proved, of the newest runs of the channel, newest first
 	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
 	Ingest     *Ingest     `json:"ingest,omitempty"`     // streamers only
 
@@ -53,6 +54,15 @@ type Rendition struct {
 	Base    uint64   `json:"base"` // first record held
 	Bitrate int64    `json:"bitrate_bps"`
 	Codecs  []string `json:"codecs"`
+}
+
+// Fault says what the signer of an epoch did against the rules.
+type Fault struct {
+	Epoch  string `json:"epoch"`
+	Log    string `json:"log"`
+	Index  uint64 `json:"index"` // of that log: nothing from here on was taken in
+	Kind   string `json:"kind"`  // fork, rule or anchor
+	Reason string `json:"reason"`
 }
 
 // Lag is how long after its signature a block was verified here, in seconds, over the last ten seconds.

@@ -119,7 +119,7 @@ func TestTwoHalvesOfAChannel(t *testing.T) {
 		wantCondemned(t, 1000, all...)
 		sizes := make(map[*node]uint64)
 		for _, n := range viewers {
-			wantReason(t, n, Stalled, "signed two different histories of main; this run of the channel is not followed any further")
+			wantReason(t, n, Stalled, "signed two different histories of main; nobody follows this run of the channel any further")
 			sizes[n] = n.size()
 			if !n.media().Has(n.size()-1) || n.size() < 30 {
 				t.Errorf("%v: what was verified is gone", n)

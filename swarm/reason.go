@@ -23,7 +23,7 @@ func (d *Direct) State(now time.Time) (State, string) {
 	case d.run == nil:
 		return Waiting, d.reason()
 	case d.run.fault != nil:
-		return Stalled, d.run.fault.Reason() + "; this run of the channel is not followed any further, the next one will be"
+		return Stalled, d.run.fault.Reason()
 	case d.run.ended():
 		return Ended, ""
 	case !d.run.began():
