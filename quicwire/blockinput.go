@@ -57,12 +57,39 @@ func withinBlock(err error) error {
 	return err
 }
 
-// record carries record and signature of b to the reader.
+// record carries record and signature of b to the reader. 80 bytes that are no record are remembered: what follows them tells whether
+// the signer signed them.
 func (c *codec) record(b *feed.Block) {
+	c.bad = nil
 	if p := c.take(feed.RecordSize); p != nil {
-		b.Record, c.err = feed.ParseRecord(p)
+		var err error
+		if b.Record, err = feed.ParseRecord(p); err != nil {
+			c.bad = &RecordError{Record: feed.RawRecord(p), Err: fmt.Errorf("%w block stream: %w", errMalformed, err)}
+		}
 	}
 	c.signature(&b.Signature)
+}
+
+// A RecordError says that a block has 80 bytes that are no record. The session has ended then, as no honest node passes such a block on; but
+// what came with it may prove that the signer signed it.
+type RecordError struct {
+	Index     uint64
+	Record    feed.RawRecord
+	Signature feed.Signature  // as claimed, of the head of size Index+1
+	Frontier  merkle.Frontier // as claimed, of the Index records before
+	Err       error           // the session's
+}
+
+func (e *RecordError) Error() string { return e.Err.Error() }
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// noRecord returns the error for a block whose record is none; nil if it is one.
+func (c *codec) noRecord(b *feed.Block, before *merkle.Frontier) error {
+	if c.bad == nil {
+		return nil
+	}
+	c.bad.Index, c.bad.Signature, c.bad.Frontier = b.Index, b.Signature, *before
+	return c.bad
 }
 
 // peaks reads the peaks that frontier(size) has more than f, and makes g of both.
@@ -104,6 +131,16 @@ func (s *Session) fault(stream canceler, err error) error {
 		return &StreamError{Code: StreamStale}
 	}
 	return s.streamError(err)
+}
+
+// blockFault is fault for an error in the fields of a block: one that may prove something against the signer is kept.
+func (s *Session) blockFault(stream canceler, err error) error {
+	var bad *RecordError
+	if !errors.As(err, &bad) {
+		return s.fault(stream, err)
+	}
+	bad.Err = s.fault(stream, err)
+	return bad
 }
 
 // strayed returns the error for a stream that was reset because nobody wants it; too many end the session.

@@ -22,6 +22,7 @@ type codec struct {
 	reading bool
 	err     error
 	logs    *logNumbers
+	bad     *RecordError // of the last record that was read; nil if it was one
 }
 
 // errShort says that a message ended within its fields.

@@ -161,3 +161,37 @@ func fuzzAnswer(t *testing.T, b []byte) {
 		t.Fatalf("%s came back as %s", hex.EncodeToString(b), hex.EncodeToString(rangeStream(blocks...)))
 	}
 }
+
+// FuzzFork reads arbitrary bytes as a FORK of either form, and as a FAULT. What can be read comes back equal, and proves nothing against a
+// key that has signed nothing, at whatever sizes.
+func FuzzFork(f *testing.F) {
+	for _, s := range samples() {
+		if kind := s.m.spec().kind; kind == typeFork || kind == typeFault {
+			b, _ := appendMessage(nil, s.m, boundLogs())
+			_, body, _, _ := parseFrame(b)
+			f.Add(kind == typeFork, body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, fork bool, body []byte) {
+		if !fork {
+			roundTrip(t, specFault, body)
+			return
+		}
+		roundTrip(t, specFork, body)
+		m, err := decodeMessage(specFork, body, boundLogs())
+		if err != nil {
+			return
+		}
+		p := m.(*Fork).Proof(testRoot())
+		if p == nil {
+			return
+		}
+		if p.Verify(public("nobody")) == nil {
+			t.Fatalf("%+v is a proof", p)
+		}
+		again, err := FaultMessage(m.(*Fork).Log, p)
+		if err != nil || !reflect.DeepEqual(m, again) {
+			t.Fatalf("%+v is sent as %+v, %v", m, again, err)
+		}
+	})
+}

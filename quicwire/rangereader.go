@@ -68,14 +68,14 @@ func (r *RangeReader) ask(request []byte) error {
 func (r *RangeReader) Served() (from, to uint64) { return r.decoder.from, r.decoder.to }
 
 // ReadBlock returns the next block and the frontier before it, for feed's Log.Put; both as the sender claims. After the last it
-// returns io.EOF. Each block must come within 5 s.
+// returns io.EOF; for a block that has no record, a *RecordError. Each block must come within 5 s.
 func (r *RangeReader) ReadBlock() (feed.Block, merkle.Frontier, error) {
 	r.stream.SetReadDeadline(time.Now().Add(messageTimeout))
 	b, before, err := r.decoder.block()
 	if errors.Is(err, io.EOF) {
 		return b, before, io.EOF
 	}
-	return b, before, r.session.fault(r.stream, err)
+	return b, before, r.session.blockFault(r.stream, err)
 }
 
 // Close drops what has not been read. Only the first call counts.
@@ -124,7 +124,11 @@ func (d *rangeDecoder) block() (feed.Block, merkle.Frontier, error) {
 	if b.Index == d.to {
 		return b, d.next, io.EOF
 	}
-	if err := d.parse(feed.RecordSize+feed.SignatureSize, func(c *codec) { c.record(&b) }); err != nil {
+	err := d.parse(feed.RecordSize+feed.SignatureSize, func(c *codec) { c.record(&b) })
+	if err == nil {
+		err = d.codec.noRecord(&b, &d.next)
+	}
+	if err != nil {
 		return b, d.next, err
 	}
 	if err := d.payload(&b); err != nil {

@@ -245,6 +245,9 @@ func (d *stripeDecoder) head() (b StripeBlock, err error) {
 			c.peaks(&b.Frontier, &d.next, b.Index)
 		}
 	})
+	if err == nil {
+		err = d.codec.noRecord(&b.Block, &b.Frontier)
+	}
 	return b, err
 }
 

@@ -72,7 +72,7 @@ func (r *StripeReader) unsolicited(h *StripeHeader) error {
 }
 
 // ReadBlock reads the next block, payload included. After the last it returns io.EOF; if only the stream has ended, a *StreamError;
-// else the session's error. Nothing is verified but the form: that is for feed's Log.Put, which takes over the payload.
+// for a block that has no record, a *RecordError; else the session's error. Nothing is verified but the form: that is for feed's Log.Put, which takes over the payload.
 func (r *StripeReader) ReadBlock() (StripeBlock, error) {
 	b, err := r.ReadHead()
 	if err == nil {
@@ -94,7 +94,7 @@ func (r *StripeReader) ReadHead() (StripeBlock, error) {
 	}
 	r.stream.SetReadDeadline(time.Now().Add(messageTimeout))
 	b, err := r.decoder.head()
-	return b, r.session.fault(r.stream, err)
+	return b, r.session.blockFault(r.stream, err)
 }
 
 // ReadPayload reads the payload of b, which ReadHead has just returned.

@@ -142,6 +142,20 @@ func (s *Swarm) contradict(l *feed.Log, h feed.Head) error {
 	return nil
 }
 
+// noRecord looks whether the signer has signed what a peer sent in place of a record. The session has ended already: no honest node sends it.
+func (s *Swarm) noRecord(l *feed.Log, err error) {
+	var bad *quicwire.RecordError
+	if !errors.As(err, &bad) {
+		return
+	}
+	p := &feed.RuleProof{
+		Origin: l.Origin(), Index: bad.Index, Frontier: slices.Clone(bad.Frontier.Peaks()), Record: bad.Record, Signature: bad.Signature,
+	}
+	if _, err := l.Epoch().AddFault(p); err != nil {
+		s.cfg.Logger.Debug("a peer sent bytes that are no record, and that nobody signed", "log", l.Origin(), "err", err)
+	}
+}
+
 // How often heads are compared for one peer: a look may read the disk.
 const (
 	compareRate  = 8 // a second

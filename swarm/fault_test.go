@@ -185,33 +185,56 @@ func TestNewcomerLearnsOfAFault(t *testing.T) {
 	})
 }
 
-// A record that breaks a rule goes no further than to those who check it with its predecessor; the proof goes everywhere.
+// A record that breaks a rule goes no further than to those who check it; the proof goes everywhere. What nobody signed proves nothing.
 func TestBrokenRuleIsPassedOn(t *testing.T) {
-	simulateCrook(t, func(t *testing.T, w *crooked) {
-		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
-		b := w.crook.Epoch(t, 1000, 1)
-		bad := func(s *quicwire.StripeBlock) {
-			if s.Record.Kind != feed.Media || s.Index < 30 {
-				return
-			}
-			s.Record.Offset++
-			after := s.Frontier
-			after.Append(s.Record.Leaf())
-			s.Signature = feed.SignHead(b.Key(), b.Log(feedtest.Rendition).Origin(), after.Size(), after.Root()).Signature
-		}
-		w.villain("villain", at[0], b.Replica, &villain{mangle: bad})
-		one := w.follower("one", at[1], nil, Config{}, at[0])
-		two := w.follower("two", at[2], nil, Config{}, at[1])
-		three := w.follower("three", at[3], nil, Config{}, at[2])
-		air(5*time.Second, map[*feedtest.Branch]int64{b: 0})
-		wantCondemned(t, 1000, one, two, three)
-		for _, n := range []*node{one, two, three} {
-			wantReason(t, n, Stalled, "signed record 30 of main against the rules")
-			if f := n.media().Fault(); f == nil || f.Kind() != feed.KindRule || f.Index != 30 || n.media().Has(30) || n.size() > 30 {
-				t.Errorf("%v: fault %v, want one at 30 and nothing from there on", n, f)
-			}
-		}
-	})
+	for name, c := range map[string]struct {
+		change func(*feed.Record)
+		signed bool
+		says   string
+	}{
+		"against its neighbour":  {func(r *feed.Record) { r.Offset++ }, true, "offset is the previous offset plus the previous length"},
+		"no record":              {func(r *feed.Record) { r.Kind = 0 }, true, "not a record: kind 0"},
+		"no record, by a forger": {func(r *feed.Record) { r.Kind = 0 }, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			simulateCrook(t, func(t *testing.T, w *crooked) {
+				at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+				b := w.crook.Epoch(t, 1000, 1)
+				w.villain("villain", at[0], b.Replica, &villain{mangle: func(s *quicwire.StripeBlock) {
+					if s.Record.Kind != feed.Media || s.Index < 30 {
+						return
+					}
+					c.change(&s.Record)
+					if !c.signed {
+						return
+					}
+					after := s.Frontier
+					after.Append(s.Record.Leaf())
+					s.Signature = feed.SignHead(b.Key(), b.Log(feedtest.Rendition).Origin(), after.Size(), after.Root()).Signature
+				}})
+				nodes := []*node{
+					w.follower("one", at[1], nil, Config{}, at[0]), w.follower("two", at[2], nil, Config{}, at[1]), w.follower("three", at[3], nil, Config{}, at[2]),
+				}
+				air(5*time.Second, map[*feedtest.Branch]int64{b: 0})
+				if !c.signed {
+					for _, n := range nodes {
+						if f := n.replica.Current().Fault(); f != nil {
+							t.Errorf("%v: an honest signer is condemned: %v", n, f)
+						}
+					}
+					return
+				}
+				wantCondemned(t, 1000, nodes...)
+				for _, n := range nodes {
+					wantReason(t, n, Stalled, "signed record 30 of main against the rules")
+					wantReason(t, n, Stalled, c.says)
+					if f := n.media().Fault(); f == nil || f.Kind() != feed.KindRule || f.Index != 30 || n.media().Has(30) || n.size() > 30 {
+						t.Errorf("%v: fault %v, want one at 30 and nothing from there on", n, f)
+					}
+				}
+			})
+		})
+	}
 }
 
 // Who shows a proof that proves nothing, or a head that is not signed, is a liar. Who shows what is true, or not understood, is none.

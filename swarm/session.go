@@ -152,6 +152,7 @@ func (s *Swarm) blocks(ctx context.Context, x *session, r *quicwire.StripeReader
 	for {
 		b, err := r.ReadBlock()
 		if err != nil {
+			s.noRecord(l, err)
 			return
 		}
 		if !s.block(ctx, x, l, &h, &b) {
