@@ -33,7 +33,9 @@ LINK is what the streamer prints: tailcast: and 56 characters, then ?a=host:port
 The page is at the address printed as http; players open /live.ts there.`,
 		Example: `  viewer 'tailcast:…?a=192.0.2.7:4433'
   viewer LINK --player mpv
-  viewer LINK --stdout | ffmpeg -i - …`,
+  viewer LINK --stdout | ffmpeg -i - …
+  viewer export LINK --from -60s last-minute.clip
+  viewer verify last-minute.clip --link LINK`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			link, err := node.LinkArgument(args)
