@@ -2,6 +2,7 @@ package clip
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"io"
 	"os"
@@ -140,8 +141,8 @@ func FuzzVerify(f *testing.F) {
 		if err == nil && (r.Bytes != int64(len(b)) || len(r.Parts) == 0) {
 			t.Errorf("accepted %d parts with %d of %d bytes read", len(r.Parts), r.Bytes, len(b))
 		}
-		if b = resum(b); len(b) < 1<<16 { // beyond the checksum
-			_, _ = Verify(bytes.NewReader(b), o)
+		if sum := len(b) - sha256.Size; sum >= 0 && sum < 1<<16 { // beyond the checksum
+			_, _ = Verify(bytes.NewReader(resum(b[:sum])), o)
 		}
 	})
 }
