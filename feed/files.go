@@ -48,7 +48,7 @@ func (o osFiles) path(name string) string { return filepath.Join(o.dir, filepath
 
 func (o osFiles) Open(name string, create bool) (File, error) {
 	path := o.path(name)
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := openRegular(path, os.O_RDWR)
 	if err == nil || !create || !errors.Is(err, fs.ErrNotExist) {
 		return asFile(f, err)
 	}
@@ -64,6 +64,18 @@ func (o osFiles) Open(name string, create bool) (File, error) {
 	return osFile{f}, nil
 }
 
+// openRegular opens what is there, but nothing that is no file: a pipe would wait for somebody who never comes, a device gives what it likes.
+func openRegular(path string, flag int) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is no file (mode %v): remove it, or restore the file", path, info.Mode())
+	}
+	return os.OpenFile(path, flag, 0)
+}
+
 // asFile avoids a File that is not nil but holds a nil *os.File.
 func asFile(f *os.File, err error) (File, error) {
 	if err != nil {
@@ -73,7 +85,7 @@ func asFile(f *os.File, err error) (File, error) {
 }
 
 func (o osFiles) ReadFile(name string, limit int) ([]byte, error) {
-	f, err := os.Open(o.path(name))
+	f, err := openRegular(o.path(name), os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

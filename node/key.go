@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -20,10 +21,12 @@ const nodeKeyFile = "node.key"
 // it; viewers take a new one at each start and call this never.
 func Key(dir string) (ed25519.PrivateKey, error) {
 	path := filepath.Join(dir, nodeKeyFile)
-	text, err := os.ReadFile(path)
+	info, err := os.Stat(path)
 	switch {
+	case err == nil && !info.Mode().IsRegular():
+		return nil, Configuration(fmt.Errorf("%s is no file (mode %v): remove it to get a new key", path, info.Mode()))
 	case err == nil:
-		return parseKey(path, string(text), mode(path))
+		return readKey(path, info.Mode().Perm())
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, Configuration(fmt.Errorf("node key: %w", err))
 	}
@@ -40,12 +43,18 @@ func Key(dir string) (ed25519.PrivateKey, error) {
 
 var keyEncoding = base32.StdEncoding.WithPadding(base32.NoPadding)
 
-func mode(path string) os.FileMode {
-	info, err := os.Stat(path)
+// readKey reads no more than a key has: the file may be anything.
+func readKey(path string, mode os.FileMode) (ed25519.PrivateKey, error) {
+	f, err := os.Open(path)
 	if err != nil {
-		return 0
+		return nil, Configuration(fmt.Errorf("node key: %w", err))
 	}
-	return info.Mode().Perm()
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, 128))
+	if err != nil {
+		return nil, Configuration(fmt.Errorf("node key: %w", err))
+	}
+	return parseKey(path, string(text), mode)
 }
 
 func parseKey(path, text string, mode os.FileMode) (ed25519.PrivateKey, error) {

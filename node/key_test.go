@@ -18,8 +18,8 @@ func TestNodeKeyStays(t *testing.T) {
 		t.Errorf("second start: got another key or %v, want the same key", err)
 	}
 	path := filepath.Join(dir, nodeKeyFile)
-	if m := mode(path); m != 0o600 {
-		t.Errorf("mode %04o, want 0600", m)
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("got mode %v, error %v, want 0600", info.Mode(), err)
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
