@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -131,6 +132,21 @@ func (o osFiles) removeTemporary(folder string) error {
 }
 
 type osFile struct{ *os.File }
+
+// Sync also finds out when somebody has removed the file: what is written to it then is on disk, until it is closed, and no error comes of it.
+func (f osFile) Sync() error {
+	if err := f.File.Sync(); err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Nlink == 0 {
+		return fmt.Errorf("%s was removed while it was in use: stop and start again, or restore its folder first", f.Name())
+	}
+	return nil
+}
 
 func (f osFile) Size() (int64, error) {
 	info, err := f.Stat()

@@ -373,16 +373,25 @@ func (r *Replica) load() error {
 	if err := r.past.list(); err != nil {
 		return err
 	}
+	skipped := 0
 	for _, d := range slices.Backward(r.past.known) {
 		if len(r.epochs) == maxEpochs {
 			break
 		}
 		if err := r.loadEpoch(d); err != nil {
-			r.cfg.Logger.Warn("skipping an epoch on disk", "folder", d.path(), "err", err)
+			if skipped++; skipped <= maxWarnings {
+				r.cfg.Logger.Warn("skipping an epoch on disk", "folder", d.path(), "err", err)
+			}
 		}
+	}
+	if skipped > maxWarnings {
+		r.cfg.Logger.Warn("skipped many epochs on disk", "skipped", skipped)
 	}
 	return nil
 }
+
+// maxWarnings is how many damaged epochs a start names one by one.
+const maxWarnings = 8
 
 // tidy removes temporary files that a killed process left in a folder.
 func (r *Replica) tidy(folder string) {
