@@ -53,7 +53,7 @@ type task struct {
 
 const (
 	queueBytes  = 16 << 20
-	queueTasks  = 4096 // so many of 4 KiB have queueBytes: a minute of a slow disk, if that is what a stream of 2 Mbit/s needs
+	queueTasks  = 4096                   // so many of 4 KiB have queueBytes: a minute of a slow disk, if that is what a stream of 2 Mbit/s needs
 	gatherFor   = 50 * time.Millisecond  // blocks wait for their neighbours, to be written with them
 	syncEvery   = 900 * time.Millisecond // the promise is a second
 	retryAfter  = 10 * time.Second
