@@ -3,7 +3,7 @@
 // It must say of every vector what the vector says, accept both folders and the good clips, and refuse them with any one bit of any file changed, any
 // file shortened by a byte, lengthened by a byte, or gone.
 
-import { createHash } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { argv } from 'node:process';
 import * as v from './verify.mjs';
@@ -157,6 +157,20 @@ function remembering() {
   };
 }
 
+/** The keys of a streamer, which no verifier needs: read here by Node's own PEM and PKCS #8. */
+function station() {
+  const file = (name) => readFileSync(new URL(`${used('station')}/${name}`, dir), 'utf8');
+  const publicHalf = (pem) => Buffer.from(createPublicKey(createPrivateKey(pem)).export({ format: 'jwk' }).x, 'base64url');
+  const [title, ...parts] = file('backup.txt').split(/^-- (.*) --\n/m);
+  for (let i = 0; i < parts.length; i += 2) is(parts[i + 1], file(parts[i]), `${parts[i]} in the backup`);
+  const root = publicHalf(file('root.key')), channel = v.openChannelNote(Buffer.from(file('channel.note')), root);
+  is(title, `tailcast/1/${v.base32(root)}/backup\n`, 'title of the backup');
+  const named = (name) => channel.stations.includes(v.base32(publicHalf(file(name))));
+  is(named('station.key'), true, 'the note names the station');
+  is(named('station.key.next'), false, 'the note names the next key');
+  is(file('root.key.age').startsWith('-----BEGIN AGE ENCRYPTED FILE-----\n'), true, 'the sealed key is armoured');
+}
+
 /** Changes every bit of every file, and every length by one, and takes every file away. */
 function everyBit(name) {
   const files = readFolder(name), check = remembering();
@@ -240,7 +254,7 @@ function everyBitOfClip(name, original) {
 /** Files that may be absent: what they say follows from others, or is no evidence, or may have been removed to save room. */
 const optional = (f) => /\/(peaks|base)$|^newest$|\/payload\/|\/records$/.test(f);
 
-for (const test of [keys, linksAndOrigins, tree, notes, records, heads, catalog, forks, faults]) test();
+for (const test of [keys, linksAndOrigins, tree, notes, records, heads, catalog, forks, faults, station]) test();
 console.log(`vectors: ${cases} cases`);
 everyBit('channel');
 everyBit('sparse');

@@ -91,14 +91,19 @@ func ageFile(t testing.TB, to age.Recipient, plain string) []byte {
 	return b.Bytes()
 }
 
-// TestFileOfVersion1 was sealed when this format came, with the passphrase above.
+// TestFileOfVersion1 was sealed when version 1 was frozen, with the passphrase above; docs/feed.md, Vectors, has it too.
 func TestFileOfVersion1(t *testing.T) {
-	file, err := os.ReadFile(filepath.Join("testdata", "sealed.age"))
+	folder := filepath.Join("..", "..", "feed", "testdata", "v1", "station")
+	file, err := os.ReadFile(filepath.Join(folder, "root.key.age"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if plain, err := Open(passphrase, file); err != nil || string(plain) != "sealed by version 1\n" {
-		t.Errorf("got %q, %v", plain, err)
+	want, err := os.ReadFile(filepath.Join(folder, "root.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := Open(passphrase, file); err != nil || !bytes.Equal(plain, want) {
+		t.Errorf("got %v, want the root key beside it", err)
 	}
 }
 
