@@ -140,7 +140,7 @@ func (k *keyCommand) signer(ctx context.Context) (s signer, err error) {
 	for _, text := range k.stations {
 		key, err := feed.DecodePublicKey(text)
 		if err != nil {
-			return s, node.Usagef("--station %s: %v", text, err)
+			return s, node.Usagef("--station %s: %w", text, err)
 		}
 		s.others = append(s.others, key)
 	}

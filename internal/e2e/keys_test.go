@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tailcast/internal/command"
 )
@@ -90,6 +91,12 @@ func TestKeysRotatedWhileOnAir(t *testing.T) {
 	seen := until(t, w, "live", live)
 	if seen.Renditions[0].Epoch != after.Renditions[0].Epoch {
 		t.Errorf("a newcomer who knows both follows %s, want %s", seen.Renditions[0].Epoch, after.Renditions[0].Epoch)
+	}
+	// The viewer has told the thief's streamer, which ends: its generation is over.
+	select {
+	case <-thief.Done():
+	case <-time.After(patience):
+		t.Error("the thief's streamer goes on")
 	}
 	if got := until(t, v, "still live", live); got.Renditions[0].Epoch != after.Renditions[0].Epoch || got.Blocks.Rejected != 0 {
 		t.Errorf("the viewer got %+v", got)
