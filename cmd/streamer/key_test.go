@@ -146,7 +146,7 @@ func TestKeysPage(t *testing.T) {
 	if _, err := studio.Renew(); err != nil {
 		t.Error(err)
 	}
-	for machine, generation := range map[string]uint64{"studio": 3, "spare": 2, "new": 10} {
+	for machine, generation := range map[string]uint64{"studio": 3, "spare": 3, "new": 10} {
 		keys, err := feed.ReadKeys(data(machine))
 		if err != nil {
 			t.Fatal(err)

@@ -43,3 +43,8 @@ var Allowed = map[string][]string{
 	"internal/bench":   {"internal/command", "ingest", "ingest/mpegts", "internal/ts", "internal/clip"},
 	"internal/netsim":  {},
 }
+
+// Foreign maps packages of others, and all below them, to the only packages of ours that may import them, tests aside.
+var Foreign = map[string][]string{
+	"filippo.io/age": {"internal/seal"}, // who watches has no passphrases
+}

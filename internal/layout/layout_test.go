@@ -34,6 +34,21 @@ func root(t *testing.T) string {
 func imports(t *testing.T, dir string) map[string][]string {
 	t.Helper()
 	found := map[string][]string{}
+	for pkg, all := range allImports(t, dir) {
+		found[pkg] = nil
+		for _, name := range all {
+			if rest, ok := strings.CutPrefix(name, Module+"/"); ok {
+				found[pkg] = append(found[pkg], rest)
+			}
+		}
+	}
+	return found
+}
+
+// allImports lists, for each package of ours, what its non-test files import.
+func allImports(t *testing.T, dir string) map[string][]string {
+	t.Helper()
+	found := map[string][]string{}
 	err := filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -58,7 +73,7 @@ func skipped(name string) bool {
 	return name == "testdata" || name == "node_modules" || name == "tools" || name == "web"
 }
 
-func fileImports(t *testing.T, file string) (ours []string) {
+func fileImports(t *testing.T, file string) (names []string) {
 	t.Helper()
 	f, err := parser.ParseFile(token.NewFileSet(), file, nil, parser.ImportsOnly)
 	if err != nil {
@@ -69,11 +84,32 @@ func fileImports(t *testing.T, file string) (ours []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if rest, ok := strings.CutPrefix(name, Module+"/"); ok {
-			ours = append(ours, rest)
+		names = append(names, name)
+	}
+	return names
+}
+
+// What only some may import, the others do not.
+func TestForeignPackagesStayWhereTheyBelong(t *testing.T) {
+	seen := map[string]bool{}
+	for pkg, names := range allImports(t, root(t)) {
+		for _, name := range names {
+			for foreign, rules := range Foreign {
+				if name != foreign && !strings.HasPrefix(name, foreign+"/") {
+					continue
+				}
+				seen[foreign] = true
+				if !allowed(rules, pkg) {
+					t.Errorf("%s imports %s, which is for %v alone", pkg, name, rules)
+				}
+			}
 		}
 	}
-	return ours
+	for foreign := range Foreign {
+		if !seen[foreign] {
+			t.Errorf("nobody imports %s: take it out of the map", foreign)
+		}
+	}
 }
 
 func allowed(rules []string, pkg string) bool {
