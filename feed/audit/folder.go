@@ -18,7 +18,7 @@ import (
 
 // The names of docs/feed.md, section 13.
 var (
-	temporary  = regexp.MustCompile(`^\.(newest|channel\.note|epoch\.note|fault|fault\.damaged|base)\.[0-9]+$`)
+	temporary  = regexp.MustCompile(`^\.(newest|channel\.note|epoch\.note|fault\.proof|fault\.damaged|base)\.[0-9]+$`)
 	payloadKey = regexp.MustCompile(`^[0-9]{20}$`)
 )
 

@@ -34,7 +34,14 @@ type tree struct {
 	left   *edge         // frontier(start), nil if nobody has it
 	before edge          // where left points
 	is     []merkle.Hash // proved, or about to be proved by the run at hand; at place(height, row)
+	used   []usedHash    // what led to the last value
 	stored []byte        // of file nodes: at 32e the smallest peak of the frontier before row e; zeros, or beyond its end: not stored
+}
+
+// A usedHash goes to its place in is once it turns out that it is needed: what is stored and needed for nothing, nothing proves.
+type usedHash struct {
+	at   int
+	hash merkle.Hash
 }
 
 // place returns where the subtree of height h over the rows from r on stands: in the order of the tree.
@@ -120,6 +127,7 @@ func (t *tree) frontier(e *edge, i uint64) error {
 		return errMissing
 	}
 	f := *t.left
+	t.used = t.used[:0]
 	for h := chunkHeight - 1; h >= 0; h-- {
 		if (i-t.start)>>h&1 == 0 {
 			continue
@@ -132,8 +140,17 @@ func (t *tree) frontier(e *edge, i uint64) error {
 		f.n++
 		f.size += 1 << h
 	}
+	t.accept()
 	*e = f
 	return nil
+}
+
+// accept takes what led to the last value as proved.
+func (t *tree) accept() {
+	for _, u := range t.used {
+		t.is[u.at] = u.hash
+	}
+	t.used = t.used[:0]
 }
 
 // value returns the hash of a subtree: from what it consists of, else the stored one, if stored ones are to be believed. The signature
@@ -146,12 +163,16 @@ func (t *tree) value(h int, r uint64, believe bool) (merkle.Hash, bool) {
 	if t.is[at] != (merkle.Hash{}) {
 		return t.is[at], true
 	}
+	mark := len(t.used)
 	hash, ok := t.computed(h, r, believe)
-	if !ok && believe {
-		hash, ok = t.storedAt(int(r)+1<<h, h)
+	if !ok {
+		t.used = t.used[:mark]
+		if hash, ok = t.storedAt(int(r)+1<<h, h); !believe {
+			return merkle.Hash{}, false
+		}
 	}
 	if ok {
-		t.is[at] = hash
+		t.used = append(t.used, usedHash{at, hash})
 	}
 	return hash, ok
 }
@@ -196,7 +217,9 @@ func (t *tree) checkAll() error {
 		if !ok {
 			continue
 		}
+		t.used = t.used[:0]
 		want, _ := t.value(h, uint64(e-1<<h), false)
+		t.accept()
 		if want != hash && !(t.log.live && want == merkle.Hash{}) {
 			return refuted(t.log.dir+"/nodes", "hash %d of the chunk of record %d is not what the records give, or nothing proves it", e, t.start)
 		}

@@ -704,8 +704,9 @@ class Nodes {
 
   /** The hash of a subtree: from its rows if they are there, else the stored one. */
   value(h, r) {
-    const computed = this.computed(h, r);
+    const mark = this.used.length, computed = this.computed(h, r);
     if (computed) return computed;
+    this.used.length = mark; // what leads nowhere is not proved by what follows
     const at = Nodes.place(h, r);
     if (this.stored.has(at)) this.used.push(at);
     return this.stored.get(at);
