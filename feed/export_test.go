@@ -1,6 +1,11 @@
 package feed
 
-import "crypto/ed25519"
+import (
+	"crypto/ed25519"
+	"time"
+
+	"tailcast/feed/merkle"
+)
 
 // OSFiles is the Files of the operating system, for its contract test.
 func OSFiles(dir string) Files { return osFiles{dir} }
@@ -37,4 +42,12 @@ func (l *Log) Memory() int {
 func WithPayloadFiles(cfg Config, size uint64) Config {
 	cfg.payloadSize = size
 	return cfg
+}
+
+// WriterAt returns a writer that goes on with a log after the block prev, whose successor has the frontier edge, with the key of its epoch. A process that signs
+// logs can do so only from their beginning.
+func WriterAt(l *Log, key ed25519.PrivateKey, edge merkle.Frontier, prev Record) *LogWriter {
+	w := &Writer{cfg: WriterConfig{Replica: l.epoch.replica, Now: time.Now}, epoch: l.epoch, key: key}
+	w.clock.start(time.Now())
+	return &LogWriter{writer: w, log: l, edge: edge, prev: prev}
 }

@@ -167,14 +167,16 @@ func (e *Epoch) beginning(log string) int64 {
 	if l == nil {
 		return notBegun
 	}
-	for i := l.Base(); ; i++ {
-		var ok bool
-		if i, _, ok = l.nextRow(i, l.end()); !ok {
+	i := l.Base()
+	for bad := 0; ; bad++ {
+		at, _, ok := l.nextRow(i, l.end())
+		if !ok {
 			return notBegun
 		}
-		if wall, ok := l.wallOf(i); ok {
+		if wall, ok := l.wallOf(at); ok {
 			return wall
 		}
+		i = at + stride(bad)
 	}
 }
 

@@ -184,9 +184,14 @@ func (l *Log) nextSegment(i, hi uint64) (Block, bool) {
 	return p.after, err == nil && !p.end
 }
 
+// stride returns how far to go on from a row that is there and worth nothing, after so many like it: to the next one as a rule; in a log that is
+// rotten all over, where each costs a millisecond or more, further and further.
+func stride(bad int) uint64 { return 1 << min(max(bad-256, 0), 40) }
+
 // playable returns the first block at i or after it that begins a segment and is held with its payload: where to read on behind a hole.
 func (l *Log) playable(i uint64) (Block, bool) {
-	for hi := l.end(); ; {
+	hi := l.end()
+	for bad := 0; ; bad++ {
 		first, ok := l.nextSegment(i, hi)
 		if !ok {
 			return Block{}, false
@@ -194,7 +199,7 @@ func (l *Log) playable(i uint64) (Block, bool) {
 		if b, err := l.Block(first.Index); err == nil {
 			return b, true
 		}
-		i = first.Index + 1
+		i = first.Index + stride(bad)
 		if l.withoutPayload(&first) && l.proved(&first) {
 			i = l.unpruned(&first)
 		}

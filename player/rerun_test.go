@@ -273,4 +273,3 @@ func FuzzMoment(f *testing.F) {
 		}
 	})
 }
-
