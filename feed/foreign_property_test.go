@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"unicode/utf8"
 )
@@ -27,9 +28,13 @@ const readers = {
   key: (b) => v.keyText(b.toString(), 'key'),
   'public key': (b) => v.key(b, 'key'),
   record: (b) => v.parseRecord(b),
+  'channel note': (b) => v.openChannelNote(b, root),
+  'epoch note': (b) => v.openEpochNote(b, root, channel),
   entry: (b) => { if (v.parseEntry(b) === undefined) throw new v.Flaw('unknown type'); },
 };
-let other = 0, texts = JSON.parse(readFileSync(process.argv[1]));
+const [, file, rootKey, channelNote] = process.argv;
+const root = v.keyText(rootKey, 'root'), channel = v.openChannelNote(Buffer.from(channelNote), root);
+let other = 0, texts = JSON.parse(readFileSync(file));
 for (const { Kind, Bytes, Valid } of texts) {
   const b = Buffer.from(Bytes, 'base64');
   let flaw;
@@ -62,6 +67,13 @@ func TestForeignVerifierAgreesOnSpellings(t *testing.T) {
 	for text := range testEntries() {
 		spellings(text, func(s string) { _, err := ParseCatalogEntry([]byte(s)); add("entry", []byte(s), err) })
 	}
+	c, e := testChannelNote(), testEpochNote()
+	for _, value := range []string{"generation 3", "2027-02-21T06:00:00Z", "not-after", "station", channelNote} {
+		respell(t, c.text(), value, func(b []byte) { _, err := OpenChannelNote(c.Root, b); add("channel note", b, err) })
+	}
+	for _, value := range []string{"1795000000000", "1080p", "5077", e.Last.ID.String(), "head", epochNote} {
+		respell(t, e.text(), value, func(b []byte) { _, err := OpenEpochNote(c, b); add("epoch note", b, err) })
+	}
 	r := testRecord()
 	random := rand.New(rand.NewPCG(1, 2))
 	for i := range 8 * RecordSize {
@@ -86,5 +98,15 @@ func TestForeignVerifierAgreesOnSpellings(t *testing.T) {
 	if err := os.WriteFile(name, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	t.Log(node(t, "--input-type=module", "-e", judge, name))
+	t.Log(node(t, "--input-type=module", "-e", judge, name, c.Root.String(), string(signedChannelNote(t, c))))
+}
+
+// respell calls try with the note, signed, for each other spelling of a value in its text.
+func respell(t *testing.T, text, value string, try func(signed []byte)) {
+	t.Helper()
+	before, after, ok := strings.Cut(text, value)
+	if !ok {
+		t.Fatalf("%q is not in the note", value)
+	}
+	spellings(value, func(other string) { try(resign(before + other + after)) })
 }
