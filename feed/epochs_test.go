@@ -237,3 +237,34 @@ func testClockStep(t *testing.T, step time.Duration) {
 	air(15, 20)
 	play(15, 20)
 }
+
+// TestClockOutOfTheWorld: a machine without a clock goes on air whatever it believes the time is, and each start is above the one before.
+func TestClockOutOfTheWorld(t *testing.T) {
+	station := newStation(t)
+	disk := feedtest.NewDisk()
+	highest := uint64(0)
+	for _, now := range []time.Time{time.Unix(-5, 0), time.Unix(0, 0), time.Unix(0, 0), time.Now(), {}, time.Now().AddDate(1000, 0, 0), time.Now()} {
+		replica, err := feed.Open(station.Root(), feed.Config{Files: disk})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := feed.NewWriter(feed.WriterConfig{Replica: replica, Station: station, Now: func() time.Time { return now }})
+		if err != nil {
+			t.Fatalf("at %v: %v", now, err)
+		}
+		if got := w.Epoch().Note().Number; got <= highest {
+			t.Errorf("at %v: epoch %d is not above %d", now, got, highest)
+		}
+		highest = w.Epoch().Note().Number
+		log, err := w.Log(feedtest.Rendition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := log.Append(feed.Entry{Kind: feed.Media}); err != nil {
+			t.Errorf("at %v: %v", now, err)
+		}
+		if err := replica.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -126,7 +126,7 @@ func (w *Writer) openEpoch() (Notes, error) {
 	n := EpochNote{
 		Root:       note.Root,
 		Generation: note.Generation,
-		Number:     max(uint64(w.cfg.Now().UnixMilli()), number+1),
+		Number:     max(uint64(max(0, w.cfg.Now().UnixMilli())), number+1),
 		Last:       w.cfg.Replica.last(),
 	}
 	return station.signEpoch(w.key, n)
