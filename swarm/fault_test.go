@@ -139,6 +139,38 @@ func TestTwoHalvesOfAChannel(t *testing.T) {
 	})
 }
 
+// A node that loses its parent and goes on with one of the other branch finds the fork in its first blocks, and does not take the new
+// parent for a forger.
+func TestParentOfAnotherBranch(t *testing.T) {
+	simulateCrook(t, func(t *testing.T, w *crooked) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		a := w.crook.Epoch(t, 1000, testStripes)
+		a.Air(5, 0)
+		b := a.Split()
+		streamerA := w.follower("A", at[0], a.Replica, Config{Role: quicwire.Streamer})
+		n := w.follower("n", at[2], nil, Config{}, at[0], at[1])
+		marks := map[*feedtest.Branch]int64{a: 1, b: 2}
+		air(3*time.Second, marks)
+		if f := n.replica.Current().Fault(); f != nil || n.size() < 40 {
+			t.Fatalf("%v: condemned by %v before it has seen the other branch", n, f)
+		}
+		pass(200 * time.Millisecond) // for what is on its way
+		size := n.size()
+		streamerA.kill()
+		w.follower("B", at[1], b.Replica, Config{Role: quicwire.Streamer})
+		air(4*time.Second, map[*feedtest.Branch]int64{b: 2})
+		wantCondemned(t, 1000, n)
+		wantReason(t, n, Stalled, "signed two different histories of main")
+		if n.size() != size {
+			t.Errorf("%v: it had %d blocks of one branch, and took in some of the other", n, size)
+		}
+		kept := func(p Peer) bool { return p.Addr == at[1].AddrPort().String() }
+		if st := n.swarm.Status(); !slices.ContainsFunc(st.Peers, kept) {
+			t.Errorf("%v: want the session with the other branch kept", n)
+		}
+	})
+}
+
 // Whoever comes later learns of the fault from any neighbour, and so follows nothing of the epoch, on whichever branch it is.
 func TestNewcomerLearnsOfAFault(t *testing.T) {
 	simulateCrook(t, func(t *testing.T, w *crooked) {
