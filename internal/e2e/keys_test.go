@@ -95,6 +95,9 @@ func TestKeysRotatedWhileOnAir(t *testing.T) {
 	// The viewer has told the thief's streamer, which ends: its generation is over.
 	select {
 	case <-thief.Done():
+		if err := thief.Stop(); err == nil || !strings.Contains(err.Error(), "share the keys of this channel") {
+			t.Errorf("the thief's streamer ended with %v, want a sentence", err)
+		}
 	case <-time.After(patience):
 		t.Error("the thief's streamer goes on")
 	}
