@@ -69,6 +69,9 @@ func isLink(s string) bool {
 // look tells folders from clips.
 func (s *subject) look(byLink bool) error {
 	info, err := os.Stat(s.path)
+	if byLink && err == nil {
+		_, err = os.Stat(filepath.Join(s.path, "epochs")) // who only watches keeps no more than how far he has seen it
+	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && byLink:
 		return fmt.Errorf("this machine has no history of that channel in %s: a viewer keeps it with --archive or --window; --data names another directory", filepath.Dir(s.path))

@@ -139,7 +139,7 @@ func (s *subject) clipVerdict(r *clip.Report) *verdict {
 func continues(p, before *clip.Part) string {
 	switch {
 	case p.Continues:
-		return "nothing is missing before it: the station named the end of the part before as the end of that epoch"
+		return "the station knew of nothing later in the epoch before than the end of the part before"
 	case p.Epoch.Key == before.Epoch.Key:
 		return fmt.Sprintf("%d blocks are missing before it", p.From-before.To)
 	}

@@ -59,7 +59,7 @@ func TestVerifySaysWhatItProved(t *testing.T) {
 		"every head":  {[]string{filepath.Join(vectors, "channel"), "--every-head"}, []string{"signatures checked: with every record\n"}},
 		"streamer's":  {[]string{station}, []string{"proved", "/feed"}},
 		"by its link": {[]string{vectorsLink, "--data", data}, []string{"proved", "gap", "blocks [2, 3)", "(the one that was given)"}},
-		"clip":        {[]string{filepath.Join(vectors, "clips/epochs.clip")}, []string{"proved", "clip", "sha256", "nothing is missing before it"}},
+		"clip":        {[]string{filepath.Join(vectors, "clips/epochs.clip")}, []string{"proved", "clip", "sha256", "the station knew of nothing later"}},
 		"holes":       {[]string{filepath.Join(vectors, "clips/holes.clip")}, []string{"2 blocks are missing before it"}},
 		"not checked": {[]string{filepath.Join(vectors, "clips/cosigned.clip")}, []string{"NOT CHECKED", "no witness dates them", "named it at size 7"}},
 	} {

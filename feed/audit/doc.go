@@ -31,8 +31,11 @@ type Options struct {
 	Progress func(done, total int64)
 	Now      func() time.Time // for what is expired; time.Now if nil
 
-	verify func(key feed.PublicKey, origin string, h *feed.Head) bool // of tests: to remember
-	settle time.Duration                                              // how long a writer takes at most to finish what it began; if zero, 1.2 s
+	// Of tests: to remember what was verified.
+	verify func(key feed.PublicKey, origin string, h *feed.Head) bool
+	notes  func(root feed.PublicKey, n feed.Notes) (feed.ChannelNote, feed.EpochNote, error)
+
+	settle time.Duration // how long a writer takes at most to finish what it began; if zero, 1.2 s
 }
 
 // A Report is what a folder proves.

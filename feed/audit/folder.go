@@ -45,6 +45,9 @@ func Verify(fsys fs.FS, o Options) (*Report, error) {
 	if a.Now == nil {
 		a.Now = time.Now
 	}
+	if a.Options.notes == nil {
+		a.Options.notes = openNotes
+	}
 	a.settle = cmp.Or(a.settle, 1200*time.Millisecond)
 	a.heads = newHeads(a.EveryHead, o.verify)
 	defer a.heads.close()
@@ -237,11 +240,8 @@ func (a *auditor) notes(e *epoch, name string) error {
 		return refuted(e.dir+"/channel.note", "%w", err)
 	}
 	var err error
-	if e.channel, err = feed.OpenChannelNote(a.root, channel); err != nil {
-		return refuted(e.dir+"/channel.note", "%w", err)
-	}
-	if e.note, err = feed.OpenEpochNote(e.channel, signed); err != nil {
-		return refuted(e.dir+"/epoch.note", "%w", err)
+	if e.channel, e.note, err = a.Options.notes(a.root, feed.Notes{Channel: channel, Epoch: signed}); err != nil {
+		return refuted(e.dir, "%w", err)
 	}
 	if want := fmt.Sprintf("%d-%d-%v", e.note.Generation, e.note.Number, e.note.Key.EpochID()); name != want {
 		return refuted(e.dir, "by its notes the folder should be named %s", want)
@@ -278,6 +278,15 @@ func (a *auditor) fault(e *epoch) error {
 	e.fault = p
 	e.report.Fault = fmt.Sprintf("the signer broke the rules: %v, in %s", p.Kind(), p.Log())
 	return nil
+}
+
+// openNotes verifies the notes of an epoch.
+func openNotes(root feed.PublicKey, n feed.Notes) (c feed.ChannelNote, e feed.EpochNote, err error) {
+	if c, err = feed.OpenChannelNote(root, n.Channel); err != nil {
+		return c, e, err
+	}
+	e, err = feed.OpenEpochNote(c, n.Epoch)
+	return c, e, err
 }
 
 // findRoot takes the root key from a channel note, unless it was given. The note is verified by it in either case.

@@ -97,7 +97,7 @@ func TestCutAcrossEpochs(t *testing.T) {
 	second := a.segments(t, 3)
 	p := cut(t, a.open(t), Cut{From: first[1], To: second[1].Add(time.Microsecond)}).Parts
 	if len(p) != 2 || p[0].From != 5 || p[0].To != 15 || p[1].From != 0 || p[1].To != 10 || !p[1].Continues {
-		t.Errorf("got parts %+v, want [5, 15) and, without a gap, [0, 10)", p)
+		t.Errorf("got parts %+v, want [5, 15) and, as far as the station knew without a gap, [0, 10)", p)
 	}
 }
 

@@ -31,7 +31,7 @@ type Part struct {
 	First   feed.Record // of them
 	Last    feed.Record
 	Bytes   uint64 // of their payloads
-	// Continues says that the epoch note names the end of the part before as the end of that epoch: nothing is missing between.
+	// Continues says that the epoch note names the end of the part before: the station knew of nothing later in that epoch.
 	Continues bool
 	Anchor    *Anchor // nil if there is none
 }
