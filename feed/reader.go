@@ -55,6 +55,7 @@ type Reader struct {
 }
 
 // Follow returns a Reader of the log of that name in the current epoch and all higher ones. A hole is skipped after patience; if zero, 1 s.
+// It is for who watches live: after a restart it waits for what comes, since nothing on disk is live. OpenAt reads that.
 func (r *Replica) Follow(log string, join Join, patience time.Duration) *Reader {
 	rd := &Reader{replica: r, name: log, join: join, patience: cmp.Or(patience, time.Second), from: make(map[*Log]uint64)}
 	for _, e := range r.Epochs() {
