@@ -164,6 +164,9 @@ func (d *Direct) learn(e Epoch) {
 // publish takes in that this node signs an epoch.
 func (d *Direct) publish(e Epoch) {
 	d.own = e
+	if d.superseded != nil && d.superseded.Compare(e) < 0 {
+		d.superseded = nil
+	}
 	d.learn(e)
 	if d.run != nil && d.run.epoch.Compare(e) <= 0 {
 		d.retire(d.run)

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -76,5 +77,35 @@ func TestTwoStreamersWithOneNodeKey(t *testing.T) {
 			t.Errorf("the viewer has sessions with %v, want both", peers)
 		}
 		wantFlow(t, two, 5, a)
+	})
+}
+
+// A streamer that goes above the other one is no longer superseded by it; now the other one is.
+func TestStreamersChangePlaces(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		one := w.streamer("one", at[0], feed.Config{})
+		pass(time.Second)
+		two := w.streamer("two", at[1], feed.Config{})
+		w.viewer("a", at[2], Config{}, at[0], at[1])
+		pass(4 * time.Second)
+		if one.swarm.Status().Superseded == nil {
+			t.Fatal("the first streamer does not notice the second")
+		}
+		next, err := feed.NewWriter(feed.WriterConfig{Replica: one.replica, Station: w.station})
+		if err != nil {
+			t.Fatal(err)
+		}
+		one.also(func(ctx context.Context) { next.Run(ctx) })
+		if err := next.SetState(feed.State{Title: "Test", Renditions: []feed.Rendition{{Name: "main", Stripes: testStripes}}}); err != nil {
+			t.Fatal(err)
+		}
+		pass(4 * time.Second)
+		if st := one.swarm.Status(); st.Superseded != nil {
+			t.Errorf("the first streamer, in a higher epoch now, says it is superseded by %v", st.Superseded)
+		}
+		if st := two.swarm.Status(); st.Superseded == nil || st.Superseded.ID != next.Epoch().ID() {
+			t.Errorf("the second streamer says it is superseded by %v, want the new epoch of the first", st.Superseded)
+		}
 	})
 }
