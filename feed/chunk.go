@@ -13,8 +13,8 @@ type chunk struct {
 	store *store
 	start uint64
 	rows  []byte // as on disk; may be short
-	// Hashes over the rows, in the places of file nodes: as on disk and filled up with what rows give, and what rows alone give. They differ
-	// where something rotted.
+	// Hashes over the rows, in the places of file nodes: those on disk and, where there are none, what follows from below; and what follows
+	// from below, and where that is not enough those on disk. They differ where a row rotted, or a hash.
 	stored, computed []byte
 	// The frontiers of size start: as its slot says, and as the chunk before gives it. Nil: not there, or not looked for yet.
 	slot, before *merkle.Frontier
@@ -33,8 +33,9 @@ func (s *store) readChunk(i uint64) (*chunk, error) {
 	if !ok || i < base || i > end {
 		return nil, ErrNotHeld
 	}
-	c := &chunk{store: s, start: i &^ (chunkRows - 1), stored: make([]byte, areaSize)}
-	c.rows = make([]byte, min(chunkRows, end-min(end, c.start))*rowSize)
+	c := &chunk{store: s, start: i &^ (chunkRows - 1)}
+	rows := min(chunkRows, end-min(end, c.start))
+	c.rows, c.stored = make([]byte, rows*rowSize), make([]byte, min(nodeAt(rows+1), areaSize))
 	if _, err := s.records.ReadAt(c.rows, s.rowAt(c.start)); err != nil {
 		return nil, err
 	}
@@ -96,16 +97,29 @@ func (c *chunk) row(r uint64) []byte {
 	return c.rows[at : at+rowSize]
 }
 
-// node returns the hash of the subtree of height h over the rows from r on: the one in hashes, else from its children.
+// node returns the hash of the subtree of height h over the rows from r on: the one in hashes, else from its children, else the one on disk.
 func (c *chunk) node(h int, r uint64, hashes []byte) (merkle.Hash, bool) {
 	// A right child is no peak and has no place, and neither has the whole chunk: they end where a larger subtree does.
 	end := r + 1<<h
-	at, peak := nodeAt(end), bits.TrailingZeros64(end) == h && end < chunkRows
+	at, peak := nodeAt(end), bits.TrailingZeros64(end) == h && nodeAt(end) < int64(len(hashes))
 	if peak {
 		if hash := merkle.Hash(hashes[at:]); hash != (merkle.Hash{}) {
 			return hash, true
 		}
 	}
+	hash, ok := c.below(h, r, hashes)
+	if !ok && peak {
+		hash = merkle.Hash(c.stored[at:])
+		ok = hash != merkle.Hash{}
+	}
+	if ok && peak {
+		copy(hashes[at:], hash[:])
+	}
+	return hash, ok
+}
+
+// below returns the hash of a subtree from its row or its children.
+func (c *chunk) below(h int, r uint64, hashes []byte) (merkle.Hash, bool) {
 	if h == 0 {
 		row := c.row(r)
 		if row == nil {
@@ -121,11 +135,7 @@ func (c *chunk) node(h int, r uint64, hashes []byte) (merkle.Hash, bool) {
 	if !ok {
 		return merkle.Hash{}, false
 	}
-	hash := merkle.NodeHash(left, right)
-	if peak {
-		copy(hashes[at:], hash[:])
-	}
-	return hash, true
+	return merkle.NodeHash(left, right), true
 }
 
 // frontier returns frontier(i) for a row i of the chunk, or the one after it, from the frontier before the chunk. It is not verified.
@@ -155,7 +165,7 @@ func (c *chunk) prove(i uint64, good func(*merkle.Frontier) bool) (merkle.Fronti
 		return f, nil
 	}
 	if c.computed == nil {
-		c.computed = make([]byte, areaSize)
+		c.computed = make([]byte, len(c.stored))
 	}
 	if f, err := c.frontier(i, c.slot, c.computed); err == nil && good(&f) {
 		return f, nil

@@ -51,3 +51,12 @@ func WriterAt(l *Log, key ed25519.PrivateKey, edge merkle.Frontier, prev Record)
 	w.clock.start(time.Now())
 	return &LogWriter{writer: w, log: l, edge: edge, prev: prev}
 }
+
+// PrunedRows returns below which row retention has removed the payloads of a log.
+func PrunedRows(l *Log) uint64 { return l.pruned().To }
+
+// BaseOf returns the index of the first row of file records.
+func BaseOf(l *Log) uint64 {
+	base, _, _ := l.store.span()
+	return base
+}

@@ -20,10 +20,13 @@ type payloads struct {
 	open   map[uint64]File // by start; those written to since the last sync, and the newest
 	count  int             // files there are
 	lowest uint64          // start of the lowest one, if there is one
+	top    uint64          // start of the highest one
 	begin  uint64          // the bytes held lie in [begin, end), as far as files were not removed
 	end    uint64
 	floor  uint64 // what lies below was given up. It is raised before the file is removed, so that nobody is surprised
 	probed probe
+
+	unsure bool // a file could not be made, or so it was said; owned by the disk goroutine
 }
 
 // A probe remembers whether a file is there, for whoever looks at one row after the other.
@@ -59,7 +62,7 @@ func (p *payloads) load() error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.count, p.lowest, p.begin, p.end = len(starts), starts[0], starts[0], newest+uint64(size)
+	p.count, p.lowest, p.top, p.begin, p.end = len(starts), starts[0], newest, starts[0], newest+uint64(size)
 	return nil
 }
 
@@ -79,7 +82,12 @@ func (p *payloads) list() ([]uint64, error) {
 	return starts, nil
 }
 
+// write puts bytes in their place, but for those that were given up.
 func (p *payloads) write(offset uint64, b []byte) error {
+	if floor := p.given(); offset < floor {
+		gone := min(floor-offset, uint64(len(b)))
+		offset, b = offset+gone, b[gone:]
+	}
 	for len(b) > 0 {
 		start := p.startOf(offset)
 		n := min(uint64(len(b)), start+p.size-offset)
@@ -116,18 +124,39 @@ func (p *payloads) file(start uint64) (File, error) {
 		f, err = p.files.Open(p.name(start), true)
 	}
 	if err != nil {
+		p.unsure = fresh // it may be there all the same
 		return nil, err
 	}
+	if p.unsure {
+		if starts, err := p.list(); err == nil && len(starts) > 0 {
+			p.recount(starts)
+			fresh, p.unsure = false, false
+		}
+	}
+	p.opened(start, f, fresh)
+	return f, nil
+}
+
+// opened takes note of a file, which may be a fresh one.
+func (p *payloads) opened(start uint64, f File, fresh bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.open[start], p.probed = f, probe{}
-	if fresh {
-		if p.count == 0 || start < p.lowest {
-			p.lowest = start
-		}
-		p.count++
+	if !fresh {
+		return
 	}
-	return f, nil
+	if p.count == 0 {
+		p.lowest, p.top = start, start
+	}
+	p.lowest, p.top = min(p.lowest, start), max(p.top, start)
+	p.count++
+}
+
+// recount takes over which files there are.
+func (p *payloads) recount(starts []uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.count, p.lowest, p.top = len(starts), starts[0], starts[len(starts)-1]
 }
 
 // read returns the bytes that r speaks of, not verified.
@@ -237,7 +266,7 @@ func (p *payloads) held() int64 {
 		return 0
 	}
 	before := max(p.begin, p.lowest) - p.lowest
-	after := p.size - 1 - (max(p.end, 1)-1)&(p.size-1)
+	after := p.top + p.size - max(p.end, p.top)
 	return int64(p.count)*int64(p.size) - int64(before) - int64(after)
 }
 

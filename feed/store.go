@@ -127,8 +127,8 @@ func (s *store) write(before func(uint64) (merkle.Frontier, bool)) error {
 	if err := s.create(blocks[0].Index); err != nil {
 		return err
 	}
-	if blocks[0].Index < s.base || blocks[0].Record.Offset < s.payloads.given() {
-		return nil // no room below the base, nor for what was given up already: such blocks are held in memory only
+	if blocks[0].Index < s.base {
+		return nil // no room below the base: such blocks are held in memory only
 	}
 	if err := s.heal(); err != nil {
 		return err
@@ -224,9 +224,15 @@ func (s *store) writeRows(blocks []Block) error {
 	for i := first; i < end; i++ {
 		s.unsynced = append(s.unsynced, i)
 	}
+	given := s.payloads.given()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.first, s.end = min(s.first, first), max(s.end, end)
+	for k := range blocks {
+		if blocks[k].Record.Offset < given { // it came late: only its record stays
+			s.pruned = max(s.pruned, blocks[k].Index+1)
+		}
+	}
 	return nil
 }
 

@@ -52,6 +52,8 @@ type Disk struct {
 	mu      sync.Mutex
 	files   map[string]*file
 	room    int64 // for the bytes of all files; 0: without bound
+	taping  bool
+	tape    []Step
 	changes int
 	off     bool
 }
@@ -100,36 +102,38 @@ func (d *Disk) used() (bytes int64) {
 	return bytes
 }
 
-// PowerCut turns the disk off for its users, and returns it as the next start finds it: each change since the last sync of its file
-// is there, or not, or in part, as chance has it. With a nil chance all is there: what kill -9 leaves.
+// PowerCut returns the disk as a start after a power cut finds it: each change since the last sync of its file is there, or not, or in
+// part, as chance has it.
 func (d *Disk) PowerCut(chance *rand.Rand) *Disk {
+	return d.copy(func(f *file) []byte { return f.after(chance) })
+}
+
+// Synced returns the disk as a power cut leaves it that takes all that was not synced.
+func (d *Disk) Synced() *Disk { return d.copy(func(f *file) []byte { return slices.Clone(f.durable) }) }
+
+// Copy returns another disk of the same content, all of it synced: what kill -9 leaves.
+func (d *Disk) Copy() *Disk { return d.copy(func(f *file) []byte { return slices.Clone(f.now) }) }
+
+func (d *Disk) copy(content func(*file) []byte) *Disk {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.off = true
 	next := NewDisk()
 	for _, name := range slices.Sorted(maps.Keys(d.files)) {
-		data := d.files[name].after(chance)
-		next.files[name] = &file{durable: slices.Clone(data), now: data}
+		data := content(d.files[name])
+		next.files[name] = &file{durable: data, now: slices.Clone(data)}
 	}
 	return next
 }
 
-// Copy returns another disk of the same content, all of it synced.
-func (d *Disk) Copy() *Disk {
+// Off turns the disk off for its users: whoever wrote to it is dead.
+func (d *Disk) Off() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	next := NewDisk()
-	for name, f := range d.files {
-		next.files[name] = &file{durable: slices.Clone(f.now), now: slices.Clone(f.now)}
-	}
-	return next
+	d.off = true
 }
 
 // after returns the content after a power cut.
 func (f *file) after(chance *rand.Rand) []byte {
-	if chance == nil {
-		return slices.Clone(f.now)
-	}
 	data := slices.Clone(f.durable)
 	for _, p := range f.pending {
 		switch chance.IntN(3) {
@@ -236,8 +240,7 @@ func (d *Disk) Open(name string, create bool) (feed.File, error) {
 	if f == nil {
 		outcome, err := d.change("create", name, 1)
 		if outcome == Done || outcome == Landed {
-			f = &file{}
-			d.files[name] = f
+			f = d.do(Step{What: "create", Name: name})
 		}
 		if err != nil {
 			return nil, err
@@ -268,7 +271,7 @@ func (d *Disk) WriteFile(name string, data []byte) error {
 	defer d.mu.Unlock()
 	outcome, err := d.change("replace", name, int64(len(data)))
 	if outcome == Done || outcome == Landed {
-		d.files[name] = &file{durable: slices.Clone(data), now: slices.Clone(data)}
+		d.do(Step{What: "replace", Name: name, Data: slices.Clone(data)})
 	}
 	return err
 }
@@ -282,7 +285,7 @@ func (d *Disk) Remove(name string) error {
 	}
 	outcome, err := d.change("remove", name, 0)
 	if outcome == Done || outcome == Landed {
-		delete(d.files, name)
+		d.do(Step{What: "remove", Name: name})
 	}
 	return err
 }
@@ -329,28 +332,29 @@ func (h *handle) ReadAt(p []byte, at int64) (int, error) {
 }
 
 func (h *handle) WriteAt(p []byte, at int64) (int, error) {
-	return len(p), h.apply("write", pending{at: at, data: slices.Clone(p)})
+	return len(p), h.apply(Step{What: "write", Name: h.name, At: at, Data: slices.Clone(p)})
 }
 
 func (h *handle) Truncate(size int64) error {
-	return h.apply("truncate", pending{at: size, truncate: true})
+	return h.apply(Step{What: "truncate", Name: h.name, At: size})
 }
 
-func (h *handle) apply(what string, p pending) error {
+func (h *handle) apply(s Step) error {
 	h.disk.mu.Lock()
 	defer h.disk.mu.Unlock()
 	if h.closed {
 		return fs.ErrClosed
 	}
-	outcome, err := h.disk.change(what, h.name, p.at+int64(len(p.data))-int64(len(h.file.now)))
+	outcome, err := h.disk.change(s.What, h.name, s.At+int64(len(s.Data))-int64(len(h.file.now)))
 	switch {
-	case outcome == Lost || (outcome == Torn || outcome == Full) && p.truncate:
+	case outcome == Lost || (outcome == Torn || outcome == Full) && s.What == "truncate":
 		return err
 	case outcome == Torn || outcome == Full:
-		p.data = p.data[:len(p.data)/2]
+		s.Data = s.Data[:len(s.Data)/2]
 	}
-	h.file.now = p.apply(h.file.now)
-	h.file.pending = append(h.file.pending, p)
+	if h.disk.files[h.name] == h.file { // else it was removed
+		h.disk.do(s)
+	}
 	return err
 }
 
@@ -361,8 +365,8 @@ func (h *handle) Sync() error {
 		return fs.ErrClosed
 	}
 	outcome, err := h.disk.change("sync", h.name, 0)
-	if outcome == Done || outcome == Landed {
-		h.file.durable, h.file.pending = slices.Clone(h.file.now), nil
+	if (outcome == Done || outcome == Landed) && h.disk.files[h.name] == h.file {
+		h.disk.do(Step{What: "sync", Name: h.name})
 	}
 	return err
 }

@@ -631,9 +631,9 @@ class Log {
 
   verifyPayload(i, r) {
     const payload = this.readPayload(r);
+    this.cover(r.offset, r.offset + BigInt(r.length)); // also of one whose other half went with the file before
     if (!payload) return this.pruned++;
     need(sha256(payload).equals(r.hash), `${this.dir}: the payload of record ${i} is not the one that was signed`);
-    this.cover(r.offset, r.offset + BigInt(r.length));
     if (this.name === 'catalog' && r.kind === 2) {
       try { this.entries.push({ i, entry: parseEntry(payload) }); } catch (e) { this.flaw('record', i + ':', e.message); }
     }
