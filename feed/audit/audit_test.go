@@ -116,7 +116,7 @@ func TestEveryBitOfFolders(t *testing.T) {
 			t.Parallel()
 			step := stride
 			if testing.Short() {
-				step = 13
+				step = max(stride, 13)
 			}
 			m := load(t, filepath.Join(golden, name))
 			o := Options{Root: goldenRoot(t), EveryHead: true, verify: locked(remember()), notes: rememberNotes(), settle: time.Nanosecond}
