@@ -171,8 +171,10 @@ func (s *subject) folderVerdict(r *audit.Report, everyHead bool) *verdict {
 			f.fromAudit(&l)
 			v.add(f)
 		}
-		v.Notes = append(v.Notes, fmt.Sprintf("epoch %v %s; %d of %d statements of its catalog about its logs are about records here, and true",
-			e.Note.Key.EpochID(), e.Follows, e.Anchors.Checked, e.Anchors.All))
+		v.Notes = append(v.Notes, fmt.Sprintf("epoch %v %s", e.Note.Key.EpochID(), e.Follows))
+		if n := e.Anchors; n.All > 0 {
+			v.Notes = append(v.Notes, fmt.Sprintf("its catalog names heads of logs %d times: %d of them are of records here, and true", n.All, n.Checked))
+		}
 		if e.Fault != "" {
 			v.Notes = append(v.Notes, fmt.Sprintf("epoch %v: %s", e.Note.Key.EpochID(), e.Fault))
 		}

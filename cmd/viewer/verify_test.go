@@ -54,7 +54,7 @@ func TestVerifySaysWhatItProved(t *testing.T) {
 		args []string
 		want []string
 	}{
-		"folder":      {[]string{filepath.Join(vectors, "channel"), "--link", vectorsLink}, []string{"proved", "(the one that was given)", "15, 612 bytes", "2 of 2 statements", "its signer ended it", "no witness dates them"}},
+		"folder":      {[]string{filepath.Join(vectors, "channel"), "--link", vectorsLink}, []string{"proved", "(the one that was given)", "15, 612 bytes", "2 of them are of records here, and true", "its signer ended it", "no witness dates them"}},
 		"no link":     {[]string{filepath.Join(vectors, "channel")}, []string{"proved", "compare it"}},
 		"every head":  {[]string{filepath.Join(vectors, "channel"), "--every-head"}, []string{"signatures checked: with every record\n"}},
 		"streamer's":  {[]string{station}, []string{"proved", "/feed"}},

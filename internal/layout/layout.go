@@ -32,7 +32,7 @@ var Allowed = map[string][]string{
 
 	"node":         {"feed", "quicwire", "swarm", "internal/durable"},
 	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/durable", "internal/seal"},
-	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player", "internal/durable"},
+	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player"},
 	"cmd/demo":     {"internal/command"},
 
 	"internal/layout":  {},
