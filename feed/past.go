@@ -22,7 +22,7 @@ type past struct {
 	mu     sync.Mutex
 	known  []folder // of all epochs on disk, lowest first
 	opened []*Epoch // last used last, at most maxOpened; whoever reads in one that was given up goes on with it
-	began  map[logOf]int64
+	began  map[logOf]int64 // at most maxBegan
 }
 
 // A folder is the name of an epoch's folder.
@@ -33,7 +33,7 @@ type folder struct {
 
 // A logOf names a log of an epoch on disk.
 type logOf struct {
-	epoch EpochID
+	epoch folder
 	log   string
 }
 
@@ -94,15 +94,15 @@ func (p *past) retire(e *Epoch) {
 	if at, found := slices.BinarySearchFunc(p.known, d, folder.compare); !found {
 		p.known = slices.Insert(p.known, at, d)
 	}
-	p.opened = slices.DeleteFunc(p.opened, func(o *Epoch) bool { return o.ID() == d.id })
-	maps.DeleteFunc(p.began, func(l logOf, _ int64) bool { return l.epoch == d.id })
+	p.opened = slices.DeleteFunc(p.opened, func(o *Epoch) bool { return folderOf(&o.note) == d })
+	maps.DeleteFunc(p.began, func(l logOf, _ int64) bool { return l.epoch == d })
 }
 
 // open returns an epoch on disk, nil if it is not there or not readable.
 func (p *past) open(d folder) *Epoch {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	k := slices.IndexFunc(p.opened, func(e *Epoch) bool { return e.ID() == d.id })
+	k := slices.IndexFunc(p.opened, func(e *Epoch) bool { return folderOf(&e.note) == d })
 	if k >= 0 {
 		e := p.opened[k]
 		p.opened = append(slices.Delete(p.opened, k, k+1), e)
@@ -127,7 +127,7 @@ func (p *past) open(d folder) *Epoch {
 // It remembers the answer: epochs on disk no longer change.
 func (p *past) beginning(d folder, log string) int64 {
 	p.mu.Lock()
-	wall, known := p.began[logOf{d.id, log}]
+	wall, known := p.began[logOf{d, log}]
 	p.mu.Unlock()
 	if known {
 		return wall
@@ -142,7 +142,7 @@ func (p *past) beginning(d folder, log string) int64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.began) < maxBegan {
-		p.began[logOf{d.id, log}] = wall
+		p.began[logOf{d, log}] = wall
 	}
 	return wall
 }
@@ -229,9 +229,17 @@ func (r *Replica) folders() []folder {
 	return all
 }
 
+// inMemory returns an epoch of folders if it is held in memory, else nil.
+func (r *Replica) inMemory(d folder) *Epoch {
+	if e := r.Epoch(d.id); e != nil && folderOf(&e.note) == d {
+		return e
+	}
+	return nil
+}
+
 // open returns an epoch of folders, nil if it is gone or not readable.
 func (r *Replica) open(d folder) *Epoch {
-	if e := r.Epoch(d.id); e != nil {
+	if e := r.inMemory(d); e != nil {
 		return e
 	}
 	if r.past == nil {
@@ -242,7 +250,7 @@ func (r *Replica) open(d folder) *Epoch {
 
 // beginning returns when a log of an epoch of folders begins, as far as it is held.
 func (r *Replica) beginning(d folder, log string) int64 {
-	if e := r.Epoch(d.id); e != nil {
+	if e := r.inMemory(d); e != nil {
 		return e.beginning(log)
 	}
 	if r.past == nil {
@@ -253,7 +261,7 @@ func (r *Replica) beginning(d folder, log string) int64 {
 
 // hasPayloads reports whether an epoch of folders may have payloads of a log.
 func (r *Replica) hasPayloads(d folder, log string) bool {
-	if r.Epoch(d.id) != nil || r.past == nil {
+	if r.inMemory(d) != nil || r.past == nil {
 		return true
 	}
 	names, err := r.past.files.List(d.path() + "/" + log + "/payload")
@@ -305,10 +313,11 @@ func (r *Replica) OpenEpoch(id EpochID) (*Epoch, error) {
 	if e := r.Epoch(id); e != nil {
 		return e, nil
 	}
-	all := r.folders()
-	k := slices.IndexFunc(all, func(d folder) bool { return d.id == id })
-	if k >= 0 {
-		if e := r.open(all[k]); e != nil {
+	for _, d := range r.folders() {
+		if d.id != id {
+			continue
+		}
+		if e := r.open(d); e != nil {
 			return e, nil
 		}
 	}

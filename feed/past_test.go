@@ -2,7 +2,10 @@ package feed_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -148,5 +151,59 @@ func readFolder(t *testing.T, c *feedtest.Channel, dir string) (n uint64) {
 			t.Fatalf("got block %d, %v, want %d", item.Block.Index, err, n)
 		}
 		n++
+	}
+}
+
+// Only the one spelling of a folder's name is an epoch, and only if its notes belong there; nothing else in the folder is in the way.
+func TestNamesOfFolders(t *testing.T) { synctest.Test(t, testNamesOfFolders) }
+
+func testNamesOfFolders(t *testing.T) {
+	disk := feedtest.NewDisk()
+	c := feedtest.NewChannel(t, feed.Config{Files: disk}, 1)
+	c.Append(t, 10, 10)
+	if err := c.Replica.Close(); err != nil {
+		t.Fatal(err)
+	}
+	n, id := c.Writer.Epoch().Note(), c.Writer.Epoch().ID()
+	for _, name := range []string{
+		"", "-", "--", "1", "1-2", "1-2-", "..", ".tmp", "a-b-c", fmt.Sprintf("%d-%d", n.Generation, n.Number),
+		fmt.Sprintf("0%d-%d-%v", n.Generation, n.Number, id), fmt.Sprintf("+%d-%d-%v", n.Generation, n.Number, id), fmt.Sprintf("%d-%d-%v-1", n.Generation, n.Number, id),
+		fmt.Sprintf("%d-%d-%s", n.Generation, n.Number, strings.ToUpper(id.String())), fmt.Sprintf("18446744073709551616-%d-%v", n.Number, id),
+	} {
+		disk.Put("epochs/"+name+"/epoch.note", []byte("x"))
+	}
+	// These are names of epochs, but the notes in them are none, or those of another.
+	disk.Put(fmt.Sprintf("epochs/%d-%d-%v/epoch.note", n.Generation, n.Number+1, id), c.Replica.Notes().Epoch)
+	disk.Put(fmt.Sprintf("epochs/%d-%d-%v/channel.note", n.Generation, n.Number+1, id), c.Replica.Notes().Channel)
+	disk.Put(fmt.Sprintf("epochs/%d-%d-%v/epoch.note", n.Generation, n.Number+2, id), []byte("x"))
+	// A second run, so that all these lie between two epochs.
+	again, err := feed.Open(c.Replica.Root(), feed.Config{Files: disk})
+	if err != nil {
+		t.Fatal(err)
+	}
+	second := &feedtest.Channel{Station: c.Station, Replica: again}
+	time.Sleep(3 * time.Millisecond) // virtual
+	if err := second.Restart(1); err != nil {
+		t.Fatal(err)
+	}
+	second.Append(t, 5, 10)
+	if err := again.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r, err := feed.Open(c.Replica.Root(), feed.Config{Files: disk, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := len(r.EpochIDs()); got != 4 {
+		t.Errorf("got %d names of epochs, want 4", got)
+	}
+	rd := openAt(t, r, time.Time{})
+	expect(t, rd, 0, 10, true)
+	expect(t, rd, 0, 5, true)
+	if _, err := rd.Next(t.Context()); err != io.EOF {
+		t.Errorf("got %v, want io.EOF", err)
+	}
+	if _, err := r.OpenEpoch(feed.EpochID{1}); !errors.Is(err, feed.ErrNotHeld) {
+		t.Errorf("an epoch that nobody has: got %v, want ErrNotHeld", err)
 	}
 }
