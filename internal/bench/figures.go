@@ -14,6 +14,8 @@ var figures = []figure{
 	{"find a time in a log of 10^8 records", "./feed", "BenchmarkLookup$/^time/1e8", "cpu-us/lookup", "as at 10^4"},
 	{"  memory that passes through", "./feed", "BenchmarkLookup$/^time/1e8", "B/op", "as at 10^4"},
 	{"begin to read at a time, 10^8 records", "./feed", "BenchmarkLookup$/^reader/1e8", "cpu-us/lookup", ""},
+	{"open a log of 10^8 records", "./feed", "BenchmarkRecover", "ms/open", "<= 1000 ms"},
+	{"on disk besides payloads of 8 KiB", "./feed", "BenchmarkDiskOverhead", "%-of-payload", "<= 2.5 %"},
 	{"longest join proof up to 10^6 records", "./feed", "BenchmarkJoinProof$/^1e6", "B", "<= 700 B"},
 	{"longest join proof up to 10^8 records", "./feed", "BenchmarkJoinProof$/^1e8", "B", "<= 900 B"},
 	{"demultiplex TS", "./internal/ts", "BenchmarkScanner", "MB/cpu-s", ">= 500"},
