@@ -7,6 +7,7 @@ import (
 
 	"tailcast/feed"
 	"tailcast/feed/feedtest"
+	"tailcast/internal/cpu"
 )
 
 // BenchmarkVerify verifies 64 MiB of 8 KiB blocks: the last head of each log (last), or every head on all processors that there are.
@@ -28,7 +29,7 @@ func BenchmarkVerify(b *testing.B) {
 				defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(runtime.NumCPU()))
 			}
 			var bytes uint64
-			begin := time.Now()
+			begin, start := time.Now(), cpu.Used()
 			for b.Loop() {
 				r, err := Dir(dir, Options{EveryHead: every})
 				if err != nil {
@@ -39,6 +40,7 @@ func BenchmarkVerify(b *testing.B) {
 				}
 			}
 			b.ReportMetric(float64(bytes)/1e6/time.Since(begin).Seconds(), "MB/s")
+			b.ReportMetric(float64(bytes)/1e6/(cpu.Used()-start).Seconds(), "MB/cpu-s")
 			b.ReportAllocs()
 		})
 	}
