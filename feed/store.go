@@ -40,7 +40,7 @@ import (
 //
 // Payload first, then row, and rows are synced last: a row that survived a power cut by itself is worth nothing, a synced one has all
 // it needs. What is read back is verified as if a stranger had sent it (Log.verify), so that a disk can lose blocks, not forge them.
-// Later work prunes by removing payload files: the rows stay, and what was pruned stays provable.
+// Retention removes payload files (retention.go): the rows stay, and what was pruned stays provable.
 const (
 	rowSize     = RecordSize + SignatureSize
 	chunkHeight = 12
