@@ -177,3 +177,29 @@ func TestCoverOfARottenDisk(t *testing.T) {
 		}
 	}
 }
+
+// Right children above the chunks are stored nowhere: they are made of their left half, which is, and of the rows of a chunk.
+func TestCoverOfRightChildren(t *testing.T) {
+	const n, from = 4*feed.ChunkRows + 100, 2 * feed.ChunkRows
+	s := feedtest.NewSynthetic(t, n, from)
+	r, err := feed.Open(s.Root, feed.Config{Files: s, ReadOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := r.Current().Log(feedtest.Rendition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, err := l.Frontier(from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cover, err := l.Cover(from, n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := l.Head()
+	if _, err := merkle.Verify(from, before.Peaks(), nil, n, cover, head.Root); err != nil || head.Size != n || !head.Verify(l.Epoch().Note().Key, l.Origin()) {
+		t.Errorf("Cover(%d, %d) does not lead to the signed head of size %d: %v", from, n, head.Size, err)
+	}
+}

@@ -20,8 +20,8 @@ type past struct {
 
 	// mu guards the rest. It is taken before all other locks, and held while an epoch is opened.
 	mu     sync.Mutex
-	known  []folder // of all epochs on disk, lowest first
-	opened []*Epoch // last used last, at most maxOpened; whoever reads in one that was given up goes on with it
+	known  []folder        // of all epochs on disk, lowest first
+	opened []*Epoch        // last used last, at most maxOpened; whoever reads in one that was given up goes on with it
 	began  map[logOf]int64 // at most maxBegan
 }
 
