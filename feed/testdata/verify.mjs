@@ -759,7 +759,7 @@ export function verifyFolder(folder, link, { check = signed, now = new Date() } 
   const files = folder.list();
   for (const f of files) need(/^(lock|newest|epochs\/[^/]+\/(channel\.note|epoch\.note|fault\.proof|fault\.damaged|[a-z0-9-]+\/.+))$/.test(f), `${f}: not a file of the format`);
   if (files.includes('lock')) need(folder.size('lock') === 0, 'lock: not empty');
-  const epochs = [...new Set(files.filter((f) => f.startsWith('epochs/')).map((f) => f.split('/')[1]))].map((d) => openEpoch(folder, `epochs/${d}`, rootKey, check)).sort(compare);
+  const epochs = [...new Set(files.filter((f) => f.startsWith('epochs/')).map((f) => f.split('/')[1]))].filter((d) => begun(files, `epochs/${d}`)).map((d) => openEpoch(folder, `epochs/${d}`, rootKey, check)).sort(compare);
   for (const e of epochs) verifyEpoch(folder, e, epochs, rootKey, check, now, report);
   if (files.includes('newest')) verifyNewest(folder, epochs, rootKey, check, report);
   need(epochs.length > 0, 'no epoch');
@@ -770,6 +770,12 @@ export function verifyFolder(folder, link, { check = signed, now = new Date() } 
 function withoutTemporary(folder) {
   const files = folder.list().filter((f) => !/^(\.newest|epochs\/[^/]+\/\.(channel\.note|epoch\.note|fault\.proof|fault\.damaged)|epochs\/[^/]+\/[^/]+\/\.base)\.[0-9]+$/.test(f));
   return { list: () => files, size: (f) => folder.size(f), read: (f, at, length) => folder.read(f, at, length) };
+}
+
+/** Whether an epoch got further than to its notes: a writer that was killed before both were there left nothing else. */
+function begun(files, dir) {
+  const has = (name) => files.includes(`${dir}/${name}`);
+  return has('channel.note') && has('epoch.note') || files.some((f) => f.startsWith(`${dir}/`) && f.split('/').length > 3);
 }
 
 function openEpoch(folder, dir, rootKey, check) {

@@ -199,6 +199,17 @@ function everyBit(name) {
   console.log(`${name}: refused with any one of ${bits} bits changed`);
 }
 
+/** A writer that was killed before it had both notes on disk leaves a folder that says nothing; with a log it is damaged. */
+function killedStart() {
+  const files = readFolder('channel'), dir = 'epochs/1-1999999999999-aaaaaaaaaaaaaaaa';
+  const judge = (valid, what) => verdict(valid, what, () => v.verifyFolder(folder(files), link));
+  const note = [...files].find(([f]) => f.endsWith('/channel.note'))[1];
+  files.set(`${dir}/channel.note`, note);
+  judge(true, 'an epoch that has a channel note only');
+  files.set(`${dir}/main/records`, Buffer.alloc(0));
+  judge(false, 'an epoch that has a log and no epoch note');
+}
+
 /** Clips prove what clips.json says, or are refused. */
 function clips() {
   used('clips');
@@ -258,6 +269,7 @@ for (const test of [keys, linksAndOrigins, tree, notes, records, heads, catalog,
 console.log(`vectors: ${cases} cases`);
 everyBit('channel');
 everyBit('sparse');
+killedStart();
 clips();
 for (const name of readdirSync(dir)) is(read.has(name), true, `${name} was read`);
 console.log(`ok: ${cases} cases`);
