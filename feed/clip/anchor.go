@@ -31,7 +31,7 @@ func (v *verifier) anchor(p *Part, tag int) error {
 	if v.in.err != nil {
 		return v.in.err
 	}
-	a.Witnesses, err = verifyCosignatures(&a.Catalog, catalogOrigin(p), p.Epoch.Key, lines, v.options.Witnesses)
+	a.Witnesses, err = verifyCosignatures(&a.Catalog, catalogOrigin(p), lines, v.options.Witnesses)
 	p.Anchor = a
 	return err
 }

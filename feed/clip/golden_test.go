@@ -162,6 +162,7 @@ func goldenClips(t testing.TB) map[string][]byte {
 		"holes":    cutRuns(t, r, nil, true, run{1, 1, 2}, run{1, 4, 5}),
 		"anchored": cutRuns(t, r, nil, false, run{0, 0, 2}, run{1, 0, 4}),
 		"cosigned": cutRuns(t, r, co, false, run{1, 0, 4}),
+		"imposter": cutRuns(t, r, signerAsWitness(t, r), false, run{1, 0, 4}),
 	}
 }
 
@@ -216,6 +217,7 @@ func TestGoldenClips(t *testing.T) {
 		{File: "cosigned", Valid: true, Why: "two cosignatures, one of a witness that is known", Witnesses: []string{witness}},
 		{File: "cosigned", Valid: true, Why: "two cosignatures of nobody who is known"},
 		{File: "cosigned", Valid: true, Why: "another key of that name has another key id", Witnesses: []string{imposter.vkey()}},
+		{File: "imposter", Valid: true, Why: "a line under the name and key id of the log itself, whose good signature is in the same note, dates nothing", Witnesses: []string{witness}},
 	} {
 		report, err := Verify(bytes.NewReader(clips[c.File]), Options{Root: goldenRoot(t), Witnesses: parseAll(t, c.Witnesses)})
 		if err != nil {

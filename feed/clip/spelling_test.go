@@ -17,7 +17,7 @@ func TestEverySpellingOfAWitness(t *testing.T) {
 	encoded := base64.StdEncoding.EncodeToString(key)
 	id := sha256.Sum256([]byte(name + "\n" + string(key)))
 	good := fmt.Sprintf("%s+%x+%s", name, id[:4], encoded)
-	if w, err := ParseWitness(" " + good + "\n"); err != nil || w.Name() != name {
+	if w, err := ParseWitness(" " + good + "\n"); err != nil || w.name != name {
 		t.Fatalf("%s: %v", good, err)
 	}
 	refuse := func(what, vkey string) {

@@ -109,7 +109,7 @@ func TestBlocksOfAClip(t *testing.T) {
 func TestWitnessKeys(t *testing.T) {
 	good := newTestWitness("witness").vkey()
 	w, err := ParseWitness(good)
-	if err != nil || w.Name() != "tailcast.example/witness" {
+	if err != nil || w.name != "tailcast.example/witness" {
 		t.Fatalf("got %v, %v", w, err)
 	}
 	for i := range good {
@@ -156,7 +156,7 @@ func FuzzCosigned(f *testing.F) {
 	f.Add("a\n1\nb\n\n— c d\n", "")
 	f.Add(note+note[strings.LastIndex(note, "— "):], "tailcast.example/witness+544a3525+")
 	f.Fuzz(func(t *testing.T, note, vkey string) {
-		if w, err := ParseWitness(vkey); err == nil && (w.Name() == "" || !strings.HasPrefix(strings.TrimSpace(vkey), w.Name()+"+")) {
+		if w, err := ParseWitness(vkey); err == nil && (w.name == "" || !strings.HasPrefix(strings.TrimSpace(vkey), w.name+"+")) {
 			t.Errorf("%q: got %+v", vkey, w)
 		}
 		co, err := parseCosigned([]byte(note))

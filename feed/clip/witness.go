@@ -13,12 +13,10 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/mod/sumdb/note"
-
 	"tailcast/feed"
 )
 
-// A Witness verifies the cosignatures of one witness: "cosignature/v1", Ed25519 with a time. It is a note.Verifier.
+// A Witness verifies the cosignatures of one witness: "cosignature/v1", Ed25519 with a time.
 // https://c2sp.org/tlog-cosignature
 type Witness struct {
 	name string
@@ -69,10 +67,6 @@ func isName(s string) bool { return s != "" && !strings.ContainsFunc(s, isNoName
 
 func isNoName(r rune) bool { return r <= ' ' || r == '+' || r == 0x7f || r > 0x7e }
 
-// Name and KeyHash name the key in signature lines.
-func (w *Witness) Name() string    { return w.name }
-func (w *Witness) KeyHash() uint32 { return w.id }
-
 // Verify reports whether sig (time and signature) is the witness's cosignature of the text of a checkpoint.
 func (w *Witness) Verify(text, sig []byte) bool {
 	if len(sig) != cosignatureSize-4 {
@@ -89,40 +83,19 @@ type Cosignature struct {
 	Checked bool      // its key was given, and the signature is good; otherwise it proves nothing
 }
 
-// verifyCosignatures checks the signature lines of a head of that origin and key: their form, and their signatures as far as the keys of
-// the witnesses are known.
-func verifyCosignatures(head *feed.Head, origin string, key feed.PublicKey, lines []byte, known []*Witness) ([]Cosignature, error) {
-	if len(lines) == 0 {
-		return nil, nil
-	}
+// verifyCosignatures checks the signature lines under a head: their form, and the signatures of the witnesses whose keys are known. A line
+// under any other name and key id, be it that of the log itself, whose signature is in the same note, dates nothing.
+func verifyCosignatures(head *feed.Head, origin string, lines []byte, known []*Witness) (out []Cosignature, err error) {
 	list, err := parseCosignatures(lines)
 	if err != nil {
 		return nil, err
 	}
-	encoded, err := note.NewEd25519VerifierKey(origin, key[:])
-	if err != nil {
-		return nil, err
-	}
-	log, err := note.NewVerifier(encoded)
-	if err != nil {
-		return nil, err
-	}
-	verifiers := []note.Verifier{log}
-	for _, w := range known {
-		verifiers = append(verifiers, w)
-	}
-	opened, err := note.Open(append(head.Note(origin, key), lines...), note.VerifierList(verifiers...))
-	if err != nil {
-		return nil, fmt.Errorf("cosignatures: %w", err)
-	}
-	for _, s := range opened.Sigs {
-		k := slices.IndexFunc(list, func(c cosignature) bool { return c.Name == s.Name && c.id == s.Hash })
-		if k >= 0 {
-			list[k].Checked = true
-		}
-	}
-	var out []Cosignature
+	text := feed.AppendHeadText(nil, origin, head.Size, head.Root)
 	for _, c := range list {
+		k := slices.IndexFunc(known, func(w *Witness) bool { return w.name == c.Name && w.id == c.id })
+		if c.Checked = k >= 0; c.Checked && !known[k].Verify(text, c.signed) {
+			return nil, fmt.Errorf("the cosignature of %s: %w", c.Name, feed.ErrSignature)
+		}
 		out = append(out, c.Cosignature)
 	}
 	return out, nil
@@ -131,7 +104,8 @@ func verifyCosignatures(head *feed.Head, origin string, key feed.PublicKey, line
 // A cosignature is one signature line.
 type cosignature struct {
 	Cosignature
-	id uint32
+	id     uint32
+	signed []byte // time and signature
 }
 
 // parseCosignatures reads signature lines in their one spelling.
@@ -168,5 +142,6 @@ func parseCosignature(line string) (c cosignature, err error) {
 		return c, fmt.Errorf("time %d is beyond the year 9999", seconds)
 	}
 	c.Name, c.Time, c.id = name, time.Unix(int64(seconds), 0).UTC(), binary.BigEndian.Uint32(b)
+	c.signed = b[4:]
 	return c, nil
 }
