@@ -137,7 +137,8 @@ func (w *world) streamer(name string, at place, cfg feed.Config) *node {
 	n := start(w.t, name, at, c.Replica, Config{Role: quicwire.Streamer})
 	n.channel = c
 	n.also(func(ctx context.Context) { c.Writer.Run(ctx) })
-	n.also(func(ctx context.Context) { n.program(ctx) })
+	log := c.Log // of the first epoch, whatever becomes of the channel
+	n.also(func(ctx context.Context) { program(ctx, log) })
 	return n
 }
 
@@ -146,8 +147,8 @@ const (
 	blockSize     = 2048
 )
 
-// program signs blocks until ctx ends.
-func (n *node) program(ctx context.Context) {
+// program signs blocks until ctx or the epoch ends.
+func program(ctx context.Context, log *feed.LogWriter) {
 	tick := time.NewTicker(time.Second / blocksASecond)
 	defer tick.Stop()
 	for i := 0; ; i++ {
@@ -156,7 +157,7 @@ func (n *node) program(ctx context.Context) {
 			flags = feed.SegmentFirst | feed.RandomAccess
 		}
 		payload := feedtest.Payload(uint64(i), blockSize)
-		if _, err := n.channel.Log.Append(feed.Entry{Kind: feed.Media, Flags: flags, Payload: payload}); err != nil {
+		if _, err := log.Append(feed.Entry{Kind: feed.Media, Flags: flags, Payload: payload}); err != nil {
 			return // the epoch has ended
 		}
 		select {
