@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -184,12 +185,13 @@ func (k *keyCommand) mayMove(keys feed.Keys) error {
 	if keys.Note == nil || keys.Station == nil {
 		return node.Configuration(fmt.Errorf("%s has no channel note to go on with: start the streamer once", k.Data))
 	}
-	to, err1 := filepath.Abs(filepath.Dir(k.move))
-	from, err2 := filepath.Abs(k.Data)
+	// By any name: what is written there would be removed with the rest.
+	to, err1 := os.Stat(filepath.Dir(k.move))
+	from, err2 := os.Stat(k.Data)
 	if err := errors.Join(err1, err2); err != nil {
-		return err
+		return node.Configuration(err)
 	}
-	if to == from {
+	if os.SameFile(to, from) {
 		return node.Usagef("--move %s: that is --data itself; leave --move out to seal the root key there", k.move)
 	}
 	return absent(k.move)
