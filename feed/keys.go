@@ -142,18 +142,16 @@ func (k *KeyFolder) StationKey() (PublicKey, error) {
 	return publicKey(k.set.station), nil
 }
 
-// NextKey returns the public key that will be this station's once a channel note names it. It is made if there is none. Until then the
-// present one stays in use.
+// NextKey makes the key that will be this station's once a channel note names it, and returns its public half. Until then the present one stays
+// in use. One that waited already is replaced: whoever has a copy of the folder from before has that one, too, and would be the next station.
 func (k *KeyFolder) NextKey() (PublicKey, error) {
-	if k.set.next == nil {
-		key, err := k.files.makeKey(nextKeyFile)
-		if err != nil {
-			return PublicKey{}, err
-		}
-		// A crash here leaves a key that nobody knows; it is the one that the next call returns.
-		k.set.next = key
+	key, err := k.files.makeKey(nextKeyFile)
+	if err != nil {
+		return PublicKey{}, err
 	}
-	return publicKey(k.set.next), nil
+	// A crash here leaves a key that nobody knows; the next call replaces it.
+	k.set.next = key
+	return publicKey(key), nil
 }
 
 // Install puts a channel note into the folder, and the next key into use if the note names that and not the present one. It refuses notes of

@@ -208,6 +208,24 @@ func TestRunningStationFollowsItsFolder(t *testing.T) {
 	}
 }
 
+// TestRotationMakesItsKey: a key that waited for a note may have been copied with the folder, as the present one, by whom the rotation is to shut out.
+func TestRotationMakesItsKey(t *testing.T) {
+	dir, root := stationFolder(t)
+	change(t, dir, func(k *feed.KeyFolder) error {
+		_, err := k.NextKey()
+		return err
+	})
+	stolen, err := feed.ReadKeys(copyOf(t, dir))
+	if err != nil || stolen.Next == nil {
+		t.Fatalf("got %+v, %v", stolen, err)
+	}
+	change(t, dir, rotate(root, time.Now()))
+	keys, err := feed.ReadKeys(dir)
+	if err != nil || keys.Note.Generation != 2 || slices.Contains(keys.Note.Stations, *stolen.Next) || slices.Contains(keys.Note.Stations, *stolen.Station) {
+		t.Errorf("got %+v, %v, want generation 2 with a key that was not in the copy", keys.Note, err)
+	}
+}
+
 // TestKeyCommandHoldsTheStreamerUpForNothing: while a key command has the folder, the streamer goes on as it is.
 func TestKeyCommandHoldsTheStreamerUpForNothing(t *testing.T) {
 	dir, _ := stationFolder(t)

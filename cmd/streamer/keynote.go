@@ -74,7 +74,8 @@ func (k *keyCommand) requestCommand() *cobra.Command {
 		Short: "Print the public key of this station, for whoever has the root key to name in a channel note",
 		Long: `Print the public key of this station, for whoever has the root key to name in a channel note. If there is
 none yet, as on a second machine, it is made. With --new a new key is made, to replace the present one once
-a note names it: what rotate does, for a machine that does not have the root key.`,
+a note names it: what rotate does, for a machine that does not have the root key. One that waited already is
+replaced: a note that names that one can then no longer be installed.`,
 		Example: "  streamer key request\n  streamer key request --new",
 		Args:    exactly(0, "none"),
 		RunE:    func(*cobra.Command, []string) error { return k.request() },
