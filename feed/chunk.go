@@ -183,13 +183,71 @@ func (c *chunk) prove(i uint64, good func(*merkle.Frontier) bool) (merkle.Fronti
 	return merkle.Frontier{}, errGap
 }
 
-// frontier returns the frontier(i) that good accepts, as the disk has it. It reads one chunk as a rule: 1 to 2 ms.
+// frontier returns the frontier(i) that good accepts, as the disk has it. It reads up to 64 rows as a rule, 0.1 ms; else a chunk, 1 to 2 ms.
 func (s *store) frontier(i uint64, good func(*merkle.Frontier) bool) (merkle.Frontier, error) {
+	if f, ok := s.near(i); ok && good(&f) {
+		return f, nil
+	}
 	c, err := s.readChunk(i)
 	if err != nil {
 		return merkle.Frontier{}, err
 	}
 	return c.prove(i, good)
+}
+
+// near returns frontier(i) from the peaks stored before the 64th row at i or below, and the rows from there on. It is not verified. False: some of that
+// is not there.
+func (s *store) near(i uint64) (merkle.Frontier, bool) {
+	base, end, ok := s.span()
+	if !ok || i < base || i > end {
+		return merkle.Frontier{}, false
+	}
+	f := s.readSlot(i &^ (chunkRows - 1))
+	if f == nil || !s.addNodes(f, i&^(nodesEvery-1)) || !s.addRows(f, i) {
+		return merkle.Frontier{}, false
+	}
+	return *f, true
+}
+
+// addNodes makes of the frontier before a chunk that before row i of it, from the hashes stored for it.
+func (s *store) addNodes(f *merkle.Frontier, i uint64) bool {
+	s.mu.Lock()
+	nodes := s.nodes
+	s.mu.Unlock()
+	start := f.Size()
+	for h := chunkHeight - 1; h >= 0; h-- {
+		if (i-start)>>h&1 == 0 {
+			continue
+		}
+		var hash merkle.Hash
+		at := s.areaAt(start>>chunkHeight) + nodeAt(f.Size()-start+1<<h)
+		if nodes == nil {
+			return false
+		}
+		if _, err := nodes.ReadAt(hash[:], at); err != nil || hash == (merkle.Hash{}) {
+			return false
+		}
+		f.AppendSubtree(h, hash)
+	}
+	return true
+}
+
+// addRows appends the rows before i to a frontier.
+func (s *store) addRows(f *merkle.Frontier, i uint64) bool {
+	rows := make([]byte, (i-f.Size())*rowSize)
+	if len(rows) == 0 {
+		return true
+	}
+	if _, err := s.records.ReadAt(rows, s.rowAt(f.Size())); err != nil {
+		return false
+	}
+	for ; len(rows) > 0; rows = rows[rowSize:] {
+		if [rowSize]byte(rows) == zeroRow {
+			return false
+		}
+		f.Append(merkle.LeafHash(rows[:RecordSize]))
+	}
+	return true
 }
 
 // empty reports whether no row of the chunk before end is held: a crash may leave a file longer than what was written to it.

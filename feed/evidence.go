@@ -174,7 +174,7 @@ func (l *Log) rowFault(i uint64, b *seen) *Fault {
 	return l.twinFault(row, b)
 }
 
-// row returns block i as the disk has it, verified but for its payload, which may have been removed. It reads a chunk: 1 to 2 ms.
+// row returns block i as the disk has it, verified but for its payload, which may have been removed.
 func (l *Log) row(i uint64) (*seen, bool) {
 	b, ok := l.lookupOnDisk(i)
 	if !ok {

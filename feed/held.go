@@ -303,7 +303,7 @@ func (l *Log) signed(f *merkle.Frontier) bool {
 	return err == nil
 }
 
-// fromDisk reads block i and verifies it as if a stranger had sent it. Who reads on pays 60 us a block, a jump 2 ms.
+// fromDisk reads block i and verifies it as if a stranger had sent it. Who reads on pays 60 us a block, a jump 0.1 ms; 2 ms where nodes does not help.
 func (l *Log) fromDisk(i uint64) (Block, error) {
 	b, ok := l.lookupOnDisk(i)
 	if !ok {

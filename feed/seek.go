@@ -88,7 +88,7 @@ type place struct {
 	begin, end    bool  // there is no before, no after
 }
 
-// maxMisled is how often rotten rows may mislead a search: each time costs 1 to 4 ms.
+// maxMisled is how often rotten rows may mislead a search: each time costs 1 to 4 ms, since the hashes over it do not help.
 const maxMisled = 256
 
 // find returns the place in [lo, hi) where after begins to be true. Along a log it must be false, then true.

@@ -39,7 +39,7 @@ type Synthetic struct {
 	// mu guards the rest.
 	mu     sync.Mutex
 	tree   [][]merkle.Hash // of the whole chunks, by height above them
-	chunks map[uint64][]byte
+	chunks map[uint64]chunk
 	recent []uint64            // chunks in the order in which they were computed
 	pages  map[string]pages    // what was written over the files that are computed
 	sizes  map[string]int64    // those that were truncated or have grown
@@ -48,11 +48,16 @@ type Synthetic struct {
 
 type pages map[int64]*[pageSize]byte
 
+// A chunk is 4096 rows, and the hashes over them in the places of file nodes, for each 64th row.
+type chunk struct{ rows, nodes []byte }
+
 const (
 	pageSize    = 4096
 	rowSize     = 144
 	chunkRows   = 4096
 	slotSize    = 1024
+	areaSize    = chunkRows * merkle.HashSize
+	nodesEvery  = 64
 	payloadFile = 64 << 20
 	chunksKept  = 32
 	signedTail  = 2048
@@ -74,7 +79,7 @@ func NewSynthetic(t testing.TB, n uint64, asked ...uint64) *Synthetic {
 	t.Helper()
 	root, station, epoch := seedKey("root"), seedKey("station"), seedKey("epoch")
 	s := &Synthetic{
-		Disk: NewDisk(), Root: publicKey(root), Size: n, Key: epoch, asked: asked, chunks: make(map[uint64][]byte),
+		Disk: NewDisk(), Root: publicKey(root), Size: n, Key: epoch, asked: asked, chunks: make(map[uint64]chunk),
 		pages: make(map[string]pages), sizes: make(map[string]int64), gone: make(map[string]struct{}),
 	}
 	note := feed.EpochNote{Root: s.Root, Generation: 1, Number: uint64(SyntheticStart.UnixMilli())}
@@ -199,32 +204,37 @@ func (s *Synthetic) signed(i uint64) bool {
 	return i+signedTail >= s.Size || slices.ContainsFunc(s.asked, func(a uint64) bool { return a <= i && i < a+signedFrom })
 }
 
-// chunk returns the rows of chunk k.
-func (s *Synthetic) chunk(k uint64) []byte {
-	if rows := s.chunks[k]; rows != nil {
-		return rows
+// chunk returns chunk k.
+func (s *Synthetic) chunk(k uint64) chunk {
+	if c, ok := s.chunks[k]; ok {
+		return c
 	}
 	start := k * chunkRows
 	n := min(chunkRows, s.Size-start)
-	rows := make([]byte, 0, n*rowSize)
-	f := s.before(start)
+	c := chunk{make([]byte, 0, n*rowSize), make([]byte, areaSize)}
+	f, within := s.before(start), merkle.Frontier{}
 	for i := start; i < start+n; i++ {
+		if e := within.Size(); e > 0 && e%nodesEvery == 0 {
+			peaks := within.Peaks()
+			copy(c.nodes[e*merkle.HashSize:], peaks[len(peaks)-1][:])
+		}
 		r, _ := s.Record(i)
-		rows = r.Append(rows)
+		c.rows = r.Append(c.rows)
 		f.Append(r.Leaf())
+		within.Append(r.Leaf())
 		if s.signed(i) {
 			head := feed.SignHead(s.Key, s.origin, i+1, f.Root())
-			rows = append(rows, head.Signature[:]...)
+			c.rows = append(c.rows, head.Signature[:]...)
 		} else {
-			rows = append(append(rows, r.Hash[:]...), r.Hash[:]...)
+			c.rows = append(append(c.rows, r.Hash[:]...), r.Hash[:]...)
 		}
 	}
-	s.chunks[k] = rows
+	s.chunks[k] = c
 	if s.recent = append(s.recent, k); len(s.recent) > chunksKept {
 		delete(s.chunks, s.recent[0])
 		s.recent = s.recent[1:]
 	}
-	return rows
+	return c
 }
 
 // computed returns the size of a file that is computed, and what computes it; nil for all others.
@@ -239,7 +249,7 @@ func (s *Synthetic) computed(name string) (int64, func(p []byte, at int64)) {
 	case "peaks":
 		return int64((s.Size+chunkRows-1)/chunkRows) * slotSize, s.fillPeaks
 	case "nodes":
-		return 0, func([]byte, int64) {} // empty, but what is written to it would be a large file
+		return int64((s.Size+chunkRows-1)/chunkRows) * areaSize, s.fillNodes
 	}
 	digits, ok := strings.CutPrefix(file, "payload/")
 	start, err := strconv.ParseUint(digits, 10, 63)
@@ -251,9 +261,17 @@ func (s *Synthetic) computed(name string) (int64, func(p []byte, at int64)) {
 }
 
 func (s *Synthetic) fillRows(p []byte, at int64) {
+	s.fill(p, at, chunkRows*rowSize, func(c chunk) []byte { return c.rows })
+}
+
+func (s *Synthetic) fillNodes(p []byte, at int64) {
+	s.fill(p, at, areaSize, func(c chunk) []byte { return c.nodes })
+}
+
+// fill reads a file to which each chunk gives a part of so many bytes.
+func (s *Synthetic) fill(p []byte, at, size int64, part func(chunk) []byte) {
 	for len(p) > 0 {
-		rows := s.chunk(uint64(at) / (chunkRows * rowSize))
-		n := copy(p, rows[at%(chunkRows*rowSize):])
+		n := copy(p, part(s.chunk(uint64(at / size)))[at%size:])
 		p, at = p[n:], at+int64(n)
 	}
 }
