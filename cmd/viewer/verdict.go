@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"tailcast/feed"
 	"tailcast/feed/audit"
@@ -54,6 +56,8 @@ type logFacts struct {
 	MoreGaps   int          `json:"more_gaps,omitempty"`
 	Pruned     []spanFacts  `json:"pruned,omitempty"`
 	MorePruned int          `json:"more_pruned,omitempty"`
+	Known      uint64       `json:"known_end,omitempty"` // if that is above end_block, something signed here names blocks up to there
+	Left       int64        `json:"bytes_not_covered,omitempty"`
 	Unproved   uint64       `json:"not_proved_yet,omitempty"`
 	Ended      bool         `json:"ended,omitempty"`
 	Continues  string       `json:"continues,omitempty"`
@@ -142,6 +146,12 @@ func continues(p, before *clip.Part) string {
 		return "the station knew of nothing later in the epoch before than the end of the part before"
 	case p.Epoch.Key == before.Epoch.Key:
 		return fmt.Sprintf("%d blocks are missing before it", p.From-before.To)
+	case p.Epoch.Last != nil && p.Epoch.Last.ID == before.Epoch.Key.EpochID():
+		for _, h := range p.Epoch.Last.Heads {
+			if h.Log == p.Log && h.Size > before.To {
+				return fmt.Sprintf("at least %d blocks at the end of the epoch before are missing", h.Size-before.To)
+			}
+		}
 	}
 	return "what was aired between the part before and this one is not known"
 }
@@ -179,6 +189,12 @@ func (s *subject) folderVerdict(r *audit.Report, everyHead bool) *verdict {
 			v.Notes = append(v.Notes, fmt.Sprintf("epoch %v: %s", e.Note.Key.EpochID(), e.Fault))
 		}
 	}
+	if r.Newest != "" {
+		v.Notes = append(v.Notes, "file newest "+r.Newest)
+	}
+	if v.Blocks == 0 {
+		v.Notes = append(v.Notes, "there is no block here: what is proved is only who might have signed some")
+	}
 	return v
 }
 
@@ -188,6 +204,10 @@ func (f *logFacts) fromAudit(l *audit.Log) {
 		f.From, f.To = stamp(l.First), stamp(l.Last)
 	}
 	f.Blocks, f.Bytes, f.Signatures, f.Unproved, f.Ended = l.Records, l.Bytes, l.Signatures, l.Unproved, l.Ended
+	f.Left = l.Left
+	if l.Known > l.To {
+		f.Known = l.Known
+	}
 	f.Gaps, f.MoreGaps = spans(&l.Gaps)
 	f.Pruned, f.MorePruned = spans(&l.Pruned)
 }
@@ -222,10 +242,12 @@ func (v *verdict) print(w io.Writer, asJSON bool) error {
 	fact := func(name, format string, args ...any) {
 		fmt.Fprintf(&b, "%-9s %s\n", name, fmt.Sprintf(format, args...))
 	}
-	fact(v.Result, "%s %s", v.Kind, v.Path)
+	fact(v.Result, "%s %s", v.Kind, printable(v.Path))
 	fact("link", "%s%s", v.Link, map[bool]string{true: " (the one that was given)", false: " (named by the files; compare it)"}[v.Compared])
-	fact("from", "%s by the clock of the signer", v.From)
-	fact("to", "%s", v.To)
+	if v.From != "" {
+		fact("from", "%s by the clock of the signer", v.From)
+		fact("to", "%s", v.To)
+	}
 	fact("blocks", "%d, %d bytes", v.Blocks, v.Bytes)
 	fact("signed", "signatures checked: %s", v.Heads)
 	if v.Sum != "" {
@@ -243,11 +265,14 @@ func (v *verdict) print(w io.Writer, asJSON bool) error {
 }
 
 func (f *logFacts) print(fact func(name, format string, args ...any)) {
-	fact("log", "%s of epoch %s (generation %d, number %d): blocks [%d, %d), %s to %s, %d blocks, %d bytes", f.Log, f.Epoch, f.Generation, f.Number,
-		f.First, f.End, f.From, f.To, f.Blocks, f.Bytes)
+	what := "no blocks"
+	if f.Blocks > 0 {
+		what = fmt.Sprintf("blocks [%d, %d), %s to %s, %d blocks, %d bytes", f.First, f.End, f.From, f.To, f.Blocks, f.Bytes)
+	}
+	fact("log", "%s of epoch %s (generation %d, number %d): %s", f.Log, f.Epoch, f.Generation, f.Number, what)
 	expired := ""
 	if f.Expired {
-		expired = ": EXPIRED when the last of these were signed"
+		expired = ": EXPIRED when the last of these were signed, unless another note renewed it"
 	}
 	fact("  key", "of the station %s, which the root key names until %s%s", f.Station, f.NotAfter, expired)
 	if f.Continues != "" {
@@ -255,6 +280,12 @@ func (f *logFacts) print(fact func(name, format string, args ...any)) {
 	}
 	printSpans(fact, "  gap", "not here", f.Gaps, f.MoreGaps)
 	printSpans(fact, "  pruned", "proved, but the payloads are gone", f.Pruned, f.MorePruned)
+	if f.Known > 0 {
+		fact("  missing", "blocks [%d, %d): the signer named them, and they are not here", f.End, f.Known)
+	}
+	if f.Left > 0 {
+		fact("  left", "%d bytes behind the payload of the last block: no record speaks of them, and they prove nothing", f.Left)
+	}
 	if f.Unproved > 0 {
 		fact("  new", "%d blocks were being written, and are not proved yet", f.Unproved)
 	}
@@ -273,6 +304,14 @@ func printSpans(fact func(name, format string, args ...any), name, what string, 
 	if more > 0 {
 		fact(name, "and %d more", more)
 	}
+}
+
+// printable is a file's name as it may be shown: whoever sent the file may have chosen it.
+func printable(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // date says who says when.

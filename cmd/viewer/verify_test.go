@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"tailcast/feed"
 	"tailcast/feed/audit"
 	"tailcast/feed/clip"
 	"tailcast/node"
@@ -74,6 +75,73 @@ func TestVerifySaysWhatItProved(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// What a forger leaves out or adds where nothing can be proved is said.
+func TestVerifySaysWhatIsMissing(t *testing.T) {
+	const older, newer = "epochs/3-1794000000000-l4gngzev2hevykpg", "epochs/3-1795000000000-2jddlz6jbd2treh4"
+	for what, c := range map[string]struct {
+		change func(dir string) error
+		want   []string
+		not    string
+	}{
+		"the end of a log": {
+			func(dir string) error { return os.Truncate(filepath.Join(dir, newer, "tv/records"), 2*144) },
+			[]string{"missing blocks [2, 7)", "left    26 bytes"},
+			"missing blocks [2, 3)",
+		},
+		"a log":    {func(dir string) error { return os.RemoveAll(filepath.Join(dir, older, "tv")) }, []string{"tv of epoch l4gngzev2hevykpg", "no blocks", "missing blocks [0, 2)"}, "to ,"},
+		"an epoch": {func(dir string) error { return os.RemoveAll(filepath.Join(dir, newer)) }, []string{"file newest names epoch 2jddlz6jbd2treh4, of which nothing else is here"}, "missing"},
+		"all": {func(dir string) error {
+			var err error
+			for _, log := range []string{older + "/tv", older + "/catalog", newer + "/tv", newer + "/catalog"} {
+				err = errors.Join(err, os.RemoveAll(filepath.Join(dir, log)))
+			}
+			return err
+		}, []string{"there is no block here"}, "from "},
+		"nothing": {func(string) error { return nil }, []string{"proved"}, "missing"},
+		"more": {func(dir string) error {
+			return os.WriteFile(filepath.Join(dir, newer, "tv/payload/00000000000067108864"), []byte("more"), 0o600)
+		}, []string{"left    4 bytes"}, "missing"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			dir := t.TempDir()
+			err := os.CopyFS(dir, os.DirFS(filepath.Join(vectors, "channel")))
+			if err == nil {
+				err = c.change(dir)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			out, err := viewerRun(t, "verify", dir)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range c.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("it does not say %q:\n%s", want, out)
+				}
+			}
+			if strings.Contains(out, c.not) {
+				t.Errorf("it says %q:\n%s", c.not, out)
+			}
+		})
+	}
+}
+
+// The name of a file may have been chosen by who sent it.
+func TestVerifyShowsNamesAsNames(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "x.clip\nlink      one that nobody gave")
+	b, err := os.ReadFile(filepath.Join(vectors, "clips/bare.clip"))
+	if err == nil {
+		err = os.WriteFile(name, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := viewerRun(t, "verify", name); err != nil || strings.Contains(out, "\nlink      one") {
+		t.Errorf("got %v:\n%s", err, out)
 	}
 }
 
@@ -164,5 +232,18 @@ func TestVerifyRefutes(t *testing.T) {
 				t.Errorf("got %v and %q, want %v", err, out, c.refuted)
 			}
 		})
+	}
+}
+
+// What an epoch note says of the end of the epoch before is said of a clip that lacks it.
+func TestVerifySaysWhatLiesBetweenEpochs(t *testing.T) {
+	before := &clip.Part{Log: "tv", To: 5}
+	for known, want := range map[uint64]string{9: "at least 4 blocks", 4: "not known"} {
+		p := &clip.Part{Log: "tv", Epoch: feed.EpochNote{Key: feed.PublicKey{1}, Last: &feed.LastEpoch{
+			ID: before.Epoch.Key.EpochID(), Heads: []feed.LogHead{{Log: "radio", Size: 100}, {Log: "tv", Size: known}},
+		}}}
+		if got := continues(p, before); !strings.Contains(got, want) {
+			t.Errorf("%d blocks known, 5 here: got %q, want %q", known, got, want)
+		}
 	}
 }

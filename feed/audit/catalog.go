@@ -19,7 +19,6 @@ type anchors struct {
 	next    feed.LogHead // Size 0: none
 	index   uint64       // of the record that says it
 	over    bool         // there is no next
-	seen    int
 	matched int
 }
 
@@ -72,7 +71,6 @@ func (n *anchors) advance() error {
 		if !ok {
 			continue
 		}
-		n.seen++
 		if h.Size >= n.next.Size {
 			n.next, n.index = h, n.base+uint64(n.at/rowSize)-1
 			return nil

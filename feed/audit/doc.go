@@ -10,7 +10,10 @@ package audit
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	"tailcast/feed"
 )
@@ -20,7 +23,15 @@ var ErrRefuted = errors.New("refuted")
 
 // refuted says what is wrong, and where.
 func refuted(where, format string, args ...any) error {
-	return fmt.Errorf("%w: %s: %w", ErrRefuted, where, fmt.Errorf(format, args...))
+	return fmt.Errorf("%w: %s: %w", ErrRefuted, printable(where), fmt.Errorf(format, args...))
+}
+
+// printable is a file's name as it may be shown: whoever made the folder chose it, and could write into it what the program never said.
+func printable(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		return strconv.Quote(name)
+	}
+	return name
 }
 
 // Options say how to verify.
@@ -42,7 +53,7 @@ type Options struct {
 type Report struct {
 	Root   feed.PublicKey
 	Epochs []Epoch // in their order
-	Newest string  // what file newest added; empty if there is none
+	Newest string  // what file newest says of what is not here; empty if nothing
 	Bytes  int64   // read
 }
 
@@ -67,6 +78,7 @@ type Log struct {
 	Name       string
 	Records    uint64 // that are here, each proved
 	From, To   uint64 // they are in [From, To)
+	Known      uint64 // largest size that a signed statement here names; if that is above To, records up to there are not here
 	First      time.Time
 	Last       time.Time
 	Bytes      uint64 // of the payloads here

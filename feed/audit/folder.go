@@ -20,6 +20,7 @@ import (
 var (
 	temporary  = regexp.MustCompile(`^\.(newest|channel\.note|epoch\.note|fault\.proof|fault\.damaged|base)\.[0-9]+$`)
 	payloadKey = regexp.MustCompile(`^[0-9]{20}$`)
+	epochKey   = regexp.MustCompile(`^[0-9]+-[0-9]+-[a-z2-7]{16}$`)
 )
 
 // Dir verifies a folder on disk: that of a channel, or the data directory of a streamer, which has it as feed.
@@ -78,8 +79,9 @@ type epoch struct {
 	dir     string
 	channel feed.ChannelNote
 	note    feed.EpochNote
-	logs    []string // names, the catalog first
-	claims  []claim  // of other files about its logs
+	logs    []string          // names, the catalog first
+	claims  []claim           // of other files about its logs
+	named   map[string]uint64 // the largest size that its own catalog names, by log
 
 	hasFault bool
 	fault    feed.FaultProof // nil if none is stored, or one of a later version
@@ -148,7 +150,7 @@ func (a *auditor) top() (epochs []string, newest bool, err error) {
 		return nil, false, err
 	}
 	for _, e := range entries {
-		if !e.IsDir() {
+		if !e.IsDir() || !epochKey.MatchString(e.Name()) {
 			return nil, false, refuted("epochs/"+e.Name(), "not the folder of an epoch")
 		}
 		epochs = append(epochs, e.Name())
@@ -352,11 +354,48 @@ func (a *auditor) epoch(e *epoch) error {
 		if err != nil {
 			return err
 		}
+		l.Known = e.known(name)
 		e.report.Logs = append(e.report.Logs, l)
 		e.report.Expired = e.report.Expired || l.Last.After(e.channel.NotAfter)
 	}
+	for _, name := range e.absent() {
+		e.report.Logs = append(e.report.Logs, Log{Name: name, Known: e.known(name)})
+	}
 	a.report.Epochs = append(a.report.Epochs, e.report)
 	return nil
+}
+
+// name remembers what an anchor says how long a log is. A signer names 16 logs in an epoch, and whoever names more is not followed.
+func (e *epoch) name(h feed.LogHead) {
+	if e.named == nil {
+		e.named = make(map[string]uint64)
+	}
+	if _, ok := e.named[h.Log]; ok || len(e.named) < feed.MaxLogs {
+		e.named[h.Log] = max(e.named[h.Log], h.Size)
+	}
+}
+
+// known returns the largest size of a log that anything here names.
+func (e *epoch) known(log string) uint64 {
+	size := e.named[log]
+	for _, c := range e.claims {
+		if c.Log == log {
+			size = max(size, c.Size)
+		}
+	}
+	return size
+}
+
+// absent returns the logs that something here names, and of which there is no folder.
+func (e *epoch) absent() (names []string) {
+	for name := range e.named {
+		names = append(names, name)
+	}
+	for _, c := range e.claims {
+		names = append(names, c.Log)
+	}
+	slices.Sort(names)
+	return slices.DeleteFunc(slices.Compact(names), func(n string) bool { return slices.Contains(e.logs, n) })
 }
 
 // log verifies a log. If that fails while somebody writes to it, it is verified once more, with allowance for what is being written.

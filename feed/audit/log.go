@@ -40,6 +40,7 @@ type logAudit struct {
 	files     [3]file
 	payload   payloads
 	claims    []claim // that compare one size each
+	named     int     // of the catalog: how often it names a head of a log
 	anchors   *anchors
 
 	edge  edge // after the row read last, or before the run
@@ -233,7 +234,9 @@ func (l *logAudit) chunks() error {
 	var err error
 	l.report.Left, err = l.payload.finish()
 	l.epoch.report.Anchors.Checked += l.anchors.matched
-	l.epoch.report.Anchors.All += l.anchors.seen
+	if l.report.Name == feed.CatalogLog {
+		l.epoch.report.Anchors.All = l.named
+	}
 	return err
 }
 
@@ -364,8 +367,14 @@ func (l *logAudit) entry(i uint64, payload []byte) error {
 	if err != nil && !errors.Is(err, feed.ErrUnknownEntry) {
 		return l.refuted("record %d: %w", i, err)
 	}
-	if state, ok := entry.(feed.State); ok {
-		l.epoch.report.Title = state.Title
+	switch entry := entry.(type) {
+	case feed.State:
+		l.epoch.report.Title = entry.Title
+	case feed.LogAnchor:
+		l.named += len(entry.Logs)
+		for _, h := range entry.Logs {
+			l.epoch.name(h)
+		}
 	}
 	return nil
 }

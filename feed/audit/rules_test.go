@@ -259,3 +259,60 @@ func TestEdge(t *testing.T) {
 		f.Append(leaf)
 	}
 }
+
+// What is cut off, or left out as a whole, nobody can prove; but whatever signed statement here speaks of it is told.
+func TestWhatIsKnownToBeMissing(t *testing.T) {
+	s := newSigner()
+	e := s.epoch(t, 7, nil, later)
+	tv, radio := e.log("tv").media(5), e.log("radio").media(4)
+	e.anchor(t, radio.head(), tv.head())
+	late := tv.media(2).head()
+	s.epoch(t, 8, &feed.LastEpoch{Generation: 1, Number: 7, ID: public(e.key).EpochID(), Heads: []feed.LogHead{late}}, later).log("tv").media(1)
+	for name, f := range s.folder {
+		if strings.Contains(name, "/radio/") {
+			delete(s.folder, name)
+		} else if name == e.dir+"/tv/records" {
+			f.Data = f.Data[:3*rowSize]
+		}
+	}
+	report, err := Verify(s.folder, quick)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]Log)
+	for _, l := range report.Epochs[0].Logs {
+		got[l.Name] = l
+	}
+	if l := got["tv"]; l.To != 3 || l.Known != 7 || l.Left != int64(4*len("payload 0")) {
+		t.Errorf("tv: got blocks up to %d of %d known, and %d bytes that no record speaks of; want 3, 7, 36", l.To, l.Known, l.Left)
+	}
+	if l := got["radio"]; l.Records != 0 || l.Known != 4 {
+		t.Errorf("radio: got %+v, want none of 4 known", l)
+	}
+	if c := report.Epochs[0].Anchors; c.Checked != 0 || c.All != 2 {
+		t.Errorf("got %d of %d statements of the catalog checked, want 0 of 2", c.Checked, c.All)
+	}
+	if l := report.Epochs[1].Logs[0]; l.Known > l.To {
+		t.Errorf("the last epoch: got %d known, and blocks up to %d", l.Known, l.To)
+	}
+}
+
+// Whoever made the folder chose the names in it. What he wrote there must not read as what the program says.
+func TestNamesAreShownAsNames(t *testing.T) {
+	bad := "x\n\x1b[1Aproved    folder"
+	for _, place := range []func(e *signedEpoch) string{
+		func(*signedEpoch) string { return bad },
+		func(*signedEpoch) string { return "epochs/" + bad + "/channel.note" },
+		func(e *signedEpoch) string { return e.dir + "/" + bad },
+		func(e *signedEpoch) string { return e.dir + "/tv/" + bad },
+		func(e *signedEpoch) string { return e.dir + "/tv/payload/" + bad },
+	} {
+		s := newSigner()
+		e := s.epoch(t, 7, nil, later)
+		e.log("tv").media(1)
+		s.folder[place(e)] = &fstest.MapFile{Data: []byte("x"), Mode: 0o600}
+		if _, err := Verify(s.folder, quick); !errors.Is(err, ErrRefuted) || strings.ContainsAny(err.Error(), "\n\x1b") {
+			t.Errorf("%q: got %q", place(e), err)
+		}
+	}
+}
