@@ -167,6 +167,22 @@ func (r *Record) Follows(prev *Record) error {
 	return r.continues(prev)
 }
 
+// After returns nil if r may stand behind prev in a log, with records between them that are not here; else a *RuleError.
+func (r *Record) After(prev *Record) error {
+	end := prev.Offset + uint64(prev.Length)
+	switch {
+	case prev.Kind == End:
+		return &RuleError{"nothing follows an end record", uint64(r.Kind), uint64(End)}
+	case r.Offset < end:
+		return &RuleError{"offset does not go back behind a record before it", r.Offset, end}
+	case r.Wall < prev.Wall:
+		return &RuleError{"wall clock does not go back behind a record before it", uint64(r.Wall), uint64(prev.Wall)}
+	case r.Segment < prev.Segment:
+		return &RuleError{"segment does not go back behind a record before it", uint64(r.Segment), uint64(prev.Segment)}
+	}
+	return nil
+}
+
 // isFirst checks the rules of record 0.
 func (r *Record) isFirst() error {
 	switch {

@@ -318,8 +318,8 @@ func (l *logAudit) rules(i uint64, r *feed.Record) error {
 		return r.Follows(nil)
 	case l.inRun:
 		return r.Follows(p)
-	case l.report.Records > 0 && (p.Kind == feed.End || r.Offset < p.Offset+uint64(p.Length) || r.Wall < p.Wall || r.Segment < p.Segment):
-		return errors.New("it goes back behind a record before it")
+	case l.report.Records > 0:
+		return r.After(p)
 	}
 	return nil
 }

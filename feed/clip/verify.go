@@ -238,10 +238,8 @@ func (v *verifier) block(p *Part, origin string, b *feed.Block, prev *feed.Recor
 	if err := b.Record.CheckPayload(b.Payload); err != nil {
 		return err
 	}
-	if b.Index == 0 || prev != nil {
-		if err := b.Record.Follows(prev); err != nil {
-			return err
-		}
+	if err := v.rules(p, b, prev); err != nil {
+		return err
 	}
 	v.edge.Append(b.Record.Leaf())
 	head := feed.Head{Size: b.Index + 1, Root: v.edge.Root(), Signature: b.Signature}
@@ -252,4 +250,15 @@ func (v *verifier) block(p *Part, origin string, b *feed.Block, prev *feed.Recor
 		v.own = v.options.Block(p, b)
 	}
 	return v.own
+}
+
+// rules checks what holds between neighbours, and across a hole in an epoch.
+func (v *verifier) rules(p *Part, b *feed.Block, prev *feed.Record) error {
+	if b.Index == 0 || prev != nil {
+		return b.Record.Follows(prev)
+	}
+	if n := len(v.report.Parts); n > 0 && v.report.Parts[n-1].Epoch.Key == p.Epoch.Key {
+		return b.Record.After(&v.report.Parts[n-1].Last)
+	}
+	return nil
 }

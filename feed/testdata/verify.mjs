@@ -320,6 +320,11 @@ export function parseRecord(b) {
   return r;
 }
 
+/** Checks that r may come after p, with records between them that are not here. */
+export function comesAfter(r, p) {
+  need(p.kind !== 4 && r.offset >= p.offset + BigInt(p.length) && r.wall >= p.wall && r.segment >= p.segment, 'it goes back behind a record before it');
+}
+
 /** Checks that r may follow prev, or be record 0 if prev is undefined. */
 export function follows(r, prev) {
   if (!prev) return need(r.offset === 0n && r.segment === 0 && r.back === 0, 'record 0: offset, segment and back must be 0');
@@ -554,6 +559,7 @@ class Log {
     const size = this.has('records') ? this.folder.size(`${this.dir}/records`) : 0;
     need(size % rowSize === 0, `${this.dir}/records: ends within a row`);
     this.rows = size / rowSize;
+    need(this.base + this.rows <= maxSize, `${this.dir}/records: more rows than a log can have`);
     let before = this.base === 0 ? empty : undefined; // the frontier at the start of the chunk, if the chunk before gave it
     let prev;
     for (let start = this.base; start < this.base + this.rows; start += chunkRows) ({ before, prev } = this.verifyChunk(start, before, prev));
@@ -620,11 +626,13 @@ class Log {
     try {
       record = parseRecord(bytes);
       if (i === 0 || prev) follows(record, prev);
+      else if (this.last) comesAfter(record, this.last);
     } catch (e) { this.flaw('record', i + ':', e.message); }
     need(this.check(this.epoch.key, headText(this.origin, i + 1, r), b.subarray(80)), `${this.dir}: the signature with record ${i} is wrong`);
     this.verifyPayload(i, record);
     this.roots.set(i, root(before)).set(i + 1, r);
     this.held++;
+    this.last = record;
     this.end = i + 1;
     return { f, prev: record };
   }
@@ -810,19 +818,21 @@ function verifyEpoch(folder, e, epochs, rootKey, check, now, report) {
   }
   const fault = `${e.dir}/fault.proof`;
   if (folder.list().includes(fault)) {
-    const kind = verifyFault(folder.read(fault, 0, Math.min(12001, folder.size(fault))), e.key);
+    const bytes = folder.read(fault, 0, Math.min(12001, folder.size(fault))), kind = verifyFault(bytes, e.key), o = kind && parseOrigin(text(bytes.subarray(3, 3 + bytes[2]), fault));
+    if (o) need(o.root.equals(rootKey), `${fault}: of another channel`);
+    if (o && kind !== 'rule') e.disputed = o.log; // that its signer said two things of it is proved already
     report.push(`  the signer broke the rules, as file fault.proof proves: ${kind ?? 'in a way that this version does not know'}`);
   }
   verifyAnchors(e, report);
   verifyLast(e, epochs, report);
 }
 
-/** Heads that somebody named must be those that the records give, as far as the records are here. */
-function checkRoots(heads, logs, what) {
+/** Heads that somebody named must be those that the records give, as far as the records are here, and the log is not disputed. */
+function checkRoots(heads, epoch, what) {
   let proved = 0;
   for (const h of heads) {
-    const is = logs.get(h.log)?.roots.get(h.size);
-    if (!is) continue;
+    const is = epoch.logs.get(h.log)?.roots.get(h.size);
+    if (!is || h.log === epoch.disputed) continue;
     need(is.equals(h.root), `${what} has another root of size ${h.size} of ${h.log}: a fork`);
     proved++;
   }
@@ -831,7 +841,7 @@ function checkRoots(heads, logs, what) {
 
 function verifyAnchors(e, report) {
   for (const { i, entry } of e.logs.get('catalog')?.entries ?? []) {
-    if (entry?.type === 'anchor') report.push(`  anchor in record ${i}: ${checkRoots(entry.logs, e.logs, `${e.dir}: the anchor in record ${i}`)}`);
+    if (entry?.type === 'anchor') report.push(`  anchor in record ${i}: ${checkRoots(entry.logs, e, `${e.dir}: the anchor in record ${i}`)}`);
     if (entry?.type === 'state') report.push(`  state in record ${i}: ${JSON.stringify(entry.title)}, ${entry.renditions.map((r) => r.name).join(', ')}`);
   }
 }
@@ -840,7 +850,7 @@ function verifyLast(e, epochs, report) {
   const last = e.last && epochs.find((x) => x.id === e.last.id);
   if (!last) return;
   need(compare(last, e.last) === 0, `${e.dir}: names epoch ${last.id} with another number`);
-  report.push(`  it follows epoch ${last.id}: ${checkRoots(e.last.heads, last.logs, `${e.dir}: the epoch note`)}`);
+  report.push(`  it follows epoch ${last.id}: ${checkRoots(e.last.heads, last, `${e.dir}: the epoch note`)}`);
 }
 
 /** File newest is no evidence, but what it says must be true. */
@@ -857,9 +867,8 @@ function verifyNewest(folder, epochs, rootKey, check, report) {
   const e = epochs.find((x) => x.id === n.id || compare(x, n) === 0);
   if (!e) return report.push(`newest: names epoch ${n.id}, which is not here: not proved`);
   need(e.id === n.id && compare(e, n) === 0, 'newest: names an epoch with another number');
-  need(e === epochs.at(-1), 'newest: is not the newest epoch here');
   for (const h of heads) need(check(e.key, headText(origin(rootKey, e.id, h.log), h.size, h.root), h.signature), `newest: the head of ${h.log} is not signed`);
-  report.push(`newest: ${heads.length} signed heads; ${checkRoots(heads, e.logs, 'newest')}`);
+  report.push(`newest: ${heads.length} signed heads; ${checkRoots(heads, e, 'newest')}`);
 }
 
 // ---- §15 Clips
@@ -946,6 +955,7 @@ function clipPart(r, rootKey, before, witnesses, check) {
   const from = r.number(), part = { channel, channelBytes, epoch, epochBytes, log, from, to: from, bytes: 0, continues: false };
   part.edge = { size: from, peaks: r.hashes(popcount(from)) };
   if (before) clipFollows(part, before);
+  if (before?.epoch.id === epoch.id) part.hole = before.last;
   const name = origin(rootKey, epoch.id, log);
   let tag = r.u8();
   for (; tag === 2; tag = r.u8()) clipBlock(r, part, name, check);
@@ -971,9 +981,11 @@ function clipFollows(part, before) {
 function clipBlock(r, part, name, check) {
   const what = `${name}: record ${part.to}`;
   try {
+    need(part.to < maxSize, 'more records than a log can have');
     const bytes = r.take(80), signature = r.take(64), record = parseRecord(bytes), payload = r.take(record.length);
     need(sha256(payload).equals(record.hash), 'the payload is not the one that was signed');
     if (part.to === 0 || part.last) follows(record, part.last);
+    else if (part.hole) comesAfter(record, part.hole);
     part.edge = append(part.edge, leaf(bytes));
     need(check(part.epoch.key, headText(name, part.to + 1, root(part.edge)), signature), 'the signature is wrong');
     part.first ??= record;
