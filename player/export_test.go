@@ -69,6 +69,9 @@ func TestRenderMP4(t *testing.T) {
 		t.Fatalf("it begins with %q, and has no moof", body[:8])
 	}
 	p := parse(t, body[:at], body)
+	if got := p.times[1][0]; got != 0 {
+		t.Errorf("the first picture is decoded at tick %d of the file, want 0", got)
+	}
 	checkVideo(t, p, 1, track(in, program.Tracks[0].ID))
 	if got, want := len(p.times[2]), len(track(in, program.Tracks[1].ID)); got < want-1 {
 		t.Errorf("got %d frames of sound, want %d", got, want)

@@ -11,7 +11,8 @@ import (
 )
 
 const (
-	// leadIn is where the first picture of a playing stands: what sounds before it has room, since fMP4 knows no negative times.
+	// leadIn is where the first picture of a live playing stands: what sounds before it has room, since fMP4 knows no negative times. A file
+	// begins at 0, without what sounds before that.
 	leadIn = ingest.ClockRate
 	// patience is how long the first start waits for tracks whose parameters are not known yet, and holdBytes how much.
 	patience  = ingest.ClockRate
@@ -51,6 +52,7 @@ type mp4 struct {
 	out    *outlet
 	make   func() *stream
 	push   func(s *stream, c chunk)
+	lead   int64                       // leadIn, or 0 for a file
 	tracks [ingest.MaxTracks]*mp4Track // by Sample.Track; nil if the file cannot carry it
 	order  []*mp4Track
 
@@ -69,7 +71,7 @@ type mp4 struct {
 }
 
 func newMP4Format(out *outlet, open func() *stream, push func(*stream, chunk)) format {
-	return &mp4{out: out, make: open, push: push}
+	return &mp4{out: out, make: open, push: push, lead: leadIn}
 }
 
 // setProgram keeps what it learnt of tracks that stay the same.

@@ -24,7 +24,7 @@ func (m *mp4) begin(dts int64) {
 	}
 	m.flush()
 	if !m.placed {
-		m.origin, m.placed = dts-leadIn, true
+		m.origin, m.placed = dts-m.lead, true
 	}
 	m.open(header, known)
 }
