@@ -16,6 +16,9 @@ const (
 	ChunkRows = chunkRows
 )
 
+// LookEvery is how often a writer looks into the station's folder.
+const LookEvery = lookEvery
+
 // Key is the key of the epoch, for tests of signers that break the rules.
 func (w *Writer) Key() ed25519.PrivateKey { return w.key }
 

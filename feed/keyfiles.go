@@ -96,7 +96,7 @@ func (k keyFiles) path(name string) string { return filepath.Join(k.dir, name) }
 const keyLockWait = 10 * time.Second
 
 // lock keeps others from changing the folder while somebody does or relies on two files going together. It is not the lock of the streamer
-// that runs, who takes this one once a minute for a moment.
+// that runs, who takes this one for a moment when something has changed, and once a minute.
 func (k keyFiles) lock(wait time.Duration) (*os.File, error) {
 	f, err := os.OpenFile(k.path(keyLockFile), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

@@ -85,7 +85,7 @@ func (k *Keys) StationFile() string    { return keyFiles{dir: k.Dir}.path(statio
 func (k *Keys) NextFile() string       { return keyFiles{dir: k.Dir}.path(nextKeyFile) }
 
 // A KeyFolder is the folder of a station while somebody changes it: one process at a time. The streamer that runs is not in the way, and sees
-// within a minute what has changed. Every method leaves a folder that works, wherever a crash ends it, and can be called again after one.
+// within seconds what has changed. Every method leaves a folder that works, wherever a crash ends it, and can be called again after one.
 type KeyFolder struct {
 	files keyFiles
 	lock  *os.File

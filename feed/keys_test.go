@@ -172,11 +172,17 @@ func TestRunningStationFollowsItsFolder(t *testing.T) {
 	defer s.Close()
 	renew := func(want bool, what string) {
 		t.Helper()
+		if want && !s.Changed() {
+			t.Errorf("%s: the station says that nothing has changed", what)
+		}
 		if got, err := s.Renew(); got != want || err != nil {
 			t.Errorf("%s: got %v, %v, want %v", what, got, err, want)
 		}
 	}
 	renew(false, "nothing has changed")
+	if s.Changed() {
+		t.Error("nothing has changed, and the station says something has")
+	}
 	first := feed.StationKeyOf(s)
 	other := feed.PublicKeyOf(seedKey("second machine"))
 	longer := feed.ChannelNote{Generation: 1, NotAfter: now.Add(2 * feed.NoteLasts), Stations: []feed.PublicKey{first, other}}
@@ -204,6 +210,9 @@ func TestRunningStationFollowsItsFolder(t *testing.T) {
 		}
 		if changed, err := s.Renew(); err == nil || changed || s.Note().Generation != 2 {
 			t.Errorf("%s: got %v, %v, generation %d, want an error and no change", name, changed, err, s.Note().Generation)
+		}
+		if s.Changed() {
+			t.Errorf("%s: read, and the station says that it was changed since", name)
 		}
 	}
 }
@@ -333,7 +342,7 @@ func TestSecondMachine(t *testing.T) {
 	}
 }
 
-// TestRotationWhileOnAir: the epoch ends with ErrRotated within a minute, the next one is of the new generation, viewers follow, and what the
+// TestRotationWhileOnAir: the epoch ends with ErrRotated within seconds, the next one is of the new generation, viewers follow, and what the
 // old key opens then is refused.
 func TestRotationWhileOnAir(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -352,8 +361,8 @@ func TestRotationWhileOnAir(t *testing.T) {
 		synctest.Wait()
 		change(t, dir, rotate(root, time.Now()))
 		begin := time.Now()
-		if err := <-done; !errors.Is(err, feed.ErrRotated) || time.Since(begin) > time.Minute {
-			t.Fatalf("got %v after %v, want ErrRotated within a minute", err, time.Since(begin))
+		if err := <-done; !errors.Is(err, feed.ErrRotated) || time.Since(begin) > feed.LookEvery {
+			t.Fatalf("got %v after %v, want ErrRotated within %v", err, time.Since(begin), feed.LookEvery)
 		}
 		if err := c.Restart(1); err != nil {
 			t.Fatal(err)
@@ -391,7 +400,7 @@ func TestInstalledNoteReachesViewers(t *testing.T) {
 		note.NotAfter = note.NotAfter.Add(time.Hour)
 		signed := mustSign(t, root, note)
 		change(t, dir, func(k *feed.KeyFolder) error { return k.Install(signed, time.Now()) })
-		time.Sleep(time.Minute + time.Second)
+		time.Sleep(feed.LookEvery + time.Second)
 		if got := c.Replica.Notes(); !bytes.Equal(got.Channel, signed) {
 			t.Errorf("the replica passes on\n%s, want the note that was installed", got.Channel)
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -35,7 +36,11 @@ type Station struct {
 	key    ed25519.PrivateKey
 	note   ChannelNote
 	signed []byte
+	looked [len(watchedFiles)]os.FileInfo // the folder when it was last read; nil: no such file
 }
+
+// watchedFiles are those that key commands change.
+var watchedFiles = [...]string{rootKeyFile, sealedRootFile, stationKeyFile, nextKeyFile, channelNoteFile}
 
 const (
 	// NoteLasts is for how long a channel note is signed, if nobody asks for something else.
@@ -127,7 +132,7 @@ func (s *Station) signEpoch(epoch ed25519.PrivateKey, n EpochNote) (Notes, error
 
 // load takes over what is in the folder. Each step that is missing is made, so that a crash between two of them is repaired by the next start.
 func (s *Station) load() error {
-	set, err := s.files.read()
+	set, err := s.read()
 	if err != nil {
 		return err
 	}
@@ -184,7 +189,7 @@ func (s *Station) use(set *keySet) {
 
 // Renew looks at the folder again, for a channel note or a station key that a key command has put there, and for the root key having been
 // sealed; and if the root key is here and the note ends within 30 days, it signs one that lasts longer. It returns whether the note changed. A
-// folder that makes no sense leaves the station as it is. While a key command is at work nothing happens: call again in a minute.
+// folder that makes no sense leaves the station as it is. While a key command is at work nothing happens: call again later.
 func (s *Station) Renew() (bool, error) {
 	lock, err := s.files.lock(0)
 	if errors.Is(err, ErrLocked) {
@@ -202,9 +207,43 @@ func (s *Station) Renew() (bool, error) {
 	return changed || renewed, err
 }
 
+// Changed tells whether a key command has changed the folder since Renew last read it, without reading it: often, that is.
+func (s *Station) Changed() bool {
+	now := s.look()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.EqualFunc(now[:], s.looked[:], sameFile)
+}
+
+func (s *Station) look() (found [len(watchedFiles)]os.FileInfo) {
+	for k, name := range watchedFiles {
+		if info, err := os.Stat(s.files.path(name)); err == nil {
+			found[k] = info
+		}
+	}
+	return found
+}
+
+// sameFile tells whether a file is as it was: each change of a key command makes another file.
+func sameFile(a, b os.FileInfo) bool {
+	if a == nil || b == nil {
+		return a == nil && b == nil
+	}
+	return os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size() && a.Mode() == b.Mode()
+}
+
+// read reads the folder, and remembers which files it read. It must be locked.
+func (s *Station) read() (keySet, error) {
+	found := s.look()
+	s.mu.Lock()
+	s.looked = found
+	s.mu.Unlock()
+	return s.files.read()
+}
+
 // reload takes over what has changed in the folder, if it makes sense.
 func (s *Station) reload() (bool, error) {
-	set, err := s.files.read()
+	set, err := s.read()
 	if err != nil {
 		return false, err
 	}

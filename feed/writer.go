@@ -51,6 +51,8 @@ const (
 	beatAfter = time.Second
 	// anchorEvery is how often the catalog pins all logs.
 	anchorEvery = time.Minute
+	// lookEvery is how often a writer looks whether a key command has changed the station's folder.
+	lookEvery = 5 * time.Second
 	// flushWithin is how long the end of a streamer waits for a slow disk.
 	flushWithin = 5 * time.Second
 	// proofOfLife is how long a higher epoch has to prove that it is live: three heartbeats, one a second, and the way they take.
@@ -251,6 +253,8 @@ func (w *Writer) keep(ctx context.Context, check func() error) error {
 	defer beat.Stop()
 	anchor := time.NewTicker(anchorEvery)
 	defer anchor.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	condemned := w.epoch.condemned
 	for {
 		select {
@@ -260,6 +264,11 @@ func (w *Writer) keep(ctx context.Context, check func() error) error {
 			beat.Reset(w.beat())
 		case <-anchor.C:
 			w.logError("couldn't anchor", w.anchor())
+			w.logError("couldn't renew the channel note", w.renew()) // it may be due, though nobody changed anything
+		case <-look.C:
+			if !w.cfg.Station.Changed() {
+				continue
+			}
 			w.logError("couldn't renew the channel note", w.renew())
 		case <-w.cfg.Replica.newEpoch():
 		case <-condemned:

@@ -66,7 +66,7 @@ The root key is the channel: its public half is the link. It signs the channel n
 four station keys and ends after 90 days as a rule. A station key opens a new epoch at each start of a
 streamer. All three are in --data; the root key can be sealed with a passphrase and kept elsewhere.
 
-All of these commands may be used while the streamer runs: it sees within a minute what has changed.`,
+All of these commands may be used while the streamer runs: it sees within seconds what has changed.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
 				return node.Usagef("key %s: there is no such command", args[0])

@@ -54,7 +54,7 @@ func (k *keyCommand) rotateCommand() *cobra.Command {
 		Long: `Begin the next generation with a new station key, signed by the root key. This is the answer to a station
 key that somebody else has: viewers who have seen the new note never take the old key again.
 
-A streamer that runs goes on in a new epoch within a minute. Stations on other machines are no longer
+A streamer that runs goes on in a new epoch within seconds. Stations on other machines are no longer
 named, unless --keep-others or --station says so.`,
 		Example: `  streamer key rotate
   streamer key rotate --root /media/usb/root.key.age --keep-others
@@ -89,7 +89,7 @@ func (k *keyCommand) installCommand() *cobra.Command {
 		Use:   "install FILE",
 		Short: "Put a channel note that was signed elsewhere into use",
 		Long: `Put a channel note that was signed elsewhere into use. It must be of this channel, not older than the
-present one, and name this station. A streamer that runs takes it within a minute, without a restart.`,
+present one, and name this station. A streamer that runs takes it within seconds, without a restart.`,
 		Example: "  streamer key install new.note",
 		Args:    exactly(1, "one: the file with the note"),
 		RunE: func(_ *cobra.Command, args []string) error {
