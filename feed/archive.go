@@ -58,8 +58,7 @@ func (a *archive) openFile(name string) (File, error) {
 	if !ok {
 		return a.Files.Open(name, false)
 	}
-	f, err := os.Open(o.path(name))
-	return asFile(f, err)
+	return asFile(openRegular(o.path(name), os.O_RDONLY))
 }
 
 // take returns an open file, to be given back by release.

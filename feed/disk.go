@@ -40,7 +40,7 @@ type disk struct {
 	dirty    map[*Log]struct{} // with blocks that wait, or rows that are not synced
 	waiting  int               // blocks that wait for their neighbours
 	failedAt time.Time         // of err
-	paused   bool              // failing: nothing is written until retryAfter has passed
+	paused   time.Time         // when writing failed, after which nothing is written for retryAfter; zero while it does not fail
 	newest   time.Time         // when the heads were last remembered
 }
 
@@ -60,7 +60,10 @@ const (
 	newestEvery = time.Minute
 )
 
-var errOverflow = errors.New("the disk is too slow for this stream")
+var (
+	errOverflow = errors.New("the disk is too slow for this stream")
+	errUnsynced = errors.New("what was written before couldn't be synced")
+)
 
 func newDisk(r *Replica) *disk {
 	return &disk{replica: r, keeper: newKeeper(r), queue: make(chan task, queueTasks), wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}), dirty: make(map[*Log]struct{})}
@@ -234,16 +237,17 @@ func (d *disk) try(l *Log, blocks []Block) {
 	if d.overflow.Swap(false) {
 		d.fail(errOverflow)
 	}
-	if d.paused && time.Since(d.failedAt) < retryAfter {
+	if !d.paused.IsZero() && time.Since(d.paused) < retryAfter {
 		return
 	}
 	d.keeper.saw(l, &blocks[len(blocks)-1])
 	err := d.room(func() error { return d.write(l, blocks) })
-	d.paused = err != nil
 	if err != nil {
+		d.paused = time.Now()
 		d.fail(err)
 		return
 	}
+	d.paused = time.Time{}
 	d.recovered()
 }
 
@@ -266,6 +270,9 @@ func (d *disk) write(l *Log, blocks []Block) error {
 	}
 	if blocks[0].Record.Flags&SegmentFirst != 0 || len(l.store.unsynced)+len(blocks) > maxUnsynced {
 		d.sync(l)
+	}
+	if len(l.store.unsynced)+len(blocks) > maxUnsynced {
+		return errUnsynced // and why was told
 	}
 	if err := l.store.write(l.frontierInMemory); err != nil {
 		return err

@@ -187,7 +187,7 @@ func (l *Log) row(i uint64) (*seen, bool) {
 		return err == nil
 	})
 	if err != nil {
-		l.setBad(i, true)
+		l.distrust(i, err)
 	}
 	return &seen{&b, &before, &after}, err == nil
 }

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"context"
 	"crypto/ed25519"
 	"time"
 
@@ -62,4 +63,10 @@ func PrunedRows(l *Log) uint64 { return l.pruned().To }
 func BaseOf(l *Log) uint64 {
 	base, _, _ := l.store.span()
 	return base
+}
+
+// Unsynced returns how many rows of a log were written since the last sync.
+func Unsynced(l *Log) (n int) {
+	_ = l.epoch.replica.disk.wait(context.Background(), func() { n = len(l.store.unsynced) })
+	return n
 }

@@ -3,8 +3,10 @@ package feed
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math"
 	"sync"
+	"syscall"
 
 	"tailcast/feed/merkle"
 )
@@ -78,6 +80,13 @@ func (l *Log) isBad(i uint64) bool {
 	defer l.mu.Unlock()
 	_, bad := l.bad[i]
 	return bad
+}
+
+// distrust remembers that row i is worth nothing, unless it merely could not be read just now.
+func (l *Log) distrust(i uint64, err error) {
+	if !errors.Is(err, syscall.EMFILE) && !errors.Is(err, syscall.ENFILE) && !errors.Is(err, fs.ErrClosed) {
+		l.setBad(i, true)
+	}
 }
 
 // setBad remembers that row i is worth nothing, or forgets it.
@@ -191,7 +200,7 @@ func (l *Log) recordOnDisk(i uint64) (Block, error) {
 		return Block{}, l.notHeld(i, nil)
 	}
 	if err := l.prove(&b); err != nil {
-		l.setBad(i, true)
+		l.distrust(i, err)
 		return Block{}, l.notHeld(i, err)
 	}
 	return b, nil
@@ -320,7 +329,7 @@ func (l *Log) fromDisk(i uint64) (Block, error) {
 		err = l.prove(&b)
 	}
 	if err != nil {
-		l.setBad(i, true)
+		l.distrust(i, err)
 		return Block{}, l.notHeld(i, err)
 	}
 	b.Payload = payload

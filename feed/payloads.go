@@ -26,7 +26,9 @@ type payloads struct {
 	floor  uint64 // what lies below was given up. It is raised before the file is removed, so that nobody is surprised
 	probed probe
 
-	unsure bool // a file could not be made, or so it was said; owned by the disk goroutine
+	// Owned by the disk goroutine.
+	unsure bool     // a file could not be made, or so it was said
+	stuck  []uint64 // files that could not be removed
 }
 
 // A probe remembers whether a file is there, for whoever looks at one row after the other.
@@ -185,11 +187,21 @@ func (p *payloads) readFile(start uint64, b []byte, at int64) error {
 	}
 	f, err := p.files.Open(p.name(start), false)
 	if err != nil {
+		p.forget(start)
 		return err
 	}
 	defer f.Close()
 	_, err = f.ReadAt(b, at)
 	return err
+}
+
+// forget makes the next look at a file a new one.
+func (p *payloads) forget(start uint64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.probed.start == start {
+		p.probed = probe{}
+	}
 }
 
 // has reports whether the files that hold the payload of r are there. Retention announces what it removes; a file that somebody else
@@ -221,7 +233,8 @@ func (p *payloads) there(start uint64) bool {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.count == count && p.lowest == lowest { // nothing came or went meanwhile
+	certain := err == nil || errors.Is(err, fs.ErrNotExist)
+	if certain && p.count == count && p.lowest == lowest { // nothing came or went meanwhile
 		p.probed = probe{start: start, there: err == nil, valid: true}
 	}
 	return err == nil
@@ -285,23 +298,36 @@ func (p *payloads) second() uint64 {
 	return p.lowest + p.size
 }
 
-// removeLowest removes the lowest file; the next one begins at second.
+// removeLowest removes the lowest file; the next one begins at second. If that fails, the file counts as removed all the same, since those after it must leave, and
+// is tried again when they do, and after the next start.
 func (p *payloads) removeLowest(second uint64) error {
-	if f := p.open[p.lowest]; f != nil {
-		p.mu.Lock()
-		delete(p.open, p.lowest)
-		p.mu.Unlock()
-		if err := f.Close(); err != nil {
-			return err
-		}
+	start := p.lowest
+	p.mu.Lock()
+	f := p.open[start]
+	delete(p.open, start)
+	p.count, p.lowest, p.probed = p.count-1, second, probe{}
+	p.mu.Unlock()
+	var err error
+	if f != nil {
+		err = f.Close()
 	}
-	if err := p.files.Remove(p.name(p.lowest)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err = errors.Join(err, p.remove(start)); err != nil {
+		p.stuck = append(p.stuck, start)
 		return err
 	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.count, p.lowest, p.probed = p.count-1, second, probe{}
+	for len(p.stuck) > 0 && p.remove(p.stuck[0]) == nil {
+		p.stuck = p.stuck[1:]
+	}
 	return nil
+}
+
+// remove removes a file that may be there.
+func (p *payloads) remove(start uint64) error {
+	err := p.files.Remove(p.name(start))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 func (p *payloads) sync() error {

@@ -172,7 +172,7 @@ func (k *keeper) prune(t *tier, err *error) bool {
 		switch {
 		case s == nil:
 			return true
-		case !k.due(wall) && !(t == k.tier && k.astray(wall)):
+		case !k.due(wall) && !k.astray(t, wall):
 			return wall > k.newest
 		}
 		if *err = errors.Join(*err, k.remove(t, s)); *err != nil {
@@ -190,10 +190,23 @@ func (k *keeper) due(wall int64) bool {
 		k.window.For > 0 && wall < k.newest-k.window.For.Microseconds()
 }
 
-// astray reports whether a wall clock lies so far ahead of the channel's that a clock must have been wrong then. In epochs long gone that
-// counts as old: what came after them could not leave before them.
-func (k *keeper) astray(wall int64) bool {
-	return k.window.For > 0 && k.newest > 0 && wall > k.newest+k.window.For.Microseconds()
+// astray reports whether a wall clock of an epoch long gone lies so far ahead of the channel's that a clock must have been wrong, then or now. What was aired
+// then is old if what was aired after it is: otherwise a start with a clock that is behind would cost all there is.
+func (k *keeper) astray(t *tier, wall int64) bool {
+	return t == k.tier && k.window.For > 0 && k.newest > 0 && wall > k.newest+k.window.For.Microseconds() && k.outlived(t.dir)
+}
+
+// outlived reports whether an epoch above the one in a folder began before the window.
+func (k *keeper) outlived(dir string) bool {
+	for _, d := range slices.Backward(k.replica.folders()) {
+		if d.path() == dir {
+			break
+		}
+		if k.due(k.replica.beginning(d, CatalogLog)) {
+			return true
+		}
+	}
+	return false
 }
 
 // held returns how many bytes all payload files hold.
@@ -243,11 +256,12 @@ func (k *keeper) remove(t *tier, s *store) error {
 	if t == k.tier {
 		k.replica.past.giveUp(s.dir, s.payloads.second())
 	}
-	if err := s.dropLowest(); err != nil {
-		return fmt.Errorf("couldn't remove the oldest history: %w", err)
-	}
+	err := s.dropLowest()
 	if t == k.tier {
 		k.past -= before - s.payloads.held()
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't remove the oldest history: %w", err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -77,7 +78,7 @@ func (l *Log) proved(b *Block) bool {
 	}
 	err := l.prove(b)
 	if err != nil {
-		l.setBad(b.Index, true)
+		l.distrust(b.Index, err)
 	}
 	return err == nil
 }
@@ -237,12 +238,19 @@ func (p *payloads) next(offset uint64) (uint64, bool) {
 	p.mu.Lock()
 	end := p.end
 	p.mu.Unlock()
-	for start := p.startOf(offset) + p.size; start < end; start += p.size {
-		if p.there(start) {
-			return start, true
-		}
+	start := p.startOf(offset) + p.size
+	if start >= end {
+		return 0, false
 	}
-	return 0, false
+	if p.there(start) {
+		return start, true
+	}
+	starts, err := p.list() // a hole may be as long as its signer likes
+	k, _ := slices.BinarySearch(starts, start)
+	if err != nil || k == len(starts) || starts[k] >= end {
+		return 0, false
+	}
+	return starts[k], true
 }
 
 // next returns the first row of [i, hi) that is there. Long holes are passed by peaks: behind a missing row, a chunk without its slot has no row that can be
