@@ -166,7 +166,8 @@ func (r *Replica) Sync(ctx context.Context) error {
 	if r.disk == nil {
 		return nil
 	}
-	if err := r.disk.wait(ctx, r.disk.syncAll); err != nil {
+	all := func() { r.disk.drain(); r.disk.syncAll() } // with what later was given
+	if err := r.disk.wait(ctx, all); err != nil {
 		return err
 	}
 	return r.disk.error()
