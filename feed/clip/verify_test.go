@@ -3,15 +3,19 @@ package clip
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/base64"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
 
 	"tailcast/feed"
+	"tailcast/feed/feedtest"
 )
 
 func readGolden(t testing.TB, name string) []byte {
@@ -122,6 +126,22 @@ func TestWitnessKeys(t *testing.T) {
 	for _, bad := range []string{"", "a", "a+b", "a+00000000+", "name+1234abcd+BA==", " +1234abcd+AA"} {
 		if _, err := ParseWitness(bad); err == nil {
 			t.Errorf("%q: accepted", bad)
+		}
+	}
+}
+
+// TestWeakKeys: a key with which anybody can sign names no witness, and no channel of a clip.
+func TestWeakKeys(t *testing.T) {
+	good := readGolden(t, "bare")
+	for name, key := range feedtest.WeakKeys() {
+		b := append([]byte{algCosignature}, key[:]...)
+		sum := sha256.Sum256(append([]byte("witness\n"), b...))
+		if _, err := ParseWitness(fmt.Sprintf("witness+%x+%s", sum[:4], base64.StdEncoding.EncodeToString(b))); !errors.Is(err, feed.ErrKey) {
+			t.Errorf("%s: as a witness: got %v, want ErrKey", name, err)
+		}
+		c := slices.Concat(good[:len(title)], []byte(feed.Link{Root: key}.String()), good[len(title)+65:len(good)-sha256.Size])
+		if _, err := Verify(bytes.NewReader(resum(c)), Options{}); !errors.Is(err, ErrRefuted) || !errors.Is(err, feed.ErrKey) {
+			t.Errorf("%s: as the channel of a clip: got %v, want ErrKey", name, err)
 		}
 	}
 }
