@@ -810,7 +810,7 @@ func testFault(proved bool) *feed.Fault {
 // A signer who breaks a rule ends his epoch, not the session that brought the proof.
 func TestCondemned(t *testing.T) {
 	s := following(t, DirectConfig{})
-	all := append(s.do(Condemned{today.ID, testFault(true)}), s.do(BlockBad{Session: 1, Log: tv(today), Index: 100, Err: testFault(true), Signer: true})...)
+	all := append(s.do(Condemned{today, testFault(true)}), s.do(BlockBad{Session: 1, Log: tv(today), Index: 100, Err: testFault(true), Signer: true})...)
 	if unsubs, _ := sent[*quicwire.Unsub](all); len(unsubs) != 3 || len(of[Close](all)) > 0 {
 		t.Errorf("got %+v, want the subscriptions ended and the session kept", all)
 	}
@@ -831,7 +831,7 @@ func TestCondemned(t *testing.T) {
 // An epoch that is known to be condemned is not even begun, and the epoch before goes on only as far as it went.
 func TestCondemnedBeforeItIsKnown(t *testing.T) {
 	s := newScript(t, 2, DirectConfig{})
-	s.do(Condemned{today.ID, testFault(true)})
+	s.do(Condemned{today, testFault(true)})
 	s.do(Tick{})
 	all := append(s.up(1, 0, today, 10*time.Millisecond), s.status(1, today, 1, 1)...)
 	if subs, _ := sent[*quicwire.Sub](append(all, s.after(5*time.Second)...)); len(subs) > 0 {
@@ -846,13 +846,13 @@ func TestCondemnedBeforeItIsKnown(t *testing.T) {
 func TestProofsArePassedOnOnce(t *testing.T) {
 	s := following(t, DirectConfig{})
 	s.do(FaultHeard{Session: 2, Epoch: today.ID})
-	if _, to := sent[*quicwire.Fork](s.do(Condemned{today.ID, testFault(false)})); len(to) > 0 {
+	if _, to := sent[*quicwire.Fork](s.do(Condemned{today, testFault(false)})); len(to) > 0 {
 		t.Errorf("without a proof, something was sent to %v", to)
 	}
-	if _, to := sent[*quicwire.Fork](s.do(Condemned{today.ID, testFault(true)})); !slices.Equal(to, []SessionID{1}) {
+	if _, to := sent[*quicwire.Fork](s.do(Condemned{today, testFault(true)})); !slices.Equal(to, []SessionID{1}) {
 		t.Errorf("the proof was sent to %v, want the one that has not shown it", to)
 	}
-	again := append(s.do(Condemned{today.ID, testFault(true)}), s.after(20*time.Second)...)
+	again := append(s.do(Condemned{today, testFault(true)}), s.after(20*time.Second)...)
 	if _, to := sent[*quicwire.Fork](again); len(to) > 0 {
 		t.Errorf("the proof was sent again to %v", to)
 	}
@@ -860,10 +860,31 @@ func TestProofsArePassedOnOnce(t *testing.T) {
 		t.Errorf("a newcomer: the proof was sent to %v, want 3", to)
 	}
 	for n := range byte(10) { // a signer of many epochs
-		s.do(Condemned{feed.EpochID{100 + n}, testFault(true)})
+		s.do(Condemned{Epoch{1, 100, feed.EpochID{100 + n}}, testFault(true)})
 	}
 	if _, to := sent[*quicwire.Fork](s.up(4, -1, today, time.Millisecond)); len(to) != maxCondemned {
 		t.Errorf("a newcomer was sent %d proofs, want %d", len(to), maxCondemned)
+	}
+}
+
+// A proof about an epoch comes after its notes: who has not got them would skip it, and nobody would send it again.
+func TestProofsComeAfterTheNotes(t *testing.T) {
+	s := following(t, DirectConfig{})
+	tomorrow := Epoch{1, 300, feed.EpochID{3}}
+	if _, to := sent[*quicwire.Fork](s.do(Condemned{tomorrow, testFault(true)})); len(to) > 0 {
+		t.Errorf("the proof was sent to %v before the notes", to)
+	}
+	got := make(map[SessionID][]string)
+	for _, a := range of[Send](s.do(EpochKnown{tomorrow})) {
+		switch a.Message.(type) {
+		case *quicwire.Notes, *quicwire.Fork:
+			got[a.Session] = append(got[a.Session], fmt.Sprintf("%T", a.Message))
+		}
+	}
+	for _, p := range s.d.peers {
+		if want := []string{"*quicwire.Notes", "*quicwire.Fork"}; !slices.Equal(got[p.id], want) {
+			t.Errorf("peer %d was sent %v, want %v", p.id, got[p.id], want)
+		}
 	}
 }
 

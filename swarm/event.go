@@ -83,7 +83,7 @@ type (
 
 	// Condemned says that an epoch's signer broke the rules, and what proves it: here, by a peer, or in an earlier run.
 	Condemned struct {
-		Epoch feed.EpochID
+		Epoch Epoch
 		Fault *feed.Fault
 	}
 

@@ -15,7 +15,7 @@ import (
 
 // A condemned is an epoch whose signer broke the rules.
 type condemned struct {
-	epoch feed.EpochID
+	epoch Epoch
 	fault *feed.Fault
 }
 
@@ -29,10 +29,10 @@ func (d *Direct) condemned(e Condemned) {
 	if len(d.faults) > maxCondemned {
 		d.faults = d.faults[1:]
 	}
-	if d.run != nil && d.run.epoch.ID == e.Epoch {
+	if d.run != nil && d.run.epoch == e.Epoch {
 		d.condemn(e.Fault)
 	}
-	if d.old != nil && d.old.epoch.ID == e.Epoch {
+	if d.old != nil && d.old.epoch == e.Epoch {
 		d.retire(d.old)
 	}
 	for _, p := range d.peers {
@@ -43,21 +43,22 @@ func (d *Direct) condemned(e Condemned) {
 // faultOf returns what condemned an epoch; nil if nothing did.
 func (d *Direct) faultOf(id feed.EpochID) *feed.Fault {
 	for _, c := range d.faults {
-		if c.epoch == id {
+		if c.epoch.ID == id {
 			return c.fault
 		}
 	}
 	return nil
 }
 
-// showFaults sends p the proofs that it has neither shown nor been shown: one for each epoch, ever.
+// showFaults sends p the proofs that it has neither shown nor been shown: one for each epoch, ever. Those of an epoch that learn has yet to
+// show it wait for that: p would skip a proof about an epoch that it does not know.
 func (d *Direct) showFaults(p *peer) {
 	for _, c := range d.faults {
-		if c.fault.Proof == nil || p.faults[c.epoch] || !p.leaving.IsZero() {
+		if c.fault.Proof == nil || p.faults[c.epoch.ID] || !p.leaving.IsZero() || c.epoch.Compare(d.epoch) > 0 {
 			continue
 		}
-		p.knowsFault(c.epoch)
-		log := quicwire.LogID{Epoch: c.epoch, Name: c.fault.LogName()}
+		p.knowsFault(c.epoch.ID)
+		log := quicwire.LogID{Epoch: c.epoch.ID, Name: c.fault.LogName()}
 		if m, err := quicwire.FaultMessage(log, c.fault.Proof); err == nil {
 			d.send(p, m)
 		}
@@ -83,7 +84,7 @@ func (s *Swarm) tellFaults() {
 			s.told.faults = make(map[feed.EpochID]*feed.Fault) // to tell again does no harm
 		}
 		s.told.faults[id] = f
-		s.decide(Condemned{id, f})
+		s.decide(Condemned{epochOf(e), f})
 	}
 }
 

@@ -112,7 +112,7 @@ func (c *chaos) step() {
 	case n == 7 && r.IntN(10) == 0:
 		c.play(BlockBad{Session: id, Log: log, Index: index, Err: feed.ErrPayload, Signer: r.IntN(20) == 0})
 	case n == 7 && r.IntN(40) == 0:
-		c.play(Condemned{epoch.ID, testFault(r.IntN(2) == 0)})
+		c.play(Condemned{epoch, testFault(r.IntN(2) == 0)})
 		c.play(FaultHeard{id, epoch.ID})
 	case n < 11:
 		c.play(BlockIn{

@@ -148,6 +148,7 @@ func (d *Direct) learn(e Epoch) {
 	d.epoch, d.learned = e, d.now
 	for _, p := range d.peers {
 		d.showTo(p)
+		d.showFaults(p)
 	}
 	if d.cfg.Publisher && (d.own == Epoch{} || e.Compare(d.own) <= 0) {
 		return
