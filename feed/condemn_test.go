@@ -351,3 +351,38 @@ func TestWriterOfACondemnedEpoch(t *testing.T) {
 		}
 	})
 }
+
+// The newest row of an earlier run rots, and comes again from the other branch of a fork, where that record is the same. What follows is
+// compared with the block that is held, not with the one that was: a proof made of halves of both would verify nowhere, and who passes it on
+// would be taken for a liar.
+func TestRottenEdgeComesBackFromAnotherBranch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := feedtest.NewCrook(t).Epoch(t, 1000, 1)
+		a.Air(3, 0)
+		b := a.Split()
+		a.Air(1, 1)
+		b.Air(1, 2)
+		a.Air(3, 0)
+		b.Air(3, 0)
+		disk := feedtest.NewDisk()
+		r := newReader(t, a, feed.Config{Files: disk})
+		r.put(feedtest.Rendition, a.All(feedtest.Rendition)[5])
+		r.restart()
+		records := epochFolder(r.epoch) + "/" + feedtest.Rendition + "/records"
+		if !disk.Corrupt(records, 5*feed.RowSize+40, 1) {
+			t.Fatalf("no row 5 in %s", records)
+		}
+		l := r.log(feedtest.Rendition)
+		if _, err := l.Block(5); !errors.Is(err, feed.ErrNotHeld) {
+			t.Fatalf("the rotten block: got %v, want ErrNotHeld", err)
+		}
+		for _, s := range b.All(feedtest.Rendition)[5:] {
+			if _, err := l.Put(s.Block, s.Before); err != nil {
+				t.Errorf("block %d of the other branch: %v", s.Index, err)
+			}
+		}
+		if f := r.epoch.Fault(); f != nil && f.Proof != nil && f.Proof.Verify(r.epoch.Note().Key) != nil {
+			t.Errorf("got a proof that proves nothing: %v", f)
+		}
+	})
+}

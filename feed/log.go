@@ -174,7 +174,7 @@ func (l *Log) addChecked(b *seen, head Head) (fresh bool, err error) {
 // publish makes a block visible, and hands it to the disk without waiting. It returns false if there is room in neither.
 func (l *Log) publish(b *Block, f, after *merkle.Frontier, head Head) bool {
 	inMemory := l.tail.put(b, f)
-	if b.Index >= l.edge.Size() {
+	if b.Index+1 >= l.edge.Size() { // or equal: the block before it, on disk, may have rotted, and this one be of another history
 		l.edge = *after
 	}
 	if head.Size > l.head.Size {
