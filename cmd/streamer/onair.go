@@ -216,7 +216,10 @@ func (a *onAir) Close() error {
 	if a.cutter == nil {
 		return nil
 	}
-	return a.cutter.Close()
+	if err := a.cutter.Close(); !errors.Is(err, feed.ErrEnded) {
+		return err
+	}
+	return nil // an epoch ended before the next began, as a condemned one does; the writer has said why
 }
 
 // codecNames lists the codecs of what can be seen or heard, data tracks left out.

@@ -168,6 +168,31 @@ func TestNextEpochBeginsInSilence(t *testing.T) {
 	}
 }
 
+// TestNextEpochAfterOneThatEnded: what comes between an epoch in which nothing is signed any more and the next is lost; that is no failure
+// of the programme, which goes on.
+func TestNextEpochAfterOneThatEnded(t *testing.T) {
+	c := newChannel(t, feed.Config{})
+	a := c.onAir()
+	airClip(t, a)
+	ended, end := context.WithCancel(t.Context())
+	end()
+	if err := c.writer.Run(ended); err != nil {
+		t.Fatal(err)
+	}
+	airClip(t, a)
+	moved := a.outlet.want(func() (*feed.Writer, error) { return feed.NewWriter(c.config) })
+	airClip(t, a)
+	if err := <-moved; err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Close(); err != nil {
+		t.Errorf("got %v at the end of the programme, want nil", err)
+	}
+	if a.outlet.out.Log().Head().Size == 0 {
+		t.Error("nothing is in the next epoch")
+	}
+}
+
 // TestTitleFitsTheCatalog, whatever a programme calls itself: without a STATE nobody could watch.
 func TestTitleFitsTheCatalog(t *testing.T) {
 	for _, name := range []string{"", "Évening news", "broken \xff\xfe name", strings.Repeat("ä", 1000)} {
