@@ -111,22 +111,49 @@ func (s *Swarm) fetch(x *session, q *quicwire.RangeRequest) {
 	if err != nil {
 		return
 	}
-	l := s.shelf.past(m.Log)
-	switch {
-	case s.cfg.NoShare:
+	if s.cfg.NoShare {
 		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedUnwilling})
 		return
-	case l == nil:
-		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedLog})
+	}
+	if !x.takeRange() {
+		q.Refuse(s.busyRange(m))
 		return
 	}
+	defer func() { <-x.ranges }()
+	if s.cfg.Replica.Epoch(m.Log.Epoch) == nil && !x.pasts.Allow() {
+		q.Refuse(s.busyRange(m))
+		return
+	}
+	if l := s.shelf.past(m.Log); l != nil {
+		s.sendRange(q, l, m)
+	} else {
+		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedLog})
+	}
+}
+
+// To look for an epoch that is not in memory may open it, which takes some milliseconds: so often a second one peer may have that.
+const (
+	pastRate  = 4
+	pastBurst = 16
+)
+
+// takeRange takes one of the ranges that the peer may have at a time.
+func (x *session) takeRange() bool {
 	select {
 	case x.ranges <- struct{}{}:
-		defer func() { <-x.ranges }()
-		s.sendRange(q, l, m)
+		return true
 	default:
-		q.Refuse(quicwire.RangeRefused{Reason: quicwire.RefusedBusy, Base: l.Base(), Size: l.Head().Size, Retry: time.Second})
+		return false
 	}
+}
+
+// busyRange is for who asks for too much at once. It says what is held as far as memory knows.
+func (s *Swarm) busyRange(m quicwire.Range) quicwire.RangeRefused {
+	r := quicwire.RangeRefused{Reason: quicwire.RefusedBusy, Retry: time.Second}
+	if held, ok := s.shelf.Look(m.Log); ok {
+		r.Base, r.Size = held.Base, held.Head.Size
+	}
+	return r
 }
 
 // sendRange sends the first run of blocks of a range that is held: one search, then on from block to block.

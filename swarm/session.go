@@ -19,6 +19,7 @@ type session struct {
 	wire    *quicwire.Session
 	repairs chan struct{} // one token for each repair under way
 	ranges  chan struct{} // one token for each range that is served
+	pasts   *rate.Limiter // of ranges of epochs that are not in memory
 
 	mu      sync.Mutex // guards pushers and last
 	pushers map[quicwire.LogID]*pusher
@@ -64,7 +65,7 @@ func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int
 	x := &session{
 		id: SessionID(s.ids.Add(1)), wire: wire, pushers: make(map[quicwire.LogID]*pusher), last: make(map[subKey]*pushed),
 		compares: rate.NewLimiter(compareRate, compareBurst), compared: make(map[quicwire.LogID]uint64),
-		repairs: make(chan struct{}, maxRepairs), ranges: make(chan struct{}, maxRanges),
+		repairs: make(chan struct{}, maxRepairs), ranges: make(chan struct{}, maxRanges), pasts: rate.NewLimiter(pastRate, pastBurst),
 	}
 	up := SessionUp{
 		Session: x.id, Anchor: anchor, Peer: wire.Peer(), Addr: wire.Addr().String(), Role: hello.Role, Flags: hello.Flags,

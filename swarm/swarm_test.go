@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -318,6 +319,76 @@ func TestRangesOfOldEpochs(t *testing.T) {
 			t.Errorf("a log that is not there: got %d blocks, refusal %d, want %d", n, refusal, quicwire.RefusedLog)
 		}
 	})
+}
+
+// A peer's demand makes nobody look for old epochs on disk who shares nothing, nor for many at once.
+func TestRangesOpenFewOldEpochs(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		disk := &countedReads{Files: feedtest.NewDisk()}
+		c := feedtest.Broadcast(t, w.station, feed.Config{Files: disk}, 1)
+		var old []feed.EpochID
+		for range 16 {
+			c.Append(t, 2, 100)
+			old = append(old, c.Writer.Epoch().ID())
+			pass(time.Second)
+			if err := c.Restart(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+		old = old[:12] // those that are not in memory, more than are kept open
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		asker, err := quicwire.New(quicwire.Config{Conn: at[2], Key: testKey("asker"), Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer asker.Close()
+		miser := start(t, "miser", at[0], c.Replica, Config{NoShare: true})
+		before := disk.reads.Load()
+		for _, id := range old {
+			r := quicwire.Range{Log: quicwire.LogID{Epoch: id, Name: feedtest.Rendition}, To: 1}
+			if n, refusal := ask(t, asker, miser, r); n != 0 || refusal != quicwire.RefusedUnwilling {
+				t.Errorf("of who shares nothing: got %d blocks, refusal %d, want %d", n, refusal, quicwire.RefusedUnwilling)
+			}
+		}
+		if reads := disk.reads.Load() - before; reads > 0 {
+			t.Errorf("who shares nothing read %d files", reads)
+		}
+		miser.cancelOnly()
+
+		giver := start(t, "giver", at[1], c.Replica, Config{})
+		session, err := asker.Dial(t.Context(), c.Replica.Root(), giver.endpoint.Addr().String(), nil, quicwire.Hello{Role: quicwire.Viewer})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer session.Close(quicwire.CodeDone, "")
+		answers := make(map[quicwire.Refusal]int)
+		for k := range 3 * pastBurst {
+			in, err := session.Fetch(t.Context(), quicwire.Range{Log: quicwire.LogID{Epoch: old[k%len(old)], Name: feedtest.Rendition}, To: 1})
+			var refused *quicwire.RangeRefused
+			if errors.As(err, &refused) {
+				answers[refused.Reason]++
+				continue
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			answers[0]++
+			in.Close()
+		}
+		if served := answers[0]; served < pastBurst || answers[quicwire.RefusedBusy] < pastBurst || served+answers[quicwire.RefusedBusy] != 3*pastBurst {
+			t.Errorf("got answers %v, want some %d served and the rest busy", answers, pastBurst)
+		}
+	})
+}
+
+// countedReads counts the files that are read as a whole: the notes of an epoch, when it is opened.
+type countedReads struct {
+	feed.Files
+	reads atomic.Int64
+}
+
+func (c *countedReads) ReadFile(name string, limit int) ([]byte, error) {
+	c.reads.Add(1)
+	return c.Files.ReadFile(name, limit)
 }
 
 // ask fetches a range and returns how many blocks came.
