@@ -386,3 +386,80 @@ func TestRottenEdgeComesBackFromAnotherBranch(t *testing.T) {
 		}
 	})
 }
+
+// Two histories show where they meet in memory: at one index, or side by side, whichever comes first.
+func TestForkAgainstBlocksInMemory(t *testing.T) {
+	a, b, _ := forkOf(t)
+	blocks := [2][]feedtest.Signed{a.All(feedtest.Rendition), b.All(feedtest.Rendition)}
+	for name, at := range map[string][2]int{"the same index": {5, 5}, "the next one": {4, 5}, "the one before": {5, 4}} {
+		r := newReader(t, a, feed.Config{})
+		r.put(feedtest.Rendition, blocks[0][at[0]])
+		l, comes := r.log(feedtest.Rendition), blocks[1][at[1]]
+		if _, err := l.Put(comes.Block, comes.Before); !errors.Is(err, feed.ErrFork) {
+			t.Errorf("%s: got %v, want ErrFork", name, err)
+		}
+		wantFault(t, l, feed.KindFork, uint64(at[0])+1, feed.ErrFork)
+	}
+}
+
+// What the key of an epoch signs in the name of another channel is no fault of this one.
+func TestFaultOfAnotherChannel(t *testing.T) {
+	a, _, _ := forkOf(t)
+	r := newReader(t, a, feed.Config{})
+	stranger := feedtest.NewChannel(t, feed.Config{}, 1).Replica.Root()
+	origin := feed.Origin(stranger, r.epoch.ID(), feedtest.Rendition)
+	p := &feed.ForkProof{
+		Origin: origin, A: feed.SignHead(a.Key(), origin, 4, merkle.Hash{1}), B: feed.SignHead(a.Key(), origin, 4, merkle.Hash{2}),
+	}
+	if err := p.Verify(r.epoch.Note().Key); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.epoch.AddFault(p); !errors.Is(err, feed.ErrNoFault) || r.epoch.Fault() != nil {
+		t.Errorf("got %v and fault %v, want ErrNoFault", err, r.epoch.Fault())
+	}
+}
+
+// A fault that was found here without a proof is proved by whoever has one; that is news, and so passed on.
+func TestProofOfAKnownFault(t *testing.T) {
+	a, _, p := forkOf(t)
+	r := newReader(t, a, feed.Config{})
+	r.put(feedtest.Rendition, a.All(feedtest.Rendition)[0])
+	feed.CondemnWithoutProof(r.log(feedtest.Rendition))
+	if f := r.epoch.Fault(); f == nil || f.Proof != nil {
+		t.Fatalf("got %v, want a fault without a proof", f)
+	}
+	if fresh, err := r.epoch.AddFault(p); !fresh || err != nil {
+		t.Errorf("got %v, %v, want news", fresh, err)
+	}
+	if f := r.epoch.Fault(); f == nil || f.Proof == nil {
+		t.Errorf("got %v, want the fault with its proof", f)
+	}
+}
+
+// A row that rotted on disk contradicts what comes beside it or in its place. That is the disk's fault, not the signer's.
+func TestRottenRowsFrameNobody(t *testing.T) {
+	for name, c := range map[string]struct{ rots, comes int }{"the same index": {5, 5}, "the one before": {4, 5}, "the one after": {6, 5}} {
+		for part, at := range map[string]int64{"DTS": 23, "offset": 47, "signature": 90} {
+			t.Run(name+", "+part, func(t *testing.T) {
+				a := feedtest.NewCrook(t).Epoch(t, 1000, 1)
+				a.Air(9, 0)
+				disk := feedtest.NewDisk()
+				r := newReader(t, a, feed.Config{Files: disk})
+				blocks := a.All(feedtest.Rendition)
+				for i, b := range blocks {
+					if i != c.comes || i == c.rots {
+						r.put(feedtest.Rendition, b)
+					}
+				}
+				r.restart()
+				if !disk.Corrupt(epochFolder(r.epoch)+"/"+feedtest.Rendition+"/records", int64(c.rots)*feed.RowSize+at, 1) {
+					t.Fatal("there is no such row")
+				}
+				r.put(feedtest.Rendition, blocks[c.comes])
+				if f := r.epoch.Fault(); f != nil {
+					t.Errorf("got %v, want nobody blamed", f)
+				}
+			})
+		}
+	}
+}

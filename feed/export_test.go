@@ -70,3 +70,10 @@ func Unsynced(l *Log) (n int) {
 	_ = l.epoch.replica.disk.wait(context.Background(), func() { n = len(l.store.unsynced) })
 	return n
 }
+
+// CondemnWithoutProof condemns a log for a rule that is broken by what is no longer held.
+func CondemnWithoutProof(l *Log) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.condemn(l.newFault(0, ErrRule, errNotContinued, nil))
+}
