@@ -28,49 +28,25 @@ func (s *store) lastRow(below func(*Record) bool) (last uint64, record Record, o
 
 // nextRow returns the first row of [i, hi) that is held and does not contradict its neighbours, as one does that has rotted.
 func (s *store) nextRow(i, hi uint64) (at uint64, r Record, ok bool, err error) {
-	for n := uint64(8); i < hi; n = min(2*n, chunkRows) {
-		to := min(i+n, hi, (i|(chunkRows-1))+1)
-		if at, r, ok, err = s.scan(i, to); ok || err != nil {
-			return at, r, ok, err
+	for {
+		if at, ok, err = s.next(i, hi); !ok || err != nil {
+			return 0, Record{}, false, err
 		}
-		if i = to; i%chunkRows == 0 {
-			i = s.skipChunks(i, hi)
+		if r, ok = s.fitting(at); ok {
+			return at, r, true, nil
 		}
+		i = at + 1
 	}
-	return 0, Record{}, false, nil
 }
 
-// scan is nextRow within a few rows, which it reads at once.
-func (s *store) scan(from, to uint64) (at uint64, r Record, ok bool, err error) {
-	base, end, _ := s.span()
-	first := max(from, base+1) - 1
-	rows := make([]byte, (min(to+1, end)-first)*rowSize)
-	if _, err := s.records.ReadAt(rows, s.rowAt(first)); err != nil {
-		return 0, Record{}, false, err
+// fitting returns the record of row i if it does not contradict its neighbours.
+func (s *store) fitting(i uint64) (Record, bool) {
+	r, _, ok := s.row(i)
+	if before, _, known := s.row(i - 1); known && r.Follows(&before) != nil { // there is no row before 0
+		return r, false
 	}
-	parse := func(i uint64) (Record, bool) {
-		k := i - first // of i = first-1, or before 0: beyond all
-		if k >= uint64(len(rows)/rowSize) {
-			return Record{}, false
-		}
-		r, err := ParseRecord(rows[k*rowSize : k*rowSize+RecordSize])
-		return r, err == nil
-	}
-	for i := from; i < to; i++ {
-		r, ok := parse(i)
-		if !ok {
-			continue
-		}
-		before, known := parse(i - 1)
-		if known && r.Follows(&before) != nil {
-			continue
-		}
-		if after, known := parse(i + 1); known && after.Follows(&r) != nil {
-			continue
-		}
-		return i, r, true, nil
-	}
-	return 0, Record{}, false, nil
+	after, _, known := s.row(i + 1)
+	return r, ok && (!known || after.Follows(&r) == nil)
 }
 
 // skipChunks returns where the next chunk from i on begins that has rows, given that the rows right before i are missing: then the

@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -42,7 +43,7 @@ func (l *Log) nextRow(i, hi uint64) (uint64, Block, bool) {
 	}
 	for l.store != nil && i < hi {
 		var onDisk bool
-		if i, onDisk = l.store.next(i, hi); !onDisk {
+		if i, onDisk, _ = l.store.next(i, hi); !onDisk {
 			break
 		}
 		if b, good := l.lookup(i); good {
@@ -253,23 +254,24 @@ func (p *payloads) next(offset uint64) (uint64, bool) {
 	return starts[k], true
 }
 
-// next returns the first row of [i, hi) that is there. Long holes are passed by peaks: behind a missing row, a chunk without its slot has no row that can be
-// proved.
-func (s *store) next(i, hi uint64) (uint64, bool) {
+// next returns the first row of [i, hi) that is there, and the first error that stood in its way. Long holes are passed by peaks: behind a missing row, a chunk
+// without its slot has no row that can be proved.
+func (s *store) next(i, hi uint64) (at uint64, found bool, err error) {
 	base, end, ok := s.span()
 	i, hi = max(i, base), min(hi, end)
 	for ok && i < hi {
 		stop := min(hi, i&^(chunkRows-1)+chunkRows)
-		if at, found := s.nextIn(i, stop); found {
-			return at, true
+		at, found, e := s.nextIn(i, stop)
+		if err = cmp.Or(err, e); found {
+			return at, true, err
 		}
 		i = s.skipChunks(stop, hi)
 	}
-	return 0, false
+	return 0, false, err
 }
 
-// nextIn reads the rows [i, stop) of one chunk, more and more at once.
-func (s *store) nextIn(i, stop uint64) (uint64, bool) {
+// nextIn reads the rows [i, stop) of one chunk, more and more at once. What cannot be read is passed over.
+func (s *store) nextIn(i, stop uint64) (at uint64, found bool, err error) {
 	var one [rowSize]byte
 	buf := one[:]
 	for n := uint64(1); i < stop; n = min(8*n, 512) {
@@ -278,17 +280,18 @@ func (s *store) nextIn(i, stop uint64) (uint64, bool) {
 			buf = make([]byte, n*rowSize)
 		}
 		rows := buf[:n*rowSize]
-		if got, err := s.records.ReadAt(rows, s.rowAt(i)); err != nil {
+		if got, e := s.records.ReadAt(rows, s.rowAt(i)); e != nil {
 			clear(rows[got:])
+			err = cmp.Or(err, e)
 		}
 		for r := range n {
 			if isRow(rows[r*rowSize:]) {
-				return i + r, true
+				return i + r, true, err
 			}
 		}
 		i += n
 	}
-	return 0, false
+	return 0, false, err
 }
 
 // isRow reports whether the bytes begin with a record.

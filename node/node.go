@@ -212,7 +212,7 @@ func (n *Node) Status() Status {
 		s.Reason = sw.Reason
 	}
 	s.condemn(n.cfg.Replica)
-	if h := n.cfg.Replica.Stored(); h.Bytes > 0 {
+	if h := n.cfg.Replica.Stored(); !h.From.IsZero() { // there is more than a catalog
 		s.History = &Stored{From: h.From.UTC(), Bytes: h.Bytes, Short: h.Short}
 	}
 	if err := n.cfg.Replica.DiskError(); err != nil {
