@@ -2,6 +2,7 @@ package feed_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -307,5 +308,69 @@ func TestFarPayloads(t *testing.T) {
 	}
 	if log.Has(299) {
 		t.Error("a block is held whose file was removed")
+	}
+}
+
+// What retention removes of epochs long gone is announced to those who read there; and a block that comes for such an epoch, whose files are closed, is no error of the
+// disk.
+func TestEpochsLongGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := feedtest.Broadcast(t, newStation(t), feed.Config{}, 1)
+		cfg := feed.WithPayloadFiles(feed.Config{Files: feedtest.NewDisk(), TailBytes: 1, Retention: feed.Retention{For: time.Minute}}, smallFiles)
+		viewer, log := c.Viewer(t, cfg, feedtest.Rendition)
+		from := c.Log.Log()
+		c.Append(t, 60, 60)
+		late := from.Head().Size - 1
+		copyTo(t, from, log, late)
+		for range 5 {
+			if err := c.Restart(1); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := viewer.AddNotes(c.Replica.Notes()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		if err := feedtest.Copy(from, log, late); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Second)
+		if err := viewer.DiskError(); err != nil {
+			t.Errorf("a block of an epoch that is gone: %v", err)
+		}
+		e, err := viewer.OpenEpoch(log.Epoch().ID())
+		if err != nil {
+			t.Fatal(err)
+		}
+		past, err := e.Log(feedtest.Rendition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := past.Block(3); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(2 * time.Minute)
+		c.Append(t, 60, 60)
+		now, err := viewer.Current().Log(feedtest.Rendition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		copyTo(t, c.Log.Log(), now, c.Log.Log().Head().Size)
+		time.Sleep(2 * time.Second)
+		if _, err := past.Block(3); !errors.Is(err, feed.ErrPruned) {
+			t.Errorf("got %v, want ErrPruned for whoever reads there", err)
+		}
+		if got := past.Base(); got < 3 {
+			t.Errorf("got base %d of a log that was pruned", got)
+		}
+	})
+}
+
+func copyTo(t *testing.T, from, to *feed.Log, n uint64) {
+	t.Helper()
+	for i := range n {
+		if err := feedtest.Copy(from, to, i); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
