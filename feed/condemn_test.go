@@ -463,3 +463,21 @@ func TestRottenRowsFrameNobody(t *testing.T) {
 		}
 	}
 }
+
+// A crash can leave an anchor and the log that contradicts it, but not the proof of that: the next start finds it again.
+func TestAnchorsAreCheckedAtTheStart(t *testing.T) {
+	b, anchor := anchoredBranch(t, wrong, 0)
+	disk := feedtest.NewDisk()
+	r := newReader(t, b, feed.Config{Files: disk})
+	r.put(feed.CatalogLog, b.All(feed.CatalogLog)...)
+	r.put(feedtest.Rendition, b.All(feedtest.Rendition)[:8]...)
+	r.put(feed.CatalogLog, anchor)
+	if err := r.replica.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := disk.Remove(epochFolder(r.epoch) + "/fault.proof"); err != nil {
+		t.Fatal(err)
+	}
+	r.open()
+	wantFault(t, r.log(feedtest.Rendition), feed.KindAnchor, 8, feed.ErrFork)
+}

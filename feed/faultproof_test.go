@@ -231,11 +231,13 @@ func TestWrongFaultProofs(t *testing.T) {
 		"record 4 breaks no rule":                  good.rule(4, false),
 		"record 9 breaks no rule":                  bad.rule(9, false),
 		"record 10 breaks no rule":                 noRecord.rule(10, true), // that of 9 by itself is the proof
+		"no fault: record 9 breaks no rule":        noRecord.rule(9, true),  // likewise
 		"not signed by that key at that place":     &RuleProof{Origin: good.origin, Index: 0, Record: good.records[1], Signature: good.heads[1].Signature},
 		"there is no record 0, or none before it":  &RuleProof{Origin: good.origin, Prev: &RawRecord{}},
 		"is not tailcast/1":                        &RuleProof{Origin: "tv"},
 		"anchors no other root of size 6":          anchoring(t, 1, 6, good.heads[6].Root).anchor(1, good, 6),
 		"anchors no other root of size 5":          catalog.anchor(1, good, 5),
+		"anchors no other root of size 4":          catalog.anchor(1, good, 4), // but one of radio
 		"is no entry of the catalog":               catalog.anchor(0, good, 6),
 		"the anchor or the head is not signed":     &AnchorProof{Origin: good.origin, Head: good.heads[2]},
 		"got 0 peaks for size 1":                   &AnchorProof{Origin: good.origin, Index: 1},
