@@ -272,3 +272,35 @@ func TestReadOnlyOfNothing(t *testing.T) {
 		t.Errorf("an empty folder keeps %v to %v", from, to)
 	}
 }
+
+// Who has caught up waits for blocks that are late, as who watches live does, and then skips them.
+func TestOpenAtIsPatientAtTheLiveEdge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := feedtest.NewChannel(t, feed.Config{}, 1)
+		c.Append(t, 5, 10)
+		c.Append(t, 5, 10)
+		c.Append(t, 5, 10)
+		c.Append(t, 5, 10)
+		viewer, log := c.Viewer(t, feed.Config{}, feedtest.Rendition)
+		put := func(from, to uint64) {
+			for i := from; i < to; i++ {
+				if err := feedtest.Copy(c.Log.Log(), log, i); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		put(0, 5)
+		put(10, 15)
+		rd := openAt(t, viewer, time.Time{})
+		time.AfterFunc(500*time.Millisecond, func() { put(5, 10) })
+		expect(t, rd, 0, 15, true)
+		put(16, 20) // no segment begins there: it waits
+		expectNothing(t, rd, 3*time.Second)
+		c.Append(t, 5, 10)
+		put(20, 25)
+		if item := next(t, rd); item.Block.Index != 20 || !item.Reset || item.Skipped != 5 {
+			t.Errorf("got block %d, reset %v, skipped %d, want 20 after 5 that are lost", item.Block.Index, item.Reset, item.Skipped)
+		}
+		expect(t, rd, 21, 25, false)
+	})
+}
