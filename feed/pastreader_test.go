@@ -304,3 +304,21 @@ func TestOpenAtIsPatientAtTheLiveEdge(t *testing.T) {
 		expect(t, rd, 21, 25, false)
 	})
 }
+
+// An epoch begins with its first record, to the microsecond.
+func TestOpenAtTheBeginningOfAnEpoch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := feedtest.NewChannel(t, feed.Config{}, 1)
+		c.Append(t, 5, 10)
+		time.Sleep(time.Minute)
+		if err := c.Restart(1); err != nil {
+			t.Fatal(err)
+		}
+		begin := time.UnixMicro(c.Append(t, 5, 10)[0].Record.Wall)
+		for at, want := range map[time.Time]*feed.Epoch{begin: c.Replica.Epochs()[0], begin.Add(-time.Microsecond): c.Replica.Epochs()[1]} {
+			if item := next(t, openAt(t, c.Replica, at)); item.Epoch != want || item.Block.Index != 0 {
+				t.Errorf("at %v: got block %d of epoch %v, want the first of %v", at, item.Block.Index, item.Epoch.ID(), want.ID())
+			}
+		}
+	})
+}
