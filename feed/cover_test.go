@@ -69,6 +69,7 @@ func (o *oracle) cover(t testing.TB, a, b uint64) []merkle.Hash {
 
 // Covers from memory and disk are those of sumdb/tlog, and prove what they should to somebody who knows the signed head.
 func TestCover(t *testing.T) {
+	feed.Alone(t)
 	const n = 3*feed.ChunkRows + 777
 	c, disk := long(t, n)
 	written := c.Log.Log()
@@ -157,6 +158,7 @@ func TestRangeProof(t *testing.T) {
 
 // A hash that rotted does not make a wrong cover.
 func TestCoverOfARottenDisk(t *testing.T) {
+	feed.Alone(t)
 	c, disk := long(t, 2*feed.ChunkRows+100)
 	o := newOracle(t, c.Log.Log())
 	dir := epochFolder(c.Writer.Epoch()) + "/" + feedtest.Rendition

@@ -87,6 +87,7 @@ func (s *longLog) open(t testing.TB, disk feed.Files) (*feed.Replica, *feed.Log)
 
 // Whatever is held can be proved from disk: across chunks, from a base above 0, behind holes, before and after a restart.
 func TestEveryBlockOnDiskCanBeProved(t *testing.T) {
+	feed.Alone(t)
 	const one, two = feed.ChunkRows, 2 * feed.ChunkRows
 	signer := newLongLog(t)
 	for _, c := range []struct {
@@ -230,6 +231,7 @@ func (s *longLog) reopen(t *testing.T, what string, disk *feedtest.Disk) uint64 
 
 // A tail that was torn at any byte, of rows or of payloads, leaves a shorter log.
 func TestTornTailAtEveryByte(t *testing.T) {
+	feed.Alone(t)
 	const n = 6
 	signer := newLongLog(t)
 	whole, records, payload := signer.brief(t, n)
@@ -254,6 +256,7 @@ func TestTornTailAtEveryByte(t *testing.T) {
 
 // A byte that rots anywhere loses blocks, and never gives a wrong one; what the end of the log proves stays.
 func TestRotAtEveryByte(t *testing.T) {
+	feed.Alone(t)
 	const n = 5
 	signer := newLongLog(t)
 	whole, records, payload := signer.brief(t, n)

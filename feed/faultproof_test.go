@@ -165,6 +165,7 @@ func TestFaultProofs(t *testing.T) {
 
 // A proof with any one bit changed, a byte less or a byte more proves nothing.
 func TestEveryBitOfAFaultProofCounts(t *testing.T) {
+	Alone(t)
 	key, step := publicKey(seedKey("epoch")), 1
 	if testing.Short() {
 		step = 7

@@ -47,6 +47,7 @@ process.exit(other ? 1 : 0);
 
 // The two readers, of which neither was made from the other, agree on every spelling of everything, valid or not.
 func TestForeignVerifierAgreesOnSpellings(t *testing.T) {
+	Alone(t)
 	var list []judged
 	add := func(kind string, b []byte, err error) {
 		list = append(list, judged{kind, base64.StdEncoding.EncodeToString(b), err == nil})

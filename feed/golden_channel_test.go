@@ -361,6 +361,7 @@ func TestForeignVerifierRefusesEveryBit(t *testing.T) {
 
 // It also follows a log over several chunks, from its beginning, and as two viewers have it who joined later and missed some.
 func TestForeignVerifierOfLongLogs(t *testing.T) {
+	Alone(t)
 	t.Parallel()
 	g := newGoldenEpoch(t, "epoch", 1795000000000, nil)
 	tv := g.logs["tv"]

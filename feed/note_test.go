@@ -110,6 +110,7 @@ func TestNotesOpenWithStockVerifiers(t *testing.T) {
 
 // Whatever byte of a note one changes, removes or doubles: it does not open.
 func TestEveryChangeOfANoteIsRefused(t *testing.T) {
+	Alone(t)
 	c := testChannelNote()
 	for name, tt := range map[string]struct {
 		signed []byte

@@ -105,6 +105,7 @@ func parts(b *Block, peaks []merkle.Hash, record []byte) map[string][]byte {
 // Every bit of a block, of a rendition and of the catalog, and of what proves it: with any one changed it is refused, as the fault of
 // who sent it, and with all as they were it is taken.
 func TestEveryBitOfABlock(t *testing.T) {
+	Alone(t)
 	g := newGoldenEpoch(t, "epoch", 1795000000000, nil)
 	for range 6 {
 		g.logs["tv"].add(Media, RandomAccess|SegmentFirst, "a frame")
@@ -245,6 +246,7 @@ func continues(t *testing.T, rt *rapid.T, p *ForkProof, n int) bool {
 
 // Every bit of a fork proof, of equal and of unequal sizes.
 func TestEveryBitOfAForkProof(t *testing.T) {
+	Alone(t)
 	key := publicKey(seedKey("epoch"))
 	for _, sizes := range [][2]int{{5, 5}, {5, 8}} {
 		p := testFork(t, sizes[0], sizes[1], 4)

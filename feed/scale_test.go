@@ -111,6 +111,7 @@ var lookups = []lookup{
 
 // A lookup reads a few rows for each doubling of the log, and at most 64 for each that it proves; it keeps nothing.
 func TestLookupsAreFlat(t *testing.T) {
+	feed.Alone(t)
 	for _, n := range lengths {
 		r, l, m := synthetic(t, n)
 		i := somewhere(n)

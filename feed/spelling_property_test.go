@@ -168,6 +168,7 @@ func asciiLower(c rune) rune {
 
 // Numbers and times in notes, spelled otherwise and signed all the same.
 func TestEverySpellingInNotes(t *testing.T) {
+	Alone(t)
 	c, e := testChannelNote(), testEpochNote()
 	openChannel := func(text string) error { _, err := OpenChannelNote(c.Root, resign(text)); return err }
 	openEpoch := func(text string) error { _, err := OpenEpochNote(c, resign(text)); return err }
