@@ -194,3 +194,25 @@ func TestWeakKeysAsStations(t *testing.T) {
 		t.Errorf("the note has changed: %+v, %v", keys.Note, err)
 	}
 }
+
+// Of two rotations at the same time one is the rotation; the other says so, instead of signing the same generation for another key.
+func TestRotatedMeanwhile(t *testing.T) {
+	dir := t.TempDir()
+	station, err := feed.OpenStation(dir, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer station.Close()
+	folder, err := feed.ChangeKeys(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer folder.Close()
+	k := &keyCommand{}
+	if err := k.rotateHere(folder, signer{}, feed.ChannelNote{Generation: station.Note().Generation}); err == nil || !strings.Contains(err.Error(), "meanwhile") {
+		t.Errorf("got %v, want a sentence", err)
+	}
+	if keys := folder.Keys(); keys.Next != nil {
+		t.Error("a key was made")
+	}
+}

@@ -263,6 +263,9 @@ func (k *keyCommand) nextGeneration(present *feed.ChannelNote) (uint64, error) {
 
 // rotateHere makes the new key and installs a note that names it.
 func (k *keyCommand) rotateHere(f *feed.KeyFolder, s signer, note feed.ChannelNote) error {
+	if now := f.Keys().Note; now != nil && now.Generation >= note.Generation {
+		return fmt.Errorf("the keys have been rotated meanwhile, to generation %d: see key show", now.Generation)
+	}
 	old := f.Keys().Station
 	next, err := f.NextKey()
 	if err != nil {

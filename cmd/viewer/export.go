@@ -283,9 +283,20 @@ func writeFile(name string, write func(*os.File) error) (err error) {
 	if err := errors.Join(f.Chmod(0o644), f.Sync()); err != nil {
 		return err
 	}
-	// A link, unlike a rename, replaces nothing that came meanwhile.
-	if err := os.Link(f.Name(), name); err != nil {
+	if err := giveName(f.Name(), name, os.Link); err != nil {
 		return err
 	}
-	return errors.Join(f.Close(), os.Remove(f.Name()))
+	return f.Close()
+}
+
+// giveName renames a file. A link, unlike a rename, replaces nothing that came meanwhile; but the file systems of memory sticks have none.
+func giveName(from, to string, link func(from, to string) error) error {
+	err := link(from, to)
+	if err == nil {
+		return os.Remove(from)
+	}
+	if _, there := os.Lstat(to); errors.Is(err, fs.ErrExist) || !errors.Is(there, fs.ErrNotExist) {
+		return err
+	}
+	return os.Rename(from, to)
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -98,5 +99,25 @@ func TestExportRefuses(t *testing.T) {
 				t.Errorf("it left %v behind", left)
 			}
 		})
+	}
+}
+
+// Where files cannot be linked, as on most memory sticks, a file is renamed; what has that name already stays in any case.
+func TestGiveName(t *testing.T) {
+	noLinks := func(from, to string) error { return &os.LinkError{Op: "link", Old: from, New: to, Err: syscall.EPERM} }
+	for what, link := range map[string]func(from, to string) error{"links": os.Link, "no links": noLinks} {
+		dir := t.TempDir()
+		from, to := filepath.Join(dir, ".new"), filepath.Join(dir, "name")
+		for k, want := range []string{"first", "first"} {
+			if err := os.WriteFile(from, []byte([]string{"first", "second"}[k]), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if err := giveName(from, to, link); (err == nil) != (k == 0) {
+				t.Errorf("%s: file %d: got %v", what, k+1, err)
+			}
+			if got, err := os.ReadFile(to); err != nil || string(got) != want {
+				t.Errorf("%s: file %d: got %q, %v, want %q", what, k+1, got, err, want)
+			}
+		}
 	}
 }
