@@ -311,7 +311,7 @@ func TestLiars(t *testing.T) {
 			t.Log(name)
 			at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
 			src := w.follower("s "+name, at[0], b.Replica, Config{Role: quicwire.Streamer})
-			v := w.villain("villain "+name, at[1], b.Replica, &villain{mute: true, says: c.m})
+			v := w.villain("villain "+name, at[1], b.Replica, &villain{mute: true, says: func() []quicwire.Message { return []quicwire.Message{c.m} }})
 			n := w.follower("n "+name, at[2], nil, Config{}, at[0], at[1])
 			pass(3 * time.Second)
 			if st := n.swarm.Status(); (st.Banned > 0) != c.lie {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tailcast/feed"
+	"tailcast/feed/feedtest"
 	"tailcast/internal/netsim"
 	"tailcast/quicwire"
 )
@@ -19,12 +20,13 @@ type villain struct {
 	source   *feed.Replica
 	mangle   func(*quicwire.StripeBlock) // before each block
 	mute     bool                        // promises everything and pushes nothing
-	says     quicwire.Message            // to everybody, after a second
+	says     func() []quicwire.Message   // to everybody, after a second
 	running  sync.WaitGroup
 	cancel   context.CancelFunc
 
 	mu       sync.Mutex
 	sessions int // ever
+	forks    int // heads and proofs that it was shown
 }
 
 // villain starts one. It serves the epoch that is source's newest now, for ever.
@@ -74,7 +76,9 @@ func (v *villain) seen() int {
 func (v *villain) status(ctx context.Context, s *quicwire.Session, e *feed.Epoch) {
 	if v.says != nil {
 		time.Sleep(time.Second)
-		s.Send(v.says)
+		for _, m := range v.says() {
+			s.Send(m)
+		}
 	}
 	for {
 		for _, l := range e.Logs() {
@@ -102,6 +106,10 @@ func (v *villain) answer(ctx context.Context, s *quicwire.Session, e *feed.Epoch
 			return
 		}
 		switch m := m.(type) {
+		case *quicwire.Fork:
+			v.mu.Lock()
+			v.forks++
+			v.mu.Unlock()
 		case *quicwire.Sub:
 			l, _ := e.Log(m.Log.Name)
 			first, _ := l.NewestSegment()
@@ -273,5 +281,35 @@ func TestReplay(t *testing.T) {
 				}
 			}
 		}
+	})
+}
+
+// A peer that claims other roots without end is shown a head now and then, not one for each claim, and costs nobody the picture.
+func TestClaimsOfOtherRoots(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		pass(time.Second)
+		id := quicwire.LogID{Epoch: s.replica.Current().ID(), Name: feedtest.Rendition}
+		log, err := s.replica.Current().Log(feedtest.Rendition)
+		if err != nil {
+			t.Fatal(err)
+		}
+		claims := func() (all []quicwire.Message) {
+			for k := range uint64(120) {
+				all = append(all, &quicwire.Status{Log: id, Size: log.Head().Size - 2 - k%2, Prefix: [8]byte{byte(k)}, Lags: make([]time.Duration, testStripes)})
+			}
+			return all
+		}
+		v := w.villain("villain", at[1], s.replica, &villain{mute: true, says: claims})
+		a := w.viewer("a", at[2], Config{}, at[0], at[1])
+		pass(4 * time.Second)
+		v.mu.Lock()
+		forks := v.forks
+		v.mu.Unlock()
+		if forks != 1 || v.seen() != 1 {
+			t.Errorf("120 claims in %d sessions were answered by %d heads, want one session and one head", v.seen(), forks)
+		}
+		wantFlow(t, s, 8, a)
 	})
 }

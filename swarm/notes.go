@@ -3,6 +3,7 @@ package swarm
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -15,7 +16,8 @@ type notes struct {
 	now     func() time.Time
 
 	mu      sync.Mutex            // guards all below
-	heard   map[feed.EpochID]bool // from peers, first
+	heard   map[feed.EpochID]bool // from peers, first; those that the Replica holds, or is about to
+	adding  int                   // calls of add that have noted an epoch which the Replica may not hold yet
 	found   *feed.Epoch           // what an earlier run left; not ours unless it grows
 	records uint64                // that found had then
 }
@@ -77,11 +79,23 @@ func (n *notes) add(in feed.Notes) (*feed.Epoch, error) {
 		return nil, err
 	}
 	n.mu.Lock()
+	n.adding++
 	if n.replica.Epoch(e.ID) == nil {
 		n.heard[e.ID] = true
 	}
 	n.mu.Unlock()
+	defer n.forget()
 	return n.replica.AddNotes(in)
+}
+
+// forget ends an add: what the Replica refused or has given up need not be remembered, or whoever has a station key fills our memory.
+func (n *notes) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.adding--; n.adding > 0 {
+		return
+	}
+	maps.DeleteFunc(n.heard, func(id feed.EpochID, _ bool) bool { return n.replica.Epoch(id) == nil })
 }
 
 // known returns the epoch whose notes these are, byte by byte, if they have not expired: most peers show what we have.
