@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -78,23 +79,26 @@ func payloadFilesAfter(t *testing.T, c *feedtest.Channel, disk *feedtest.Disk) [
 func TestUnsyncedIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk := feedtest.NewDisk()
-		c := feedtest.Broadcast(t, newStation(t), feed.Config{Files: disk}, 1)
-		c.Append(t, 10, 100)
-		time.Sleep(2 * time.Second)
+		var full atomic.Bool
 		disk.Fail = func(change feedtest.Change) feedtest.Outcome {
-			if strings.HasSuffix(change.Name, "/nodes") {
+			if full.Load() && strings.HasSuffix(change.Name, "/nodes") {
 				return feedtest.Full
 			}
 			return feedtest.Done
 		}
+		c := feedtest.Broadcast(t, newStation(t), feed.Config{Files: disk}, 1)
+		c.Append(t, 10, 100)
+		time.Sleep(2 * time.Second)
+		full.Store(true)
 		for range 100 {
 			c.Append(t, 50, 100)
 			time.Sleep(time.Second)
 		}
+		synctest.Wait()
 		if got := feed.Unsynced(c.Log.Log()); got > 1024 {
 			t.Errorf("%d rows are written and not synced, want at most 1024", got)
 		}
-		disk.Fail = nil
+		full.Store(false)
 		time.Sleep(time.Minute)
 		for range 30 {
 			c.Append(t, 50, 100)
