@@ -262,6 +262,24 @@ func (j *judge) lostOf(l *feed.Log, killed time.Time) error {
 	return nil
 }
 
+// hears waits until a replica knows of an epoch of that number or a higher one: it may dial again later than others do.
+func hears(t *testing.T, r *feed.Replica, number uint64) {
+	t.Helper()
+	expired := time.After(patience)
+	for {
+		changed := r.Changed()
+		_, highest := r.Highest()
+		if highest >= number {
+			return
+		}
+		select {
+		case <-changed:
+		case <-expired:
+			t.Fatalf("waited %v, and the highest epoch known is %d, want %d at least", patience, highest, number)
+		}
+	}
+}
+
 // watch is a viewer inside the test, so that all it holds can be looked at. It ends with the test.
 func watch(t *testing.T, root feed.PublicKey, anchors ...string) *feed.Replica {
 	t.Helper()
