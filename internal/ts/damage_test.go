@@ -130,6 +130,9 @@ func TestScannerAnyLoss(t *testing.T) {
 				lose[first+i] = true
 			}
 		}
+		if countersHide(in, lose) {
+			t.Skip("continuity counters have four bits: sixteen packets lost in a row leave no trace")
+		}
 		lossy, _ := without(in, func(i int, _ []byte) bool { return lose[i] })
 		got, _ := scanAll(lossy)
 		// A lost beginning of a PES packet takes its times along: what follows is marked.
@@ -137,6 +140,23 @@ func TestScannerAnyLoss(t *testing.T) {
 			t.Fatalf("got %d samples that are wrong and not marked", n)
 		}
 	})
+}
+
+// countersHide reports whether a PID loses a multiple of sixteen packets between two that come: its counter goes on as if none were lost.
+func countersHide(in []byte, lose map[int]bool) bool {
+	missing := make(map[uint16]int)
+	for i := range len(in) / 188 {
+		pid := uint16(in[188*i+1]&0x1f)<<8 | uint16(in[188*i+2])
+		if lose[i] {
+			missing[pid]++
+			continue
+		}
+		if missing[pid] > 0 && missing[pid]%16 == 0 {
+			return true
+		}
+		missing[pid] = 0
+	}
+	return false
 }
 
 func TestScannerMarksWhatCameBeforeLostSync(t *testing.T) {
