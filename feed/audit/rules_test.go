@@ -38,6 +38,12 @@ func TestSignersFaults(t *testing.T) {
 		"kind":         {rule(func(r *feed.Record) { r.Kind = 0 }), "kind 0"},
 		"length":       {rule(func(r *feed.Record) { r.Length = feed.MaxPayload + 1 }), "65537 bytes"},
 		"other length": {rule(func(r *feed.Record) { r.Length = 4 }), "payload does not match"},
+		"first record": {func(t *testing.T, s *signer) {
+			l := s.epoch(t, 7, nil, later).log("tv")
+			l.add(feed.Media, feed.SegmentFirst|feed.RandomAccess, "wrong", func(r *feed.Record) { r.Offset = 5 })
+		}, "record 0: record breaks the rule that offset"},
+		"right across a hole": {acrossHole(nil), ""},
+		"wall across a hole":  {acrossHole(func(r *feed.Record) { r.Wall -= 1e9 }), "record 5: record breaks the rule that wall clock does not go back"},
 		"after the end": {func(t *testing.T, s *signer) {
 			l := s.epoch(t, 7, nil, later).log("tv").media(2)
 			l.add(feed.End, 0, "", nil)
@@ -109,6 +115,25 @@ func TestSignersFaults(t *testing.T) {
 }
 
 // A stored proof that the signer said two things is reported; what he signed stays proved.
+// acrossHole makes a log whose record 4 is not held, and whose record 5 is proved by a hash in its place.
+func acrossHole(change func(*feed.Record)) func(*testing.T, *signer) {
+	return func(t *testing.T, s *signer) {
+		e := s.epoch(t, 7, nil, later)
+		l := e.log("tv").media(5)
+		l.add(feed.Media, 0, "after the hole", change)
+		missing := l.rows[4*rowSize : 5*rowSize]
+		leaf := merkle.LeafHash(missing[:feed.RecordSize])
+		r, err := feed.ParseRecord(missing[:feed.RecordSize])
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(l.payload[r.Offset:][:r.Length])
+		clear(missing)
+		e.put("tv/records", l.rows)
+		e.put("tv/nodes", append(make([]byte, 5*merkle.HashSize), leaf[:]...))
+	}
+}
+
 func TestStoredFault(t *testing.T) {
 	s := newSigner()
 	e := s.epoch(t, 7, nil, later)
