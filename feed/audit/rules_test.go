@@ -41,7 +41,7 @@ func TestSignersFaults(t *testing.T) {
 		"first record": {func(t *testing.T, s *signer) {
 			l := s.epoch(t, 7, nil, later).log("tv")
 			l.add(feed.Media, feed.SegmentFirst|feed.RandomAccess, "wrong", func(r *feed.Record) { r.Offset = 5 })
-		}, "record 0: record breaks the rule that offset"},
+		}, "record 0: record breaks the rule that the first record has offset 0"},
 		"right across a hole": {acrossHole(nil), ""},
 		"wall across a hole":  {acrossHole(func(r *feed.Record) { r.Wall -= 1e9 }), "record 5: record breaks the rule that wall clock does not go back"},
 		"after the end": {func(t *testing.T, s *signer) {
