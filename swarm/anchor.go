@@ -81,7 +81,7 @@ func (d *Direct) twin(a *anchor) bool {
 
 // dialFailed lets an anchor rest for a while.
 func (d *Direct) dialFailed(e DialFailed) {
-	a := d.anchors[e.Anchor]
+	a := d.anchors[e.Contact]
 	if a.state != dialling {
 		return // it dialled us meanwhile
 	}
@@ -124,8 +124,8 @@ func (d *Direct) bind(p *peer, e SessionUp) {
 
 // anchorOf returns the anchor that was dialled, or the one that has dialled us: nodes have one socket for both.
 func (d *Direct) anchorOf(e SessionUp) *anchor {
-	if e.Anchor >= 0 {
-		return d.anchors[e.Anchor]
+	if e.Contact >= 0 {
+		return d.anchors[e.Contact]
 	}
 	for _, a := range d.anchors {
 		if a.Node != nil && *a.Node == e.Peer || a.Node == nil && (a.Addr == e.Addr || a.key != nil && *a.key == e.Peer) {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"time"
 
+	"tailcast/discovery"
 	"tailcast/feed"
 	"tailcast/quicwire"
 )
@@ -19,6 +20,16 @@ type Config struct {
 	Renditions []string      // which to follow. If empty, all
 	NoShare    bool          // serve nobody
 	MaxPeers   int           // peers served at a time. If zero, 256 for a streamer and 64 for others
+
+	// Up caps what is sent to peers: bits per second on the wire, headers, proofs, control and repair included. If zero, there is no cap,
+	// and the uplink is estimated. SetUp changes it.
+	Up     uint64
+	Known  uint64        // what Status.Uplink said when this node last ran on this network. If zero, a guess
+	Copies int           // streamer: how often it sends each block: 1 or 2. If zero, 2
+	Pinned []feed.Anchor // streamer: relays of ours. It dials them, and keeps one place a stripe for them
+
+	Sources []discovery.Source // where to look for peers besides the link and other peers. Run until Run ends
+	Leave   time.Duration      // how long peers are served when Run ends, while they look for others. If zero, 500 ms
 
 	// Accept brings inbound sessions of the Replica's channel. If nil, Endpoint.Accept: the Swarm is then the only one at its Endpoint.
 	Accept func(context.Context) (*quicwire.Session, error)

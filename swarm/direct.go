@@ -228,7 +228,7 @@ func (d *Direct) up(e SessionUp) {
 	}
 	d.clock(p, e.Wall)
 	d.peers = append(d.peers, p)
-	if e.Anchor < 0 && d.now.Before(d.shunned[e.Peer]) {
+	if e.Contact < 0 && d.now.Before(d.shunned[e.Peer]) {
 		d.close(p, quicwire.CodeShunned, "you sent what does not verify; come back later")
 		return
 	}

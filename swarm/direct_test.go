@@ -83,7 +83,7 @@ func (s *script) up(n, anchor int, e Epoch, rtt time.Duration) []Action {
 		all = s.do(EpochKnown{e})
 	}
 	return append(all, s.do(SessionUp{
-		Session: SessionID(n), Anchor: anchor, Peer: key(n), Addr: fmt.Sprintf("a%d:1", anchor), Role: quicwire.Relay, Epoch: e, RTT: rtt,
+		Session: SessionID(n), Contact: anchor, Peer: key(n), Addr: fmt.Sprintf("a%d:1", anchor), Role: quicwire.Relay, Epoch: e, RTT: rtt,
 	})...)
 }
 
@@ -704,7 +704,7 @@ func TestServedSubnets(t *testing.T) {
 	for addr, want := range map[string]int{"192.0.2.%d:1": 6, "[2001:db8::%d]:1": 6, "127.0.0.%d:1": 8} {
 		s := following(t, DirectConfig{MaxPeers: 8})
 		for n := 3; n < 13; n++ {
-			s.do(SessionUp{Session: SessionID(n), Anchor: -1, Peer: key(n), Addr: fmt.Sprintf(addr, n), Role: quicwire.Viewer, Epoch: today})
+			s.do(SessionUp{Session: SessionID(n), Contact: -1, Peer: key(n), Addr: fmt.Sprintf(addr, n), Role: quicwire.Viewer, Epoch: today})
 			s.says(n, &quicwire.Sub{Log: tv(today), Stripe: 0, Stripes: 2})
 		}
 		if got := s.d.served(); got != want {
@@ -792,7 +792,7 @@ func TestShunned(t *testing.T) {
 	s = following(t, DirectConfig{})
 	s.do(BlockBad{Session: 1, Log: tv(today), Err: feed.ErrSignature})
 	s.do(SessionDown{1, nil})
-	all = s.do(SessionUp{Session: 5, Anchor: -1, Peer: key(1), Addr: "elsewhere:1", Epoch: today})
+	all = s.do(SessionUp{Session: 5, Contact: -1, Peer: key(1), Addr: "elsewhere:1", Epoch: today})
 	if closed := of[Close](all); len(closed) != 1 || closed[0].Code != quicwire.CodeShunned {
 		t.Errorf("it came back by itself: got %+v, want it closed", all)
 	}

@@ -3,6 +3,7 @@ package swarm
 import (
 	"bytes"
 	"cmp"
+	"net/netip"
 	"time"
 
 	"tailcast/feed"
@@ -33,13 +34,14 @@ type (
 	// SessionUp says that a session is open, HELLO exchanged and the peer's notes verified.
 	SessionUp struct {
 		Session SessionID
-		Anchor  int // index in DirectConfig.Anchors; -1 if the peer dialled us
+		Contact int // the Dial that it answers; -1 if the peer dialled us
 		Peer    feed.PublicKey
 		Addr    string // host:port, as we see it
 		Role    quicwire.Role
 		Flags   quicwire.NodeFlags
-		Epoch   Epoch // of the peer's notes; zero if it had none
-		Expired bool  // it had some, but they have expired
+		Limits  quicwire.Limits // of its HELLO
+		Epoch   Epoch           // of the peer's notes; zero if it had none
+		Expired bool            // it had some, but they have expired
 		RTT     time.Duration
 		Wall    time.Time // the peer's clock in HELLO
 	}
@@ -52,8 +54,15 @@ type (
 
 	// DialFailed says that a Dial came to nothing.
 	DialFailed struct {
-		Anchor int
-		Err    error
+		Contact int
+		Err     error
+	}
+
+	// Learned says that a node of the channel may be reached at an address.
+	Learned struct {
+		Addr   netip.AddrPort
+		Node   *feed.PublicKey // whom to expect there; nil: anybody who knows the link
+		Origin Origin
 	}
 
 	// Heard brings a message of a peer. Notes come as NotesHeard.
@@ -96,14 +105,16 @@ type (
 	// Publishing says that this node signs an epoch itself.
 	Publishing struct{ Epoch Epoch }
 
-	// BlockIn says that a peer has sent a block, and that it verifies.
+	// BlockIn says that a peer has sent a block, and that it verifies; or that we have signed it ourselves.
 	BlockIn struct {
-		Session  SessionID
+		Session  SessionID // 0: ours
 		Log      quicwire.LogID
 		Index    uint64
 		Kind     feed.Kind
 		Back     uint32 // records since the first of its segment
+		Size     int    // bytes of its payload
 		Wall     time.Time
+		Age      time.Duration // since it was signed, as the hops before us count it, the last one included
 		Path     []quicwire.ShortID
 		Fresh    bool // we did not have it
 		Repaired bool // it answers a Req of ours
@@ -117,6 +128,29 @@ type (
 
 	// Fed says that a peer has taken blocks lately.
 	Fed struct{ Session SessionID }
+
+	// Pushed says that a Push is done: QUIC has taken its blocks, or it never will.
+	Pushed struct {
+		Session SessionID
+		Log     quicwire.LogID
+		Bytes   int  // on the wire, as the Push said
+		Failed  bool // nothing or not all of it was sent
+	}
+
+	// Burst says how fast the first packets of a block from a peer came: a guess at its uplink, for it to know.
+	Burst struct {
+		Session SessionID
+		Rate    uint64 // bits per second
+	}
+
+	// Traffic says how many bytes all sessions together have carried since the start, on the wire, UDP and IP headers included. It comes
+	// before each Tick.
+	Traffic struct{ Sent, Received uint64 }
+
+	// Capped says how much may be sent from now on.
+	Capped struct {
+		Up uint64 // bits per second on the wire; 0: no cap
+	}
 
 	// BlockBad says that a peer has sent a block that does not verify.
 	BlockBad struct {
@@ -142,15 +176,20 @@ func (Publishing) event()  {}
 func (BlockIn) event()     {}
 func (Found) event()       {}
 func (Fed) event()         {}
+func (Pushed) event()      {}
+func (Burst) event()       {}
+func (Traffic) event()     {}
+func (Capped) event()      {}
+func (Learned) event()     {}
 func (BlockBad) event()    {}
 
 // An Action is something to be done: one of the structs below.
 type Action interface{ action() }
 
 type (
-	// Dial asks for a session with an anchor. The answer is SessionUp or DialFailed.
+	// Dial asks for a session. The answer is SessionUp or DialFailed, with the same Contact.
 	Dial struct {
-		Anchor  int
+		Contact int
 		Addr    string
 		Node    *feed.PublicKey
 		Timeout time.Duration
@@ -174,6 +213,20 @@ type (
 		Session SessionID
 		Sub     quicwire.Sub
 		OK      quicwire.SubOK
+	}
+
+	// Push sends blocks to a peer: one of a stripe that it has subscribed, or those of its Req that are held. The answer is Pushed. Pushes
+	// to one peer are done in order.
+	Push struct {
+		Session SessionID
+		Log     quicwire.LogID
+		Stripe  uint8 // of a pushed block
+		Stripes uint8
+		Request uint64   // the Req that this answers, all of it; 0: it is a push
+		Blocks  []uint64 // ascending; a push has one
+		Orphan  bool     // the Req was urgent
+		Bytes   int      // on the wire, about
+		Path    []quicwire.ShortID
 	}
 
 	// Stop ends a Serve.
@@ -208,6 +261,7 @@ func (Dial) action()    {}
 func (Close) action()   {}
 func (Send) action()    {}
 func (Serve) action()   {}
+func (Push) action()    {}
 func (Stop) action()    {}
 func (Reroute) action() {}
 func (Repair) action()  {}
@@ -228,5 +282,19 @@ type Shelf interface {
 type Holding struct {
 	Head    feed.Head // newest verified; Size 0 if none
 	Base    uint64    // first block held
+	Segment uint64    // first block of the newest segment that is held from there on; Head.Size if none is
 	Stripes int       // how many the log has; 0 if not known yet
 }
+
+// An Origin says from where an address is known: how far to believe that a node of the channel is there.
+type Origin uint8
+
+// The origins.
+const (
+	FromLink     Origin = iota // the link names it
+	FromPin                    // the operator names it: a relay of ours
+	FromLAN                    // it announces itself on this network
+	FromCache                  // it was a peer when this node ran last
+	FromPeer                   // a peer says so, and the node itself has signed it (PEX)
+	FromReferral               // a peer refers us to it
+)

@@ -25,10 +25,10 @@ func (c *chaos) play(e Event) {
 	for _, a := range c.do(e) {
 		switch a := a.(type) {
 		case Dial:
-			if c.dial[a.Anchor] {
-				c.t.Fatalf("anchor %d is dialled twice", a.Anchor)
+			if c.dial[a.Contact] {
+				c.t.Fatalf("anchor %d is dialled twice", a.Contact)
 			}
-			c.dial[a.Anchor] = true
+			c.dial[a.Contact] = true
 		case Send:
 			if _, ok := c.open[a.Session]; !ok {
 				c.t.Fatalf("%T is sent to session %d, which is not open", a.Message, a.Session)
@@ -136,7 +136,7 @@ func (c *chaos) connect(epoch Epoch) {
 		}
 	}
 	c.open[c.last] = anchor
-	c.play(SessionUp{Session: c.last, Anchor: anchor, Peer: key(int(c.last) % 20), Addr: fmt.Sprint("x:", c.last), Role: quicwire.Viewer, Epoch: epoch})
+	c.play(SessionUp{Session: c.last, Contact: anchor, Peer: key(int(c.last) % 20), Addr: fmt.Sprint("x:", c.last), Role: quicwire.Viewer, Epoch: epoch})
 }
 
 func (c *chaos) message(log quicwire.LogID, stripe uint8, index uint64) quicwire.Message {
@@ -192,7 +192,7 @@ func (c *chaos) quiet(seed uint64) {
 	c.play(EpochKnown{tomorrow})
 	c.last++
 	c.open[c.last] = 0
-	c.play(SessionUp{Session: c.last, Anchor: 0, Peer: key(99), Addr: "a0:1", Epoch: tomorrow})
+	c.play(SessionUp{Session: c.last, Contact: 0, Peer: key(99), Addr: "a0:1", Epoch: tomorrow})
 	c.now = c.now.Add(helloWait)
 	c.play(Tick{})
 	if c.d.run.parent == nil || c.d.run.parent.id != c.last || c.d.run.follow(tv(tomorrow)).stripes[1].parent == nil {

@@ -68,7 +68,7 @@ func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int
 		repairs: make(chan struct{}, maxRepairs), ranges: make(chan struct{}, maxRanges), pasts: rate.NewLimiter(pastRate, pastBurst),
 	}
 	up := SessionUp{
-		Session: x.id, Anchor: anchor, Peer: wire.Peer(), Addr: wire.Addr().String(), Role: hello.Role, Flags: hello.Flags,
+		Session: x.id, Contact: anchor, Peer: wire.Peer(), Addr: wire.Addr().String(), Role: hello.Role, Flags: hello.Flags,
 		Epoch: epoch, Expired: expired, RTT: wire.RTT(), Wall: hello.Wall,
 	}
 	if !s.post(ctx, opened{up, x}) {

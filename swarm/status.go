@@ -50,6 +50,21 @@ type Status struct {
 	Ahead   bool             // a peer proves a size clearly above ours: for feed.FreshnessInput.Higher
 	Banned  uint64           // sessions that we ended because of what the peer did
 	Skipped uint64           // how often a subscriber that fell behind was taken to the newest segment
+
+	Uplink   uint64    // what we believe our uplink carries, or may carry: bits per second on the wire; 0: not known yet
+	Slots    int       // stripes that we can take on, for everybody
+	Used     int       // stripes that we push now
+	Children int       // peers that we push to
+	Missing  int       // stripes of the renditions that we follow without a parent that delivers
+	Known    []Contact // nodes that were good to us, best first, for discovery.Cache
+	Notes    []string  // what somebody should know although the channel flows: one sentence each
+}
+
+// A Contact is a node that can be dialled again.
+type Contact struct {
+	Addr string
+	Node feed.PublicKey
+	Role quicwire.Role
 }
 
 // Blocks counts blocks since the start, by what became of them.

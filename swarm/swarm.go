@@ -116,10 +116,10 @@ func (s *Swarm) dial(ctx context.Context, a Dial) {
 	wire, err := s.cfg.Endpoint.Dial(timeout, s.cfg.Replica.Root(), a.Addr, a.Node, s.hello())
 	cancel()
 	if err != nil {
-		s.post(ctx, DialFailed{a.Anchor, err})
+		s.post(ctx, DialFailed{a.Contact, err})
 		return
 	}
-	s.converse(ctx, wire, a.Anchor)
+	s.converse(ctx, wire, a.Contact)
 }
 
 // post hands an event to loop. It returns false if nobody takes it any more.

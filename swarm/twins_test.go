@@ -14,7 +14,7 @@ import (
 func dials(all []Action) (list []int) {
 	for _, a := range all {
 		if d, ok := a.(Dial); ok {
-			list = append(list, d.Anchor)
+			list = append(list, d.Contact)
 		}
 	}
 	return list
@@ -28,7 +28,7 @@ func TestTwoAddressesOfOneNode(t *testing.T) {
 	}
 	up := func(n, anchor int) {
 		s.do(EpochKnown{today})
-		s.do(SessionUp{Session: SessionID(n), Anchor: anchor, Peer: key(1), Addr: s.d.anchors[anchor].Addr, Role: quicwire.Streamer, Epoch: today})
+		s.do(SessionUp{Session: SessionID(n), Contact: anchor, Peer: key(1), Addr: s.d.anchors[anchor].Addr, Role: quicwire.Streamer, Epoch: today})
 	}
 	up(1, 0)
 	up(2, 1)

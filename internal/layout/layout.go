@@ -26,11 +26,14 @@ var Allowed = map[string][]string{
 	"segmenter":     {"ingest"},
 
 	"quicwire": {"feed", "feed/merkle"},
-	"swarm":    {"feed", "feed/merkle", "quicwire"},
+	"discovery":     {},
+	"discovery/lan": {"discovery"},
+
+	"swarm": {"feed", "feed/merkle", "quicwire", "discovery"},
 
 	"player": {"feed", "segmenter", "ingest", "internal/ts"},
 
-	"node":         {"feed", "quicwire", "swarm", "internal/durable"},
+	"node":         {"feed", "quicwire", "swarm", "discovery", "discovery/*", "internal/durable"},
 	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/durable", "internal/seal"},
 	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player"},
 	"cmd/demo":     {"internal/command"},
