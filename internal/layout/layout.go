@@ -25,7 +25,7 @@ var Allowed = map[string][]string{
 	"ingest/rtsp":   {"ingest", "internal/ts"},
 	"segmenter":     {"ingest"},
 
-	"quicwire": {"feed", "feed/merkle"},
+	"quicwire":      {"feed", "feed/merkle"},
 	"discovery":     {},
 	"discovery/lan": {"discovery"},
 
