@@ -92,7 +92,9 @@ func (m *Mesh) attach(f *follow) {
 		s.pending = nil
 		if s.parent == nil {
 			f.orphans = true
-			m.subscribe(f, uint8(i), m.now.Sub(s.lost) > urgentAfter, 0)
+			if !m.askHeir(f, uint8(i)) {
+				m.subscribe(f, uint8(i), m.now.Sub(s.lost) > urgentAfter, 0)
+			}
 		}
 	}
 }
