@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"time"
+)
+
+// A spec says what a child is to do: the first thing that it reads.
+type spec struct {
+	Stream  stream
+	Dir     string // of the streamer: where its channel is kept
+	Copies  int    // of the streamer: how often it sends each block. If zero, as the swarm does
+	Idle    bool   // the streamer has room for all viewers, whatever they want; these want nothing but the catalog
+	Viewers int    // in this process; of the streamer: at all
+	NoShare bool
+	Link    string    // of viewers
+	Begin   time.Time // when the first block was due
+	Join    time.Time // when the first viewer starts
+	Every   time.Duration
+	Profile string // how the names of profiles begin. If empty, there are none
+}
+
+// A ready is what the streamer says when it is up.
+type ready struct {
+	Link  string
+	Begin time.Time // when the first block was due
+}
+
+// A window is what is measured.
+type window struct{ From, To time.Time }
+
+func (w window) contains(t time.Time) bool { return !t.Before(w.From) && t.Before(w.To) }
+
+// child runs a role until stdin ends, and returns the exit code.
+func child(role string) int {
+	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
+	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
+	var s spec
+	err := in.Decode(&s)
+	if err == nil {
+		switch role {
+		case "streamer":
+			err = streamer(s, in, out)
+		case "viewers":
+			err = viewers(s, in, out)
+		default:
+			err = fmt.Errorf("unknown role %q", role)
+		}
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "benchswarm %s: %v\n", role, err)
+		return 1
+	}
+	return 0
+}
+
+// untilEOF ends ctx when the parent closes our stdin, or is gone.
+func untilEOF(in *json.Decoder) context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	go func() {
+		defer cancel()
+		_, _ = io.Copy(io.Discard, io.MultiReader(in.Buffered(), os.Stdin))
+	}()
+	return ctx
+}
+
+// sleep waits until t. It returns false if ctx ended before.
+func sleep(ctx context.Context, t time.Time) bool {
+	timer := time.NewTimer(time.Until(t))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// A process is a child as its parent sees it.
+type process struct {
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *json.Decoder
+}
+
+// launch starts this program in a role. The child is killed when ctx ends.
+func launch(ctx context.Context, role string, s spec) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{cmd: exec.CommandContext(ctx, self, "-role", role)}
+	p.cmd.Env = append(os.Environ(), "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING=true")
+	p.cmd.Stderr = os.Stderr
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = json.NewDecoder(out)
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	if err := p.send(s); err != nil {
+		return nil, errors.Join(err, p.kill())
+	}
+	return p, nil
+}
+
+func (p *process) send(v any) error { return json.NewEncoder(p.in).Encode(v) }
+
+// report ends the child and returns what it has measured.
+func (p *process) report() (r report, err error) {
+	p.in.Close()
+	if err := p.out.Decode(&r); err != nil {
+		return r, errors.Join(fmt.Errorf("a child reports nothing: %w", err), p.kill())
+	}
+	return r, p.cmd.Wait()
+}
+
+// kill ends the child without a word. After report it does nothing.
+func (p *process) kill() error {
+	if p.cmd.ProcessState != nil {
+		return nil
+	}
+	p.in.Close()
+	_ = p.cmd.Process.Kill() // an error means that it has ended
+	_ = p.cmd.Wait()         // likewise that it was killed
+	return nil
+}
