@@ -59,9 +59,19 @@ func (t totals) since(o totals) totals {
 		now    *uint64
 		before uint64
 	}{
-		{&t.Wire, o.Wire}, {&t.Packets, o.Packets}, {&t.Media, o.Media}, {&t.Proofs, o.Proofs}, {&t.Control, o.Control},
-		{&t.Repair, o.Repair}, {&t.Verified, o.Verified}, {&t.Rejected, o.Rejected}, {&t.Missed, o.Missed},
-		{&t.Duplicate, o.Duplicate}, {&t.Repaired, o.Repaired}, {&t.Skipped, o.Skipped}, {&t.Banned, o.Banned},
+		{&t.Wire, o.Wire},
+		{&t.Packets, o.Packets},
+		{&t.Media, o.Media},
+		{&t.Proofs, o.Proofs},
+		{&t.Control, o.Control},
+		{&t.Repair, o.Repair},
+		{&t.Verified, o.Verified},
+		{&t.Rejected, o.Rejected},
+		{&t.Missed, o.Missed},
+		{&t.Duplicate, o.Duplicate},
+		{&t.Repaired, o.Repaired},
+		{&t.Skipped, o.Skipped},
+		{&t.Banned, o.Banned},
 	} {
 		*x.now -= x.before
 	}
