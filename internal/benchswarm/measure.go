@@ -123,9 +123,9 @@ func measureWindow(ctx context.Context, w window, profile string, nodes []*swarm
 	}
 	r.To = takeSample(nodes)
 	r.Resident = resident()
+	r.Memory = memoryInUse()
 	stop()
 	<-ctx.Done()
-	r.Memory = memoryInUse()
 	return r
 }
 

@@ -24,13 +24,14 @@ type outcome struct {
 	machine              float64       // of all processors, whoever used them
 	ours                 float64       // likewise, what this run used
 	late                 time.Duration // p99 of how much later than due a block was signed
+	dropped              float64       // UDP packets, by the kernel of the machine
 	never                int           // viewers that never began
 	left                 int           // goroutines that did not end
 }
 
 // outcome reduces what the children reported.
 func (m *measurement) outcome() (x outcome) {
-	x.machine = m.load.share()
+	x.machine, x.dropped = m.load.share(), m.load.dropped
 	x.late, x.left = quantile(m.streamer.Late, .99), m.streamer.Left
 	m.costs(&x)
 	m.flow(&x)

@@ -121,6 +121,9 @@ func notes(runs []outcome) (list []string) {
 	if late := median(runs, func(x outcome) float64 { return x.late.Seconds() }); late > 0.010 {
 		list = append(list, fmt.Sprintf("the streamer itself signed later than it meant to, p99 %s: it waits for a processor", milliseconds(late)))
 	}
+	if n := worst(runs, func(x outcome) int { return int(x.dropped) }); n > 0 {
+		list = append(list, fmt.Sprintf("the kernel dropped %d UDP packets, as buffers were full", n))
+	}
 	if n := worst(runs, func(x outcome) int { return x.never }); n > 0 {
 		list = append(list, fmt.Sprintf("%d viewers never began", n))
 	}
