@@ -36,7 +36,13 @@ type ready struct {
 // A window is what is measured.
 type window struct{ From, To time.Time }
 
+// seconds is how many there are, the last perhaps not a whole one.
+func (w window) seconds() int { return int((w.To.Sub(w.From) + time.Second - 1) / time.Second) }
+
 func (w window) contains(t time.Time) bool { return !t.Before(w.From) && t.Before(w.To) }
+
+// roleFlag comes before the role of a child: streamer or viewers.
+const roleFlag = "-role"
 
 // child runs a role until stdin ends, and returns the exit code.
 func child(role string) int {
@@ -96,7 +102,7 @@ func launch(ctx context.Context, role string, s spec) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.CommandContext(ctx, self, "-role", role)}
+	p := &process{cmd: exec.CommandContext(ctx, self, roleFlag, role)}
 	p.cmd.Env = append(os.Environ(), "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING=true")
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {

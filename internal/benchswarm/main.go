@@ -50,15 +50,14 @@ func flags() *options {
 	flag.IntVar(&o.idle, "idle", 200, "measure the streamer's memory for so many idle sessions; 0: do not")
 	flag.StringVar(&o.cpuprofile, "cpuprofile", "", "folder for a profile of each child: of the processor, of locks, of memory, of goroutines")
 	flag.BoolVar(&o.verbose, "v", false, "print what each child reports, too")
-	role := flag.String("role", "", "of a child of this program: streamer or viewers")
 	flag.Parse()
-	if *role != "" {
-		os.Exit(child(*role))
-	}
 	return o
 }
 
 func main() {
+	if len(os.Args) == 3 && os.Args[1] == roleFlag {
+		os.Exit(child(os.Args[2]))
+	}
 	o := flags()
 	rows, err := parsePlan(o.plan)
 	if err == nil && o.direct > maxDirect {

@@ -122,13 +122,13 @@ func notes(runs []outcome) (list []string) {
 		list = append(list, fmt.Sprintf("the streamer itself signed later than it meant to, p99 %s: it waits for a processor", milliseconds(late)))
 	}
 	if n := worst(runs, func(x outcome) int { return int(x.dropped) }); n > 0 {
-		list = append(list, fmt.Sprintf("the kernel dropped %d UDP packets, as buffers were full", n))
+		list = append(list, fmt.Sprintf("UDP packets that the kernel of this machine dropped, as buffers were full: %d", n))
 	}
 	if n := worst(runs, func(x outcome) int { return x.never }); n > 0 {
-		list = append(list, fmt.Sprintf("%d viewers never began", n))
+		list = append(list, fmt.Sprintf("viewers that never began: %d", n))
 	}
 	if n := worst(runs, func(x outcome) int { return x.left }); n > 0 {
-		list = append(list, fmt.Sprintf("%d goroutines were left when all was closed", n))
+		list = append(list, fmt.Sprintf("goroutines left when all was closed: %d", n))
 	}
 	return list
 }

@@ -15,9 +15,6 @@ import (
 	"tailcast/swarm"
 )
 
-// onTime is how late a block may be verified and not count as missed.
-const onTime = 2 * time.Second
-
 // viewerTail is how much of a log a viewer keeps. A real one keeps more, which would fill in minutes.
 const viewerTail = 4 << 20
 
@@ -29,7 +26,7 @@ type viewer struct {
 	window   window
 	lags     []time.Duration          // owned by the swarm's loop until Run returns
 	log      atomic.Pointer[feed.Log] // nil until the catalog names it
-	report   viewerReport             // owned by join, and missed by judge, until they return
+	report   viewerReport             // owned by join, but Missed by judgeAll, until they return
 }
 
 // A viewerReport says how one viewer did.
@@ -57,8 +54,8 @@ func viewers(s spec, in *json.Decoder, out *json.Encoder) error {
 		all.Go(func() error { return v.run(ctx, start) })
 		all.Go(func() error { v.join(ctx, start, s.Stream.Stripes); return nil })
 	}
-	missed := make([]int, int(w.To.Sub(w.From)/time.Second)+1)
-	all.Go(func() error { judge(ctx, s, w, list, missed); return nil })
+	missed := make([]int, w.seconds())
+	all.Go(func() error { judgeAll(ctx, s, w, list, missed); return nil })
 	r := measureWindow(untilEOF(in), w, s.Profile, nodes)
 	stop()
 	err = all.Wait()
@@ -69,6 +66,15 @@ func viewers(s spec, in *json.Decoder, out *json.Encoder) error {
 	}
 	r.MissedAt, r.Left = missed, goroutinesLeft()
 	return errors.Join(err, out.Encode(r))
+}
+
+// judgeAll counts what viewers miss, by viewer and by second of the window.
+func judgeAll(ctx context.Context, s spec, w window, list []*viewer, missed []int) {
+	has := func(k int, i uint64) bool { return list[k].has(i) }
+	judge(ctx, s, w, len(list), has, func(k, second int) {
+		list[k].report.Missed++
+		missed[second]++
+	})
 }
 
 func newViewers(s spec, w window) (list []*viewer, nodes []*swarm.Swarm, err error) {
