@@ -64,7 +64,7 @@ func parsePlan(plan string) (rows []row, err error) {
 	for part := range strings.FieldsSeq(plan) {
 		what, list, ok := strings.Cut(part, ":")
 		if !ok {
-			return nil, fmt.Errorf("-plan %q: want Mbit/s[/stripes]:viewers,viewers,...", part)
+			return nil, fmt.Errorf("-plan %q: want Mbit/s[/stripes]:viewers, and more numbers of viewers after commas", part)
 		}
 		s, err := parseStream(what)
 		if err != nil {
