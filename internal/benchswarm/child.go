@@ -91,9 +91,13 @@ func sleep(ctx context.Context, t time.Time) bool {
 
 // A process is a child as its parent sees it.
 type process struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out *json.Decoder
+	role   string
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *json.Decoder
+	done   chan struct{} // closed when the child has ended
+	result report        // to be read once done is closed, as err
+	err    error
 }
 
 // launch starts this program in a role. The child is killed when ctx ends.
@@ -102,7 +106,7 @@ func launch(ctx context.Context, role string, s spec) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &process{cmd: exec.CommandContext(ctx, self, roleFlag, role)}
+	p := &process{role: role, cmd: exec.CommandContext(ctx, self, roleFlag, role), done: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), "QUIC_GO_DISABLE_RECEIVE_BUFFER_WARNING=true")
 	p.cmd.Stderr = os.Stderr
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
@@ -116,30 +120,25 @@ func launch(ctx context.Context, role string, s spec) (*process, error) {
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if err := p.send(s); err != nil {
-		return nil, errors.Join(err, p.kill())
-	}
+	_ = p.send(s) // if the child has died, it is known when it says nothing
 	return p, nil
 }
 
 func (p *process) send(v any) error { return json.NewEncoder(p.in).Encode(v) }
 
-// report ends the child and returns what it has measured.
-func (p *process) report() (r report, err error) {
-	p.in.Close()
-	if err := p.out.Decode(&r); err != nil {
-		return r, errors.Join(fmt.Errorf("a child reports nothing: %w", err), p.kill())
+// await takes in the report, until when the child reads and says nothing else. If there is none, it calls died.
+func (p *process) await(died func(error)) {
+	defer close(p.done)
+	err := p.out.Decode(&p.result)
+	if p.err = p.cmd.Wait(); err != nil {
+		p.err = fmt.Errorf("the %s reported nothing: %w", p.role, errors.Join(err, p.err))
+		died(p.err)
 	}
-	return r, p.cmd.Wait()
 }
 
-// kill ends the child without a word. After report it does nothing.
-func (p *process) kill() error {
-	if p.cmd.ProcessState != nil {
-		return nil
-	}
+// report ends the child and returns what it has measured.
+func (p *process) report() (report, error) {
 	p.in.Close()
-	_ = p.cmd.Process.Kill() // an error means that it has ended
-	_ = p.cmd.Wait()         // likewise that it was killed
-	return nil
+	<-p.done
+	return p.result, p.err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 )
 
@@ -40,34 +41,40 @@ type measurement struct {
 
 // swarm runs a streamer and viewers, until the window has been measured.
 func (o *options) swarm(ctx context.Context, s spec) (m measurement, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	if s.Dir, err = os.MkdirTemp("", "benchswarm-"); err != nil {
 		return m, err
 	}
 	defer os.RemoveAll(s.Dir)
+	var children sync.WaitGroup
+	defer children.Wait()
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
 	s.Profile = o.profile(s, "streamer")
 	streamer, err := launch(ctx, "streamer", s)
 	if err != nil {
 		return m, err
 	}
-	defer streamer.kill()
 	var up ready
-	if err := streamer.out.Decode(&up); err != nil {
+	err = streamer.out.Decode(&up)
+	children.Go(func() { streamer.await(end) })
+	if err != nil {
 		return m, fmt.Errorf("the streamer does not start: %w", err)
 	}
 	s.Link, s.Begin, s.Every, s.Join = up.Link, up.Begin, o.join, time.Now().Add(time.Second)
 	from := s.Join.Add(time.Duration(s.Viewers) * s.Every).Add(o.warm)
 	m = measurement{spec: s, window: window{from, from.Add(o.window)}}
-	if err := streamer.send(m.window); err != nil {
+	viewers, err := o.launchViewers(ctx, &m, func(p *process) { children.Go(func() { p.await(end) }) })
+	if err := errors.Join(err, streamer.send(m.window)); err != nil {
 		return m, err
 	}
-	return m, m.complete(ctx, o, streamer)
+	if err := m.wait(ctx); err != nil {
+		return m, err
+	}
+	return m, m.collect(streamer, viewers)
 }
 
-// complete starts the viewers and waits for the reports of all.
-func (m *measurement) complete(ctx context.Context, o *options, streamer *process) error {
-	var viewers []*process
+// launchViewers starts as many processes as it takes, and tells started of each.
+func (o *options) launchViewers(ctx context.Context, m *measurement, started func(*process)) (list []*process, err error) {
 	for first := 0; first < m.spec.Viewers; first += o.each {
 		s := m.spec
 		s.Viewers = min(o.each, m.spec.Viewers-first)
@@ -75,28 +82,26 @@ func (m *measurement) complete(ctx context.Context, o *options, streamer *proces
 		s.Profile = o.profile(m.spec, fmt.Sprintf("viewers%d", first/o.each))
 		p, err := launch(ctx, "viewers", s)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		defer p.kill()
+		started(p)
+		list = append(list, p)
 		if err := p.send(m.window); err != nil {
-			return err
+			return nil, err
 		}
-		viewers = append(viewers, p)
 	}
-	if err := m.wait(ctx); err != nil {
-		return err
-	}
-	return m.collect(streamer, viewers)
+	return list, nil
 }
 
-// wait waits for the end of the window and what follows from it, and measures how busy the machine is meanwhile.
+// wait waits for the end of the window and what follows from it, and measures how busy the machine is meanwhile. If ctx ends before, as it does
+// when a child dies, it returns why.
 func (m *measurement) wait(ctx context.Context) error {
 	sleep(ctx, m.window.From)
 	before := readLoad()
 	sleep(ctx, m.window.To)
 	m.load = readLoad().since(before)
 	sleep(ctx, m.window.To.Add(settle))
-	return ctx.Err()
+	return context.Cause(ctx)
 }
 
 // collect ends all children, the streamer last.

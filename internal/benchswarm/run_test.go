@@ -72,8 +72,20 @@ func TestOrphan(t *testing.T) {
 	if err := p.out.Decode(&up); err != nil {
 		t.Fatal(err)
 	}
-	p.in.Close()
-	if err := p.cmd.Wait(); err == nil {
-		t.Error("a child that heard of no window ended well, want an error")
+	var died error
+	go p.await(func(err error) { died = err })
+	if _, err := p.report(); err == nil || died == nil {
+		t.Errorf("a child that heard of no window ended with %v, told %v; want errors", err, died)
+	}
+}
+
+// A child that dies ends the run at once.
+func TestChildDies(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	o := &options{window: time.Hour, each: 2}
+	begun := time.Now()
+	_, err := o.swarm(t.Context(), spec{Stream: stream{Rate: 1_000_000, Block: 4096, Stripes: 33}, Viewers: 1})
+	if err == nil || time.Since(begun) > time.Minute {
+		t.Errorf("got %v after %v, want an error at once: there are no 33 stripes", err, time.Since(begun))
 	}
 }
