@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"time"
 )
 
@@ -46,6 +47,7 @@ const roleFlag = "-role"
 
 // child runs a role until stdin ends, and returns the exit code.
 func child(role string) int {
+	signal.Ignore(os.Interrupt) // Ctrl-C is for the parent
 	slog.SetDefault(slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	in, out := json.NewDecoder(os.Stdin), json.NewEncoder(os.Stdout)
 	var s spec
