@@ -13,6 +13,8 @@ import (
 // How nodes are dialled. docs/swarm.md gives the reasons.
 const (
 	maxDials      = 8                      // at a time
+	moreDials     = 2                      // at a time, when those we have are no help
+	needyAfter    = 200 * time.Millisecond // without a parent for a stripe
 	dialTimeout   = 3 * time.Second        // for one that has not answered yet
 	redialFor     = 15 * time.Second       // after a neighbour was lost it is dialled
 	redialEvery   = 250 * time.Millisecond // so often; it may be restarting
@@ -104,7 +106,10 @@ func (m *Mesh) dial() {
 		have = m.dialled() + dials
 	}
 	want := m.degree()
-	if !m.needy() && 4*have >= 3*want {
+	switch {
+	case m.needy(): // however many we have: all of them may get the stripe by us
+		want = max(want, min(m.staying()+moreDials, m.cfg.MaxPeers))
+	case 4*have >= 3*want:
 		want = 0
 	}
 	for _, c := range m.order() {
@@ -141,7 +146,7 @@ func (m *Mesh) needy() bool {
 	}
 	for _, f := range m.run.logs {
 		for i := range f.stripes {
-			if s := &f.stripes[i]; s.parent == nil && !f.ended && m.now.Sub(s.lost) > 500*time.Millisecond {
+			if s := &f.stripes[i]; s.parent == nil && !f.ended && m.now.Sub(s.lost) > needyAfter {
 				return true
 			}
 		}
