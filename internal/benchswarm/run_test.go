@@ -16,11 +16,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// A short run over real sockets brings figures from every child. How good they are depends on the machine, and is not tested.
+// A short run over real sockets, six seconds with all that belongs to it, brings figures from every child. How good they are depends on the machine,
+// and is not tested.
 func TestRun(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes six seconds of real time")
-	}
 	t.Setenv("TMPDIR", t.TempDir())
 	o := &options{warm: 500 * time.Millisecond, window: 1500 * time.Millisecond, join: time.Millisecond, each: 2}
 	m, err := o.swarm(t.Context(), spec{Stream: newStream(1_000_000), Viewers: 3})
