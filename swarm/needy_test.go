@@ -35,7 +35,7 @@ func TestNeedyDialsMore(t *testing.T) {
 	if dials := of[Dial](s.after(needyAfter)); len(dials) > 0 {
 		t.Errorf("dials %v, want nobody so soon", dials)
 	}
-	if dials := of[Dial](s.after(2 * TickEvery)); len(dials) != moreDials || dials[0].Contact < peers {
-		t.Errorf("dials %v, want %d of the others", dials, moreDials)
+	if dials := of[Dial](s.after(2 * TickEvery)); len(dials) < moreIfNeedy || dials[0].Contact < peers {
+		t.Errorf("dials %v, want at least %d of the others", dials, moreIfNeedy)
 	}
 }
