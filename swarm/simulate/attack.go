@@ -1,9 +1,5 @@
 package simulate
 
-import (
-	"tailcast/quicwire"
-)
-
 // An Attack is what hostile nodes do.
 type Attack string
 
@@ -15,6 +11,3 @@ func (n *node) pollutes() bool { return n.kind == hostileNode && n.attack == "po
 
 // remembers reports whether a node has turned away from an epoch.
 func (n *node) remembers(e *epoch) bool { return false }
-
-// limits returns what a node's HELLO says of it.
-func (w *World) limits(n *node) quicwire.Limits { return quicwire.Limits{} }

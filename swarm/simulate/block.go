@@ -40,7 +40,6 @@ type push struct {
 	last   uint64 // the block sent before
 	first  bool   // no block was sent yet
 	failed bool
-	gone   bool // its session has ended, or it was stopped, while a block of it was under way
 }
 
 // A flight is a block on its way.
@@ -233,11 +232,11 @@ func (w *World) taken(e event) {
 	if e.kind == evStuck {
 		p.failed, p.next = true, len(p.Blocks)
 	}
-	if p.next < len(p.Blocks) && !p.gone {
+	if p.next < len(p.Blocks) {
 		w.pushNext(side{e.conn, e.end})
 		return
 	}
-	done := swarm.Pushed{Session: p.Session, Log: p.Log, Bytes: p.Bytes, Failed: p.failed || p.gone}
+	done := swarm.Pushed{Session: p.Session, Log: p.Log, Bytes: p.Bytes, Failed: p.failed}
 	w.pushes.take(e.ref)
 	o.waiting = o.waiting[:copy(o.waiting, o.waiting[1:])]
 	o.busy = false
@@ -255,30 +254,39 @@ func (w *World) stop(n *node, a swarm.Stop) {
 	o := &c.out[s.end]
 	o.stream(l, a.Stripe).open = false
 	c.fed[1-s.end].drop(l, a.Stripe)
+	kept := o.waiting[:0]
 	for k, ref := range o.waiting {
 		p := w.pushes.get(ref)
-		if p.log != l || p.Stripe != a.Stripe || p.Request != 0 {
+		out := p.log == l && p.Stripe == a.Stripe && p.Request == 0
+		if k == 0 && o.busy {
+			out = out && w.unqueue(s, o)
+			o.busy = !out
+		}
+		if !out {
+			kept = append(kept, ref)
 			continue
 		}
-		p.gone, p.next = true, len(p.Blocks)
-		if k == 0 && o.busy {
-			w.unqueue(s, o, ref)
-		}
+		w.soon(n, 0, evDropped, swarm.Pushed{Session: p.Session, Log: p.Log, Bytes: p.Bytes, Failed: true})
+		w.pushes.take(ref)
+	}
+	o.waiting = kept
+	if !o.busy {
+		w.pushNext(s)
 	}
 }
 
-// unqueue takes a block back that waits for the uplink.
-func (w *World) unqueue(s side, o *outbox, ref int32) {
+// unqueue takes a block back that waits for the uplink. It returns false if it is on its way already.
+func (w *World) unqueue(s side, o *outbox) bool {
 	if o.queued == 0 {
-		return
+		return false
 	}
 	f := o.queued - 1
-	n := w.conns[s.conn].nodes[s.end]
-	if w.net.Drop(n, func(t *model.Transfer) bool { return t.Ref == f }) > 0 {
-		o.queued = 0
-		w.flights.take(f)
-		w.later(0, event{kind: evTaken, conn: s.conn, end: s.end, ref: ref})
+	if w.net.Drop(w.conns[s.conn].nodes[s.end], func(t *model.Transfer) bool { return t.Ref == f }) == 0 {
+		return false
 	}
+	o.queued = 0
+	w.flights.take(f)
+	return true
 }
 
 // clearOutbox forgets all that is to be pushed.

@@ -56,7 +56,7 @@ type Config struct {
 
 	Loss float64 // of packets. If zero, 1 %; below zero, none
 
-	// New makes a node's policy. If nil, a swarm.Mesh, within the attack that the node is to play.
+	// New makes a node's policy. If nil, a swarm.Mesh.
 	New func(NodeConfig) Policy
 }
 
@@ -92,6 +92,9 @@ func (c Config) withDefaults() Config {
 	c.CrashAt = orElse(c.CrashAt, c.Warm+4*time.Second)
 	c.Down = orElse(c.Down, 2*time.Second)
 	c.Loss = orElse(c.Loss, 0.01)
+	if c.New == nil {
+		c.New = func(n NodeConfig) Policy { return newMesh(n) }
+	}
 	return c
 }
 

@@ -28,6 +28,7 @@ type node struct {
 
 	policy Policy
 	tick   time.Duration // when it gets its next Tick
+	heard  time.Duration // when it got its last Traffic
 
 	known    uint64     // epochs, as bits
 	newest   *epoch     // the highest of them
@@ -215,16 +216,14 @@ func (w *World) leave(e event) {
 		return
 	}
 	w.sayBye(n)
-	w.later(farewell, event{kind: evGone, node: n.index, ref: n.life})
 }
 
 const farewell = 500 * time.Millisecond
 
-// sayBye tells all peers that the node goes.
+// sayBye lets a node tell its peers that it goes, and serve them for a moment.
 func (w *World) sayBye(n *node) {
-	for _, s := range n.open {
-		w.send(n, w.conns[s.conn].ids[s.end], &quicwire.Bye{Reason: "the node shuts down", Leaving: farewell})
-	}
+	w.tell(n, swarm.Leaving{For: farewell})
+	w.later(farewell, event{kind: evGone, node: n.index, ref: n.life})
 }
 
 // gone ends a departure: all sessions are closed.

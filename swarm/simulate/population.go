@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"tailcast/feed"
-	"tailcast/internal/netsim/model"
 )
 
 // A Mix says which uplinks viewers have, times the stream's payload rate. Zero is no upload at all.
@@ -124,6 +123,15 @@ func (w *World) plan() {
 	w.queue.Add(time.Second, event{kind: evSecond})
 }
 
+// comes lets a viewer come, or an attacker.
+func (w *World) comes(e event) {
+	p := w.newcomer()
+	if e.ref == 1 {
+		w.makeHostile(&p)
+	}
+	w.join(p)
+}
+
 // schedule draws how long a node stays, and how it goes.
 func (w *World) schedule(n *node) {
 	n.gentle = w.rand.Float64() >= w.cfg.Silent
@@ -178,7 +186,6 @@ func (w *World) restart() {
 		return
 	}
 	w.sayBye(n)
-	w.later(farewell, event{kind: evGone, node: n.index, ref: n.life})
 }
 
 // comeBack lets the source begin another epoch.
@@ -209,5 +216,3 @@ func (w *World) alive(kinds ...nodeKind) (list []*node) {
 	}
 	return list
 }
-
-var _ = model.Never

@@ -153,7 +153,7 @@ func (w *World) up(i int32, end uint8) {
 func (w *World) tellUp(n, peer *node, c *conn, i int32, end uint8) {
 	up := swarm.SessionUp{
 		Session: c.ids[end], Contact: -1, Peer: peer.key, Addr: peer.addr.String(), Role: peer.role, Flags: peer.flags, Limits: w.limits(peer),
-		RTT: w.net.ConnRTT(i, end), Wall: w.wall(w.now() - w.net.RTT(n.index, peer.index)/2),
+		Seen: n.addr, RTT: w.net.ConnRTT(i, end), Wall: w.wall(w.now() - w.net.RTT(n.index, peer.index)/2),
 	}
 	if end == 0 {
 		up.Contact = c.contact

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"tailcast/internal/netsim/model"
-	"tailcast/quicwire"
 	"tailcast/swarm"
 )
 
@@ -68,6 +67,7 @@ const (
 	evDown                // conn, end: a session has ended
 	evIdle                // conn, end: QUIC gives up
 	evFound               // node, ref a call: a LookUp
+	evDropped             // node, ref a call: a Push that was stopped
 	evSign                // ref an epoch
 	evBeat                // ref an epoch
 	evJoin                // a viewer comes
@@ -149,18 +149,16 @@ func (w *World) happenRarely(e event) {
 	switch e.kind {
 	case evUp:
 		w.up(e.conn, e.end)
-	case evNoDial:
-		w.noDial(e)
+	case evNoDial, evFound, evDropped:
+		w.deliver(e)
 	case evDown, evIdle:
 		w.down(e)
-	case evFound:
-		w.found(e)
 	case evSign:
 		w.signNext(w.epochs[e.ref])
 	case evBeat:
 		w.beat(w.epochs[e.ref])
 	case evJoin:
-		w.join(w.newcomer())
+		w.comes(e)
 	case evLeave:
 		w.leave(e)
 	case evGone:
@@ -201,8 +199,11 @@ func (w *World) tick(i int32) {
 		return
 	}
 	n.tick = model.Never
-	h := w.net.Host(i)
-	n.policy.Handle(swarm.Traffic{Sent: uint64(h.Sent.Total()), Received: uint64(h.Received)}, w.wall(w.now()))
+	if w.now()-n.heard >= swarm.TickEvery {
+		n.heard = w.now()
+		h := w.net.Host(i)
+		w.tell(n, swarm.Traffic{Sent: uint64(h.Sent.Total()), Received: uint64(h.Received)})
+	}
 	w.tell(n, swarm.Tick{})
 }
 
@@ -272,9 +273,6 @@ func (w *World) deliver(e event) {
 	}
 }
 
-func (w *World) noDial(e event) { w.deliver(e) }
-func (w *World) found(e event)  { w.deliver(e) }
-
 // lookUp looks up what an earlier run has left: nothing, but what this one has.
 func (w *World) lookUp(n *node, a swarm.LookUp) {
 	var held []uint64
@@ -287,5 +285,3 @@ func (w *World) lookUp(n *node, a swarm.LookUp) {
 	}
 	w.soon(n, time.Millisecond, evFound, swarm.Found{Log: a.Log, Blocks: held})
 }
-
-var _ = quicwire.Viewer
