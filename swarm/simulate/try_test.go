@@ -2,24 +2,27 @@ package simulate
 
 import (
 	"fmt"
-	"testing"
 	"os"
 	"strconv"
+	"testing"
 	"time"
 )
 
 func TestTry(t *testing.T) {
 	n, _ := strconv.Atoi(os.Getenv("N"))
-	t0 := time.Now()
-	r := NewWorld(Config{Seed: 1, Viewers: n}).Run()
-	fmt.Printf("%v events %d\n", time.Since(t0), r.Events)
-	for i, s := range r.Seconds {
-		fmt.Printf("%d viewers %d wanted %d missed %.4f src %.2f lag %v\n", i, s.Viewers, s.Wanted, s.Missed(), float64(s.Source)/float64(s.Payload+1), s.Lag)
+	for name, c := range map[string]Config{
+		"ideal": {Thin: -1, NAT: -1, Loss: -1}, "nothin": {Thin: -1}, "nonat": {NAT: -1}, "noloss": {Loss: -1}, "std": {}, "nochurn": {Session: -1},
+	} {
+		if w := os.Getenv("ONLY"); w != "" && w != name {
+			continue
+		}
+		c.Viewers, c.Seed = n, 1
+		t0 := time.Now()
+		r := NewWorld(c).Run()
+		fmt.Printf("%-8s %.1fs ev %d src %.2f lag %v miss %.4f dup %.3f rep %.3f req %.3f nack %.3f ctl %.3f orph %d %v sw %.1f depth %.1f/%d start %v stray %d\n", name, time.Since(t0).Seconds(), r.Events, r.Egress, r.Lag, r.Missed, r.Duplicate, r.Repaired, r.Requested, r.Refused, r.Control, r.Orphans, r.Orphan, r.Switches, r.Depth, r.DeepestDepth, r.Start, r.Strays)
+		fmt.Println(dbgCount); clear(dbgCount)
+		for v, b := range r.Violations {
+			fmt.Println("   ", v, *b)
+		}
 	}
-	for v, b := range r.Violations {
-		fmt.Println(v, *b)
-	}
-	r.Seconds = nil
-	r.Violations = nil
-	fmt.Printf("%+v\n", *r)
 }
