@@ -287,7 +287,8 @@ func (m *Mesh) pause(c *contact, err error) {
 	case errors.Is(err, &quicwire.Error{Code: quicwire.CodeSelf}):
 		delay = dialSelf
 	case m.now.Before(c.shunned) && len(m.contacts) > 1:
-		delay = c.shunned.Sub(m.now)
+		c.next = c.shunned.Add(m.between(0, time.Second))
+		return
 	case m.now.Before(c.shunned):
 		delay = dialMost // there is nobody else
 	case c.strange() && c.fails > 0:

@@ -134,8 +134,10 @@ type (
 	Pushed struct {
 		Session SessionID
 		Log     quicwire.LogID
-		Bytes   int  // on the wire, as the Push said
-		Failed  bool // nothing or not all of it was sent
+		Stripe  uint8
+		Request uint64 // as the Push said; 0: it was of a stripe
+		Bytes   int    // likewise
+		Failed  bool   // nothing or not all of it was sent
 	}
 
 	// Burst says how fast the first packets of a block from a peer came: a guess at its uplink, for it to know.

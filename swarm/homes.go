@@ -29,23 +29,16 @@ func (m *Mesh) slots() int {
 	case m.publisher():
 		return m.cfg.Copies * stripes
 	}
-	rate, up := m.streamRate(), m.up.est
+	rate, up := m.wireRate(), m.up.est
 	if rate == 0 || up == 0 {
 		return int(guessTimes * slotShare * float64(stripes)) // nothing known of one of them
 	}
-	return int(up * slotShare / (rate * wireShare / float64(stripes)))
+	return int(up * slotShare / (rate / float64(stripes)))
 }
 
 // stripes returns how many stripes the renditions have, of the epoch that is signed or followed.
 func (m *Mesh) stripes() (n int) {
-	r := m.run
-	if m.own != nil {
-		r = m.own
-	}
-	if r == nil {
-		return 0
-	}
-	for _, f := range r.logs {
+	for _, f := range m.told() {
 		if !f.catalog() {
 			n += len(f.stripes)
 		}
@@ -70,9 +63,9 @@ func (m *Mesh) free() uint32 { return uint32(max(0, m.slots()-m.used())) }
 func (m *Mesh) bestFan(f *follow) int {
 	up := m.up.est
 	if up == 0 {
-		up = guessTimes * max(f.rate, 1)
+		up = m.guess()
 	}
-	block := f.size * wireShare / up
+	block := float64(f.wire(1)) / up
 	return max(leastFan, min(int(math.Round(fanTimes*math.Sqrt(fanTime.Seconds()/block))), mostFan))
 }
 

@@ -179,7 +179,7 @@ func (m *Mesh) rare(e Event) {
 
 // Next returns when a Tick is wanted at the latest: when the uplink is free for what waits, or after TickEvery.
 func (m *Mesh) Next() time.Time {
-	next := m.now.Add(TickEvery)
+	next := m.up.ticked.Add(TickEvery)
 	if at, ok := m.up.next(); ok && at.Before(next) {
 		return at
 	}
@@ -192,7 +192,7 @@ func (m *Mesh) send(p *peer, x quicwire.Message) { m.do(Send{p.id, x}) }
 
 // tick does what is due. Ticks may come more often than they are wanted.
 func (m *Mesh) tick() {
-	if m.now.Sub(m.up.ticked) < TickEvery*9/10 && !m.up.ticked.IsZero() {
+	if m.now.Sub(m.up.ticked) < TickEvery {
 		return // it was only for the uplink
 	}
 	m.expire()

@@ -388,3 +388,4 @@ func (m *Mesh) shelter(but *peer) (list []quicwire.Referral) {
 func (m *Mesh) needed() bool {
 	return slices.ContainsFunc(m.peers, func(p *peer) bool { return !p.served.IsZero() && !p.gone })
 }
+

@@ -174,7 +174,7 @@ type want struct {
 }
 
 func (m *Mesh) repairLog(f *follow) {
-	if m.downlinkFull() {
+	if f.slow || m.downlinkFull() {
 		f.window = max(fullAsked, f.window*0.7)
 	}
 	open := m.review(f)
@@ -229,7 +229,7 @@ func (m *Mesh) review(f *follow) (open int) {
 
 // timedOut takes back a Req of one block. If our own downlink is the bottleneck, less is to be asked for; else the other is slow or dead.
 func (m *Mesh) timedOut(f *follow, h *hole) {
-	if p := h.of; p != nil && !m.downlinkFull() {
+	if p := h.of; p != nil && !f.slow && !m.downlinkFull() {
 		if p.silent++; p.silent >= maxSilent {
 			p.silent, p.deaf, p.fails = 0, m.now.Add(shunTime), min(p.fails+1, 4)
 		}

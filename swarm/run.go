@@ -39,6 +39,7 @@ type follow struct {
 	holes   []hole    // ascending
 	ended   bool      // its End record is here
 	orphans bool      // some stripe has no parent
+	slow    bool      // most stripes are late although they come: our downlink is full
 
 	segment uint64 // first block of the newest segment, as far as known
 	clock   clock
@@ -64,6 +65,7 @@ type stripe struct {
 	lost    time.Time // since when there is no parent
 	since   time.Time // since when the parent is
 	next    uint64    // index after the newest block that the parent brought
+	arrived time.Time // when the parent last brought one
 	lag     time.Duration
 	path    []quicwire.ShortID // from the source to the parent, both included
 	dry     bool               // the next block is overdue
@@ -313,6 +315,7 @@ func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
 	first := e.Index - min(e.Index, uint64(e.Back))
 	if f.joined.IsZero() {
 		f.joined, f.edge = m.now, first
+		m.nextStatus = time.Time{} // others may wait for somebody who has it
 	}
 	f.segment = max(f.segment, first)
 	m.filled(f, p, e)
@@ -364,7 +367,7 @@ func (m *Mesh) delivered(f *follow, p *peer, e BlockIn) {
 
 // proved takes in a block of the parent of a stripe.
 func (m *Mesh) proved(f *follow, s *stripe, p *peer, e BlockIn) {
-	s.next, s.dry, s.late = max(s.next, e.Index+1), false, 0
+	s.next, s.dry, s.late, s.arrived = max(s.next, e.Index+1), false, 0, m.now
 	d := (e.Age - s.lag).Abs()
 	if d < time.Second {
 		f.jitter += (d - f.jitter) / 50

@@ -389,7 +389,7 @@ func (m *Mesh) charge(n float64) {
 func (m *Mesh) blockSize() float64 {
 	for _, f := range m.own.logsOr() {
 		if !f.catalog() {
-			return f.size * wireShare
+			return float64(f.wire(1))
 		}
 	}
 	return blockGuess

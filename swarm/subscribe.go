@@ -130,13 +130,18 @@ func (m *Mesh) electorate(f *follow) (e electorate) {
 			e.peers = append(e.peers, p)
 		}
 	}
-	n := len(f.stripes)
-	e.limit = max(1, n/4)
-	if len(e.peers) < 6 { // in a small swarm somebody has to do more
-		e.limit = (n + max(1, len(e.peers)) - 1) / max(1, len(e.peers))
+	e.limit = max(1, len(f.stripes)/4)
+	if e.small() {
+		e.limit = len(f.stripes) // somebody has to do more
 	}
 	return e
 }
+
+// small reports whether there is little choice.
+func (e *electorate) small() bool { return len(e.peers) < smallSwarm }
+
+// smallSwarm is how many peers are a choice.
+const smallSwarm = 6
 
 // eligible reports whether p may be a parent in r at all.
 func (m *Mesh) eligible(r *run, p *peer) bool {
@@ -153,7 +158,7 @@ func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate)
 	case !c.subbed[i].IsZero() && m.now.Sub(c.subbed[i]) < askAgain,
 		c.waiting>>i&1 == 1 && m.now.Sub(c.subbed[i]) < drawFor && s.parent != nil:
 		return 0, false
-	case !urgent && !source && !f.catalog() && c.homes>>i&1 == 0 && len(e.peers) >= 6:
+	case !urgent && !source && !f.catalog() && c.homes>>i&1 == 0 && !e.small():
 		return 0, false
 	case p.slots == 0 && !source && !f.catalog() && !s.home && !urgent:
 		return 0, false
@@ -163,7 +168,7 @@ func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate)
 	if p.role == quicwire.Relay {
 		limit = max(limit, len(f.stripes)/2)
 	}
-	unproven := n >= 1 && p.tried && p.received.sum == 0 && p.received.rate == 0 && !source && m.now.Sub(f.run.began) > startFor && len(e.peers) >= 6
+	unproven := n >= 1 && p.tried && p.received.sum == 0 && p.received.rate == 0 && !source && m.now.Sub(f.run.began) > startFor && !e.small()
 	if !urgent && (n >= limit || unproven) {
 		return 0, false
 	}
@@ -189,9 +194,9 @@ func (m *Mesh) cost(f *follow, i uint8, p *peer, c *claim) time.Duration {
 func (m *Mesh) serialisation(f *follow, p *peer) time.Duration {
 	up := p.uplink
 	if up == 0 {
-		up = guessTimes * max(f.rate, 1)
+		up = m.guess()
 	}
-	return time.Duration(f.size * wireShare / up * float64(time.Second))
+	return time.Duration(float64(f.wire(1)) / up * float64(time.Second))
 }
 
 // from counts the stripes of a log that come from p, or are asked of it.

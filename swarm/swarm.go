@@ -300,7 +300,7 @@ func (s *Swarm) do(a Action) {
 	case Stop:
 		if x := s.sessions[a.Session]; x != nil {
 			for _, p := range x.writer.stop(subKey{a.Log, a.Stripe}) {
-				s.late = append(s.late, Pushed{x.id, p.Log, p.Bytes, true})
+				s.late = append(s.late, pushedOf(x, p, true))
 			}
 		}
 	case LookUp:

@@ -19,9 +19,10 @@ import (
 
 // How the uplink is used. docs/swarm.md gives the reasons.
 const (
-	guessTimes   = 2.0   // the uplink of one who does not know his, in streams
-	wireShare    = 1.075 // bytes on the wire for a byte of payload: proofs, framing, headers
-	slotShare    = 0.9   // of the uplink, for children
+	guessTimes   = 2.0     // the uplink of one who does not know his, in streams
+	sourceTimes  = 4.0     // likewise of a source
+	guessLeast   = 125_000 // bytes per second: nobody who watches has less
+	slotShare    = 0.9     // of the uplink, for children
 	burstTime    = 2 * time.Millisecond
 	maxInflight  = 4  // Pushes to one peer that QUIC has not taken
 	maxStalled   = 64 // blocks that wait for one peer beyond that
@@ -250,13 +251,18 @@ func (m *Mesh) wanted(it *item) bool {
 		return false
 	}
 	if it.index < it.f.segment && m.now.Sub(it.f.clock.of(it.index)) > c.patience {
-		if c.skip < it.f.segment {
-			c.skip = it.f.segment
-			m.skipped++
-		}
+		m.skip(it.f, c)
 		return false
 	}
 	return true
+}
+
+// skip takes a child that cannot keep up to the newest segment: what comes before would only make it later still.
+func (m *Mesh) skip(f *follow, c *child) {
+	if c != nil && c.skip < f.segment {
+		c.skip = f.segment
+		m.skipped++
+	}
 }
 
 // stall lets an item wait for its peer, which has enough to take in. The oldest goes if there are too many.
@@ -314,6 +320,8 @@ func (m *Mesh) pushed(e Pushed) {
 	if !e.Failed {
 		u.done += e.Bytes
 		p.fed = m.now
+	} else if f := m.follow(e.Log); f != nil && e.Request == 0 && int(e.Stripe) < len(f.stripes) {
+		m.skip(f, f.childOf(e.Stripe, p))
 	}
 	if len(p.stalled) > 0 {
 		it := p.stalled[0]
@@ -343,9 +351,8 @@ func (m *Mesh) traffic(e Traffic) {
 // estimate keeps what we believe of the uplink, and how many children we have by it.
 func (m *Mesh) estimate() {
 	u := &m.up
-	rate := m.streamRate()
-	if u.est == 0 && rate > 0 {
-		u.est = guessTimes * rate * wireShare
+	if u.est == 0 && m.streamRate() > 0 {
+		u.est = m.guess()
 		m.resize()
 	}
 	m.measure()
@@ -364,7 +371,8 @@ func (m *Mesh) estimate() {
 	}
 }
 
-// measure notes how much the uplink carries while it is full: while at least half of those that we push to have all they can take in.
+// measure notes how much the uplink carries while it is full: while nearly all of those that we push to have all they can take in. One or two
+// that are slow are slow themselves.
 func (m *Mesh) measure() {
 	u := &m.up
 	dt := m.now.Sub(u.ticked).Seconds()
@@ -380,7 +388,7 @@ func (m *Mesh) measure() {
 			full++
 		}
 	}
-	if all == 0 || 2*full < all || dt <= 0 || dt > 1 {
+	if all == 0 || 4*full < 3*all || dt <= 0 || dt > 1 {
 		u.busy = 0
 		return
 	}
@@ -449,16 +457,31 @@ func (m *Mesh) shed() {
 	}
 }
 
+// guess is what an uplink carries of which nothing is known.
+func (m *Mesh) guess() float64 {
+	times := guessTimes
+	if m.publisher() {
+		times = sourceTimes
+	}
+	return max(times*m.wireRate(), guessLeast)
+}
+
+// wireRate is streamRate on the wire: with proofs, framing and headers.
+func (m *Mesh) wireRate() (sum float64) {
+	for _, f := range m.told() {
+		if !f.catalog() {
+			sum += f.rate * f.overhead()
+		}
+	}
+	return sum
+}
+
+// overhead returns how many bytes on the wire a byte of payload takes.
+func (f *follow) overhead() float64 { return float64(f.wire(1)) / max(f.size, 1) }
+
 // streamRate returns the bytes of payload a second of all renditions that are followed or signed.
 func (m *Mesh) streamRate() (sum float64) {
-	r := m.run
-	if m.own != nil {
-		r = m.own
-	}
-	if r == nil {
-		return 0
-	}
-	for _, f := range r.logs {
+	for _, f := range m.told() {
 		if !f.catalog() {
 			sum += f.rate
 		}

@@ -20,11 +20,13 @@ const (
 	stormFor     = time.Second             // after a parent was found dead, others are doubted sooner
 	fullRTT      = 100 * time.Millisecond  // by which all round trips grow when our downlink is full
 	maxPings     = 16                      // that may wait for their Pong: more than are sent until a peer counts as dead
+	stillComes   = 800 * time.Millisecond  // since the last block of a stripe: its parent is slow or we are, but it is not a liar
 	muchLater    = 150 * time.Millisecond  // than the best copy, for a window: a parent that holds blocks back
 )
 
 // watch looks after what is overdue: asks, and leaves parents that are dead, lie or starve.
 func (m *Mesh) watch() {
+	m.doubtChildren()
 	m.endDead()
 	r := m.run
 	if r == nil || r.fault != nil {
@@ -45,7 +47,7 @@ func (m *Mesh) watch() {
 
 // watchStripes looks at each stripe of a log.
 func (m *Mesh) watchStripes(f *follow) {
-	late, with := 0, 0
+	late, with, come := 0, 0, 0
 	for i := range f.stripes {
 		s := &f.stripes[i]
 		s.late = m.overdue(f, uint8(i))
@@ -55,10 +57,15 @@ func (m *Mesh) watchStripes(f *follow) {
 		}
 		if s.dry {
 			late++
+			if m.now.Sub(s.arrived) < stillComes {
+				come++
+			}
 		}
 	}
-	// Most stripes late, and all round trips grown: it is our downlink, not they. Without the round trips liars could say so.
-	mine := late > 2 && 2*late > with && m.downlinkFull()
+	// Most stripes late, and all round trips grown or all still coming: it is our downlink, not they. Without such evidence liars could
+	// make us believe so.
+	mine := 2*late > with && late > 1 && (m.downlinkFull() || 4*come >= 3*late)
+	f.slow = mine
 	for i := range f.stripes {
 		if s := &f.stripes[i]; s.dry && s.parent != nil {
 			m.doubt(f, uint8(i), mine)
@@ -176,24 +183,35 @@ func (m *Mesh) mute(p *peer) bool {
 		return false // nobody else speaks either: it is more likely us, and there is nobody to turn to
 	}
 	p.mute, m.storm = true, m.now
-	for _, r := range m.runs() {
-		if r == nil || r.ours {
+	m.drop(p)
+	m.maintain()
+	return true
+}
+
+// doubtChildren asks those that take nothing although something is there for them, and takes their places if they do not answer.
+func (m *Mesh) doubtChildren() {
+	for _, p := range m.peers {
+		if p.served.IsZero() || p.inflight == 0 || m.now.Sub(maxTime(p.fed, p.served)) < stuckAfter {
 			continue
 		}
-		for _, f := range r.logs {
-			for i := range f.stripes {
-				s := &f.stripes[i]
-				if s.old == p {
-					s.old = nil
-				}
-				if s.parent == p {
-					m.lose(f, uint8(i))
-				}
-			}
-			m.attach(f)
+		if m.now.Sub(p.asked) >= pingEvery {
+			m.pingAny(p)
+		}
+		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= max(muteAfter, 5*p.rtt/2) {
+			p.mute = true
+			m.drop(p)
 		}
 	}
-	return true
+}
+
+// stuckAfter is for how long a child may take nothing before it is asked whether it is still there.
+const stuckAfter = 500 * time.Millisecond
+
+// pingAny asks p for anything that is told.
+func (m *Mesh) pingAny(p *peer) {
+	if logs := m.told(); len(logs) > 0 {
+		m.ping(p, logs[0], 0, logs[0].edge)
+	}
 }
 
 // hears counts the peers that are neither mute nor doubted.

@@ -81,7 +81,7 @@ func (w *writer) run(ctx context.Context) {
 				break
 			}
 			err := w.write(ctx, a)
-			if !w.swarm.post(ctx, Pushed{w.session.id, a.Log, a.Bytes, err != nil}) {
+			if !w.swarm.post(ctx, pushedOf(w.session, a, err != nil)) {
 				return
 			}
 		}
@@ -93,6 +93,11 @@ func (w *writer) run(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// pushedOf is the answer to a Push.
+func pushedOf(x *session, a Push, failed bool) Pushed {
+	return Pushed{x.id, a.Log, a.Stripe, a.Request, a.Bytes, failed}
 }
 
 // take returns the next Push, after it has ended what is to be ended.
