@@ -253,7 +253,7 @@ func (w *World) stop(n *node, a swarm.Stop) {
 	}
 	o := &c.out[s.end]
 	o.stream(l, a.Stripe).open = false
-	c.fed[1-s.end].drop(l, a.Stripe)
+	w.unfeedStripe(c, 1-s.end, l, a.Stripe)
 	kept := o.waiting[:0]
 	for k, ref := range o.waiting {
 		p := w.pushes.get(ref)

@@ -206,6 +206,10 @@ func (w *World) second() {
 		m.source0, m.others0 = w.sent()
 	}
 	w.circles()
+	w.dumpQueues()
+	if s := w.now()/time.Second; s == 3 || s == 6 || s == 12 {
+		w.dumpSource()
+	}
 	w.later(time.Second, event{kind: evSecond})
 }
 

@@ -72,7 +72,7 @@ func (w *World) noteSent(n *node, c *conn, end uint8, m quicwire.Message) {
 		}
 	case *quicwire.Moved:
 		if l := w.find(&m.Log); l != nil {
-			c.fed[1-end].drop(l, m.Stripe)
+			w.unfeedStripe(c, 1-end, l, m.Stripe)
 		}
 	case *quicwire.Req:
 		w.measure.requested(w, n, m)
@@ -162,7 +162,7 @@ func (w *World) dropSub(c *conn, end uint8, id quicwire.LogID, stripe uint8) {
 	}
 }
 
-const DBGA, DBGB = 29, 30.1
+const DBGA, DBGB = 6.0, 6.05
 var dbgCount = map[string]int{}
 
 func newest(h *holding, l *log, stripe uint8) uint64 {

@@ -279,7 +279,9 @@ func (w *World) down(e event) {
 func (w *World) abandon(s side) {
 	c := w.conns[s.conn]
 	c.up[s.end] = false
+	w.clearOutbox(&c.out[s.end])
 	w.unfeed(c, s.end)
+	w.unfeed(c, 1-s.end)
 	if c.up[1-s.end] && !c.closed {
 		w.later(idleTimeout, event{kind: evIdle, conn: s.conn, end: 1 - s.end})
 	}

@@ -92,7 +92,8 @@ func (n *Net) Dial(from, to int32, now time.Duration) (g Greeting, ok bool) {
 	for n.rand.Float64() < 3*n.cfg.Loss { // one of three flights that all depends on
 		first += firstTimeout
 	}
-	b.message(first, handshakeAcceptor)
+	b.up.settle(now)
+	b.up.debt += takes(handshakeAcceptor, b.Up)
 	g.Asked = first
 	g.Up[0] = first + 3*way + takes(handshakeAcceptor, b.Up)
 	g.Up[1] = g.Up[0] + way
