@@ -1,7 +1,6 @@
 package simulate
 
 import (
-"fmt"
 	"time"
 
 	"tailcast/quicwire"
@@ -65,17 +64,6 @@ const (
 func (m *measure) circle(w *World, n *node, since time.Duration) {
 	if since >= maxCircle {
 		m.violateBy(circle, n, since.Seconds())
-		if since < 2500*time.Millisecond {
-		for st := range uint8(16) {
-			pl := place{n.index, st}
-			if t, ok := w.circling[pl]; ok && w.now()-t == since {
-				p := w.parent(n, st)
-				side := n.seen.feeding.parent[st]
-				c := w.conns[side.conn]
-				fmt.Printf("%v circle: node %d stripe %d since %v from %d alive %v parents %d sub %v their: newest mine %d theirs %d of %d\n", w.now(), n.index, st, since, p.index, p.alive, n.seen.feeding.parents[st], c.subs[side.end].has(n.newest.media, st), newest(n.holding(n.newest.media), n.newest.media, st), newest(p.holding(n.newest.media), n.newest.media, st), len(n.newest.media.blocks))
-			}
-		}
-		}
 	}
 }
 

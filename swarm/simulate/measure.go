@@ -27,7 +27,7 @@ type measure struct {
 	others1             model.Bytes
 
 	fresh, duplicate, repaired, got          int64 // blocks; bytes of fresh ones
-	requests, nacks, strays, bad             int64
+	requests, nacks, strays, bad, replayed   int64
 	subs, refusals, switches, orphans, dials int64
 	depth, depthSum                          int64
 	counting                                 bool
@@ -83,6 +83,10 @@ func (m *measure) span(n *node) (from, to time.Duration) {
 // arrived counts a block that a node takes in.
 func (m *measure) arrived(w *World, n *node, f *flight, b *signed, fresh bool) {
 	if f.log != f.log.epoch.media || !n.viewer() {
+		return
+	}
+	if !f.log.epoch.live() {
+		m.replayed++
 		return
 	}
 	if n.seen.began == 0 && fresh {
@@ -162,7 +166,7 @@ func (m *measure) left(w *World, n *node) {
 	}
 	from, to := m.span(n)
 	for _, e := range w.epochs {
-		if e.name.Number < 1000 {
+		if !e.live() {
 			continue
 		}
 		for i := range e.media.blocks {
@@ -206,10 +210,6 @@ func (w *World) second() {
 		m.source0, m.others0 = w.sent()
 	}
 	w.circles()
-	w.dumpQueues()
-	if s := w.now()/time.Second; s == 3 || s == 6 || s == 12 {
-		w.dumpSource()
-	}
 	w.later(time.Second, event{kind: evSecond})
 }
 

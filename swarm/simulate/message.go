@@ -1,8 +1,6 @@
 package simulate
 
 import (
-	"fmt"
-
 	"tailcast/internal/netsim/model"
 	"tailcast/quicwire"
 	"tailcast/swarm"
@@ -24,26 +22,6 @@ func (w *World) send(n *node, id swarm.SessionID, m quicwire.Message) {
 // post sends a message from one end of a connection.
 func (w *World) post(n *node, c *conn, end uint8, m quicwire.Message) {
 	w.noteSent(n, c, end, m)
-	switch m := m.(type) {
-	case *quicwire.Unsub:
-		if m.Reason == 3 && w.now() > DBGA*1e9 && w.now() < DBGB*1e9 {
-			q := w.nodes[c.nodes[1-end]]
-			l := w.find(&m.Log)
-			o := &c.out[1-end]
-			pp := w.parent(q, m.Stripe)
-			pi := int32(-1)
-			if pp != nil { pi = pp.index }
-			up, sl, us := q.policy.(figures).Figures()
-			fmt.Printf("%v stalled: node %d leaves %d stripe %d sub %v fed %v | parent: waiting %d backlog %v up %.1f est %.1f slots %d/%d role %v gets it from %d, newest %d of %d | child newest %d\n", w.now(), n.index, q.index, m.Stripe, c.subs[end].has(l, m.Stripe), c.fed[end].has(l, m.Stripe), len(o.waiting), w.net.Host(q.index).Backlog(), q.uplink/4e6, float64(up)/4e6, us, sl, q.role, pi, newest(q.holding(l), l, m.Stripe), len(l.blocks), newest(n.holding(l), l, m.Stripe))
-		}
-		dbgCount[fmt.Sprint("unsub ", m.Reason)]++; if m.Reason == 3 { dbgCount[fmt.Sprintf("z stalled at %02d", int(w.now().Seconds()))]++ }
-	case *quicwire.SubNo:
-		dbgCount[fmt.Sprint("subno ", m.Reason)]++
-	case *quicwire.Moved:
-		dbgCount[fmt.Sprint("moved ", m.Reason)]++
-	default:
-		dbgCount[fmt.Sprintf("%T", m)]++
-	}
 	size := quicwire.Size(m)
 	kind := model.Control
 	if _, ok := m.(*quicwire.Status); ok {
@@ -133,7 +111,7 @@ func (w *World) heard(e event) {
 // heardNotes tells a node of an epoch.
 func (w *World) heardNotes(n *node, id swarm.SessionID, m *quicwire.Notes) {
 	e := w.epochOf(m.Notes)
-	if e == nil || n.remembers(e) {
+	if e == nil || n.deaf(e) {
 		return
 	}
 	w.learn(n, e)
@@ -160,15 +138,4 @@ func (w *World) dropSub(c *conn, end uint8, id quicwire.LogID, stripe uint8) {
 		c.subs[end].drop(l, stripe)
 		w.unfeedStripe(c, end, l, stripe)
 	}
-}
-
-const DBGA, DBGB = 6.0, 6.05
-var dbgCount = map[string]int{}
-
-func newest(h *holding, l *log, stripe uint8) uint64 {
-	if h == nil { return 0 }
-	for i := h.size; i > 0; i-- {
-		if (i-1)%uint64(l.stripes) == uint64(stripe) && h.held(i-1) { return i-1 }
-	}
-	return 0
 }

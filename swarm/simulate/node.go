@@ -18,7 +18,6 @@ type node struct {
 	life   int32 // counts its processes
 	alive  bool
 	kind   nodeKind
-	attack Attack
 	key    feed.PublicKey
 	short  quicwire.ShortID
 	addr   netip.AddrPort
@@ -59,6 +58,7 @@ const (
 	relayNode
 	anchorNode // a viewer that the link names
 	hostileNode
+	oldSource // signs what replayers show
 )
 
 // A NodeConfig is what a policy is made of.
@@ -78,7 +78,6 @@ type NodeConfig struct {
 // A person is who starts a node.
 type person struct {
 	kind     nodeKind
-	attack   Attack
 	up, down float64 // bits per second
 	noUpload bool
 	nat      bool
@@ -94,7 +93,7 @@ func (w *World) join(p person) *node {
 
 // make brings a node that has not started.
 func (w *World) make(p person) *node {
-	n := &node{kind: p.kind, attack: p.attack, joined: w.now(), uplink: p.up, role: quicwire.Viewer, ends: model.Never, tick: model.Never}
+	n := &node{kind: p.kind, joined: w.now(), uplink: p.up, role: quicwire.Viewer, ends: model.Never, tick: model.Never}
 	n.index = w.net.Add(model.Host{Up: p.up, Down: p.down, X: w.rand.Float64(), Y: w.rand.Float64(), NAT: p.nat})
 	w.nodes = append(w.nodes, n)
 	n.addr = w.address(p.subnet, n.index)
@@ -104,7 +103,7 @@ func (w *World) make(p person) *node {
 	sum := sha256.Sum256(n.key[:])
 	n.short = quicwire.ShortID(sum[:4])
 	switch p.kind {
-	case sourceNode:
+	case sourceNode, oldSource:
 		n.role = quicwire.Streamer
 	case relayNode:
 		n.role = quicwire.Relay
@@ -133,7 +132,13 @@ func (w *World) begin(n *node) {
 	if !w.cfg.Guess || n.role == quicwire.Streamer {
 		cfg.Known = uint64(n.uplink)
 	}
+	if n.kind == hostileNode && w.old > 0 {
+		cfg.Anchors = append(w.anchorsOf([]int32{w.old}), cfg.Anchors...)
+	}
 	n.policy = w.cfg.New(cfg)
+	if n.kind == hostileNode {
+		n.policy = &attacker{inner: n.policy, world: w, node: n, kind: w.cfg.Attack}
+	}
 	w.tell(n, swarm.Tick{})
 }
 

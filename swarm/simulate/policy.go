@@ -8,7 +8,7 @@ import (
 // newMesh makes the policy that the commands have.
 func newMesh(c NodeConfig) *swarm.Mesh {
 	return swarm.NewMesh(swarm.MeshConfig{
-		Self: c.Self, Node: c.Node, Role: c.Role, Anchors: c.Anchors, Pinned: c.Pinned, NoShare: c.NoShare, Up: upOf(c), Copies: c.Copies,
+		Self: c.Self, Node: c.Node, Role: c.Role, Anchors: c.Anchors, Pinned: c.Pinned, NoShare: c.NoShare, Known: c.Known, Copies: c.Copies,
 		Shelf: c.Shelf, Seed: c.Seed,
 		Sign: func(r quicwire.PeerRecord) quicwire.PeerRecord { // nobody verifies it here
 			r.Node = c.Node
@@ -29,11 +29,4 @@ func (w *World) limits(n *node) (l quicwire.Limits) {
 		l.Uplink, l.Slots = uplink, uint32(max(0, slots-used))
 	}
 	return l
-}
-
-func upOf(c NodeConfig) uint64 {
-	if c.Role == quicwire.Streamer {
-		return 0
-	}
-	return c.Known
 }

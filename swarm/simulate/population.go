@@ -95,6 +95,9 @@ func (w *World) populate() {
 	}
 	w.begin(source)
 	w.air(source, false)
+	if w.cfg.Attack == Replayer {
+		w.yesterday()
+	}
 	for _, n := range first {
 		w.begin(n)
 	}

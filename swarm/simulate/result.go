@@ -38,6 +38,7 @@ type Result struct {
 	DeepestDepth int
 	Strays       int
 	Bad          int // blocks that did not verify
+	Replayed     int // blocks of yesterday that viewers took for live
 	Dials        int
 	Violations   map[Violation]*Breach
 	Seconds      []Second
@@ -52,7 +53,7 @@ func (w *World) result() *Result {
 	}
 	r := &Result{
 		Config: w.cfg, Trace: w.trace, Events: w.events, Viewers: len(viewers), Violations: m.violations, Seconds: m.seconds, Strays: int(m.strays),
-		Bad: int(m.bad), Dials: int(m.dials), DeepestDepth: int(m.depth), Starts: len(m.starts), Orphans: len(m.orphan),
+		Bad: int(m.bad), Replayed: int(m.replayed), Dials: int(m.dials), DeepestDepth: int(m.depth), Starts: len(m.starts), Orphans: len(m.orphan),
 	}
 	r.Lag = [4]time.Duration{m.lag(0.5), m.lag(0.95), m.lag(0.99), m.lag(0.999)}
 	r.misses(m)

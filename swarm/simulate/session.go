@@ -158,7 +158,7 @@ func (w *World) tellUp(n, peer *node, c *conn, i int32, end uint8) {
 	if end == 0 {
 		up.Contact = c.contact
 	}
-	if e := peer.shown(); e != nil {
+	if e := peer.shown(); e != nil && !n.deaf(e) {
 		up.Epoch = e.name
 		w.learn(n, e)
 	}

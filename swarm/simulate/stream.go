@@ -42,15 +42,16 @@ const (
 	rendition    = "tv"
 	segmentEvery = time.Second
 	stateSize    = 300 // bytes of the catalog's first record
-	memory       = 8   // seconds of blocks that nodes remember at least
+	firstNumber  = 1000
+	memory       = 8 // seconds of blocks that nodes remember at least
 )
 
 // openEpoch begins an epoch. Those that are opened later win, unless old is set: then this one is below all others.
 func (w *World) openEpoch(old bool) *epoch {
 	n := len(w.epochs)
-	e := &epoch{number: n, name: swarm.Epoch{Generation: 1, Number: uint64(1000 + n)}}
+	e := &epoch{number: n, name: swarm.Epoch{Generation: 1, Number: uint64(firstNumber + n)}}
 	if old {
-		e.name.Number = uint64(10 + n)
+		e.name.Number = uint64(1 + n)
 	}
 	binary.BigEndian.PutUint64(e.name.ID[:8], uint64(n+1))
 	a := w.cfg.Stream
@@ -111,7 +112,7 @@ func (w *World) sign(l *log, size int) {
 	n := w.nodes[w.publisher(l.epoch)]
 	i := uint64(len(l.blocks) - 1)
 	n.hold(l, i, b.at)
-	if l == l.epoch.media {
+	if l == l.epoch.media && l.epoch.live() {
 		w.measure.signed(b.at, size)
 	}
 	w.tell(n, swarm.BlockIn{

@@ -20,7 +20,6 @@ func TestTry(t *testing.T) {
 		t0 := time.Now()
 		r := NewWorld(c).Run()
 		fmt.Printf("%-8s %.1fs ev %d src %.2f lag %v miss %.4f dup %.3f rep %.3f req %.3f nack %.3f ctl %.3f orph %d %v sw %.1f depth %.1f/%d start %v stray %d\n", name, time.Since(t0).Seconds(), r.Events, r.Egress, r.Lag, r.Missed, r.Duplicate, r.Repaired, r.Requested, r.Refused, r.Control, r.Orphans, r.Orphan, r.Switches, r.Depth, r.DeepestDepth, r.Start, r.Strays)
-		fmt.Println(dbgCount); clear(dbgCount)
 		for v, b := range r.Violations {
 			fmt.Println("   ", v, *b)
 		}

@@ -32,7 +32,7 @@ type World struct {
 	calls   slab[call]
 
 	anchors []int32 // of the link
-	gang    []int32 // attackers
+	old     int32   // the source of what replayers show; 0: none
 	subnets int     // so many /24 are given away
 
 	measure  measure
