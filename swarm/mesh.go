@@ -63,6 +63,7 @@ type Mesh struct {
 
 	up     uplink
 	source source
+	woken  time.Time // when we were last found to have slept ourselves
 	isFull bool      // our downlink is the bottleneck
 	homes  time.Time // when home stripes were looked at last
 
@@ -197,6 +198,9 @@ func (m *Mesh) send(p *peer, x quicwire.Message) { m.do(Send{p.id, x}) }
 func (m *Mesh) tick() {
 	if m.now.Sub(m.up.ticked) < TickEvery {
 		return // it was only for the uplink
+	}
+	if !m.up.ticked.IsZero() && m.now.Sub(m.up.ticked) > stalledAfter {
+		m.stalled()
 	}
 	m.expire()
 	m.estimate()

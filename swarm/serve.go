@@ -115,7 +115,7 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 	n := s.count()
 	if f.catalog() {
 		fan := catalogFan
-		if m.publisher() {
+		if m.publisher() && !x.Urgent {
 			fan = sourceFan
 		}
 		return n < fan && !m.crowded(p)

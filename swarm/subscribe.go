@@ -63,8 +63,8 @@ func (m *Mesh) joining() bool {
 	for _, c := range m.contacts {
 		p := m.peer(c.session)
 		switch {
-		case c.state == pausing:
-			continue // it has failed, or nobody asks it
+		case c.state == pausing || c.strange():
+			continue // it has failed, or nobody asks it; or it is the word of one whom we have heard already
 		case p == nil || p.size(m.run) == 0:
 			unknown++
 		}

@@ -149,7 +149,7 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 	if !s.claimed.IsZero() && m.now.Sub(s.claimed) >= believe {
 		limit = leaveLiar
 	}
-	if s.late < limit || mine || !m.others(f, p) {
+	if s.late < limit || mine || m.asleep() || !m.others(f, p) {
 		return
 	}
 	p.fails++
@@ -199,7 +199,7 @@ func (m *Mesh) doubtPeers() {
 		lost = lost || m.serves(p)
 		m.leaveAll(p, quicwire.UnsubStalled)
 		if m.stuck(p) {
-			m.drop(p)
+			m.evict(p)
 		}
 	}
 	if lost {
@@ -229,7 +229,7 @@ func (m *Mesh) hears() (n int) {
 
 // silentFor reports whether p has let a PING go unanswered for too long. While our own downlink is full, answers are late as all is.
 func (m *Mesh) silentFor(p *peer) bool {
-	if p.pinged.IsZero() {
+	if p.pinged.IsZero() || m.asleep() {
 		return false
 	}
 	limit := max(muteAfter, 5*p.rtt/2)
@@ -246,9 +246,19 @@ func (m *Mesh) doubtChildren() {
 			m.pingAny(p)
 		}
 		if m.stuck(p) && p.mute {
-			m.drop(p)
+			m.evict(p)
 		}
 	}
+}
+
+// evict takes its places from a child, and says so, in case that it is still there.
+func (m *Mesh) evict(p *peer) {
+	m.eachChild(func(f *follow, i uint8, c *child) {
+		if c.peer == p {
+			m.send(p, &quicwire.Moved{Log: f.log, Stripe: i, Reason: quicwire.Shed, Until: max(c.next, 1) - 1, Retry: 2 * time.Second})
+		}
+	})
+	m.drop(p)
 }
 
 // stuck reports whether p takes nothing although something is there for it.
@@ -345,10 +355,28 @@ func (m *Mesh) claims(p *peer, x *quicwire.Pong) {
 	}
 }
 
+// stalled takes in that we ourselves have slept: a Tick came much later than it was wanted, as this machine has too little processor time.
+// What looks late or dead then is not; to blame others, and to look for new ones, would only take more of it.
+func (m *Mesh) stalled() {
+	m.woken = m.now
+	for _, p := range m.peers {
+		p.pinged, p.pings, p.mute = time.Time{}, nil, false
+	}
+}
+
+// asleep reports whether we have been found to sleep lately.
+func (m *Mesh) asleep() bool { return !m.woken.IsZero() && m.now.Sub(m.woken) < wakesFor }
+
+// A Tick that comes so late, and for how long nobody is blamed then.
+const (
+	stalledAfter = 5 * TickEvery
+	wakesFor     = time.Second
+)
+
 // endDead ends sessions whose peer does not answer: a node that was killed says nothing, and QUIC would wait for 15 s.
 func (m *Mesh) endDead() {
 	for _, p := range m.peers {
-		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= deadAfter {
+		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= deadAfter && !m.asleep() {
 			p.pinged, p.pings = time.Time{}, nil
 			m.close(p, quicwire.CodeTimeout, fmt.Sprintf("no answer for %v", deadAfter))
 		}
