@@ -26,7 +26,7 @@ var Allowed = map[string][]string{
 	"segmenter":     {"ingest"},
 
 	"quicwire":      {"feed", "feed/merkle"},
-	"discovery":     {},
+	"discovery":     {"internal/durable"},
 	"discovery/lan": {"discovery"},
 
 	"swarm": {"feed", "feed/merkle", "quicwire", "discovery"},
