@@ -36,7 +36,7 @@ bench: build ## our column of the targets, with the commands that measured it
 	@$(GO) run ./internal/bench
 
 generate: ## golden vectors, anew; look at the difference before you commit it
-	$(GO) test ./feed ./feed/merkle ./feed/clip ./segmenter ./quicwire -run 'Vectors|Golden' -update
+	$(GO) test ./feed ./feed/merkle ./feed/clip ./segmenter ./quicwire ./discovery/lan -run 'Vectors|Golden' -update
 
 # The page's test drives Chromium through playwright-core; without npm or Chromium that test is skipped.
 node_modules: player/web/test/package-lock.json

@@ -52,6 +52,7 @@ type Node struct {
 	metrics  *prometheus.Registry
 	lag      prometheus.Histogram
 	watch    *watch
+	discover *discover
 
 	ingest func() *Ingest // streamers: how the input does
 }
@@ -71,11 +72,12 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, errors.Join(err, udp.Close(), page.Close())
 	}
-	n := &Node{cfg: cfg, started: time.Now(), endpoint: endpoint, page: page, watch: &watch{now: time.Now}}
+	n := &Node{cfg: cfg, started: time.Now(), endpoint: endpoint, page: page, watch: &watch{now: time.Now}, discover: newDiscover(cfg, endpoint)}
 	n.registerMetrics()
 	n.swarm = swarm.New(swarm.Config{
 		Endpoint: endpoint, Replica: cfg.Replica, Role: cfg.Role, Anchors: cfg.Anchors, NoShare: cfg.NoShare, Logger: cfg.Logger,
 		OnBlock: func(lag time.Duration) { n.lag.Observe(lag.Seconds()) },
+		Sources: n.discover.sources, Known: n.discover.cache.Uplink(),
 	})
 	n.link, err = n.makeLink()
 	if err != nil {
@@ -127,6 +129,7 @@ func (n *Node) Run(ctx context.Context, page http.Handler) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.swarm.Run(ctx) })
 	group.Go(func() error { return n.observe(ctx) })
+	group.Go(func() error { return n.discover.remember(ctx, n.swarm.Status) })
 	group.Go(func() error { return Serve(ctx, n.page, Handler(n.Status, n.metrics, page), n.cfg.Logger) })
 	err := group.Wait()
 	return errors.Join(ignoreEnd(err), n.endpoint.Close())

@@ -1,0 +1,120 @@
+package node
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"tailcast/discovery"
+	"tailcast/discovery/lan"
+	"tailcast/feed"
+	"tailcast/internal/durable"
+	"tailcast/quicwire"
+	"tailcast/swarm"
+)
+
+// What the next run should know is noticed every few seconds, since in the end there may be nobody left, and saved every minute.
+const (
+	noticeTime   = 5 * time.Second
+	rememberTime = time.Minute
+)
+
+// discover is how a node finds others besides those that the link names, and what it keeps about them for its next run.
+type discover struct {
+	cache   *discovery.Cache
+	sources []discovery.Source
+	role    Role
+	log     *slog.Logger
+
+	known  []swarm.Contact // since the last saving; owned by remember
+	uplink uint64          // likewise
+}
+
+// newDiscover decides where a node looks. A streamer waits to be found; its cache has the uplink alone, nobody's address.
+func newDiscover(cfg Config, endpoint *quicwire.Endpoint) *discover {
+	d := &discover{role: cfg.Role, log: cfg.Logger}
+	d.cache = d.openCache(cfg.Flags.Data, cfg.Replica.Root())
+	if cfg.Role != Streamer {
+		d.sources = append(d.sources, d.cache)
+	}
+	if root, key, addr := cfg.Replica.Root(), endpoint.Node(), endpoint.Addr(); !cfg.Flags.NoLAN && !addr.Addr().Unmap().IsLoopback() {
+		d.sources = append(d.sources, lan.New(lan.Config{
+			Root: root[:], Node: key[:], Listen: addr, Announce: announcement(cfg), NoLook: cfg.Role == Streamer, Logger: cfg.Logger,
+		}))
+	}
+	return d
+}
+
+func announcement(cfg Config) lan.Announce {
+	switch {
+	case cfg.NoShare:
+		return lan.Never
+	case cfg.Role == Viewer:
+		return lan.IfFew
+	}
+	return lan.Always
+}
+
+// openCache opens the file of a channel in the data directory. Without it a node works as at its first start.
+func (d *discover) openCache(data string, root feed.PublicKey) *discovery.Cache {
+	var cfg discovery.CacheConfig
+	if data != "" {
+		folder := filepath.Join(data, "peers")
+		if err := durable.MkdirAll(folder, 0o700); err != nil {
+			d.log.Warn("peers are not kept for the next run", "error", err)
+		} else {
+			cfg.Path = filepath.Join(folder, root.String()+".json")
+		}
+	}
+	cache, err := discovery.OpenCache(cfg)
+	if err != nil {
+		d.log.Warn("starting without the peers of the last run", "error", err)
+	}
+	return cache
+}
+
+// remember keeps what the swarm has learned, also when ctx ends.
+func (d *discover) remember(ctx context.Context, status func() swarm.Status) error {
+	notice, save := time.NewTicker(noticeTime), time.NewTicker(rememberTime)
+	defer notice.Stop()
+	defer save.Stop()
+	for {
+		select {
+		case <-notice.C:
+			d.notice(status())
+		case <-save.C:
+			d.save()
+		case <-ctx.Done():
+			d.notice(status())
+			d.save()
+			return ctx.Err()
+		}
+	}
+}
+
+func (d *discover) notice(s swarm.Status) {
+	if len(s.Known) > 0 {
+		d.known = s.Known
+	}
+	if s.Uplink > 0 {
+		d.uplink = s.Uplink
+	}
+}
+
+func (d *discover) save() {
+	var good []discovery.Entry
+	for _, c := range d.known {
+		addr, err := netip.ParseAddrPort(c.Addr)
+		if err != nil || d.role == Streamer {
+			continue // a name is in the link, which is there the next time too
+		}
+		good = append(good, discovery.Entry{Addr: addr, Node: c.Node[:], Role: c.Role.String()})
+	}
+	d.cache.SetUplink(d.uplink)
+	if err := d.cache.Save(good); err != nil {
+		d.log.Warn("the next run will not know today's peers", "error", err)
+	}
+	d.known, d.uplink = nil, 0
+}
