@@ -129,6 +129,9 @@ func parseAnchors(query string) ([]Anchor, error) {
 	return anchors, nil
 }
 
+// ParseAnchor reads host:port[~node key], as links spell it.
+func ParseAnchor(s string) (Anchor, error) { return parseAnchor(strings.TrimSpace(s)) }
+
 func parseAnchor(s string) (Anchor, error) {
 	s, err := url.QueryUnescape(s)
 	if err != nil {
