@@ -30,11 +30,14 @@ type Status struct {
 	Lag        Lag         `json:"lag_s"`
 	Peers      []Peer      `json:"peers"`
 	Bytes      Bytes       `json:"bytes"`
+	Upload     Upload      `json:"upload"`
 	Blocks     Blocks      `json:"blocks"`
 	History    *Stored     `json:"history,omitempty"`    // what is on disk; absent if no history is kept
 	Faults     []Fault     `json:"faults"`               // proved, of the newest runs of the channel, newest first
 	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
 	Ingest     *Ingest     `json:"ingest,omitempty"`     // streamers only
+
+	Notes []string `json:"notes"` // what somebody should know although the channel flows: one sentence each
 
 	NoteExpires *time.Time `json:"note_expires,omitempty"` // when the channel note ends: nothing is live after that
 }
@@ -85,9 +88,22 @@ type Peer struct {
 
 // Bytes are totals since the start.
 type Bytes struct {
-	Sent     Traffic `json:"sent"`
-	Received Traffic `json:"received"`
-	Appended uint64  `json:"appended"`
+	Sent         Traffic `json:"sent"`
+	Received     Traffic `json:"received"`
+	WireSent     uint64  `json:"wire_sent"` // QUIC packets, which hold all the rest; without UDP and IP headers
+	WireReceived uint64  `json:"wire_received"`
+	Appended     uint64  `json:"appended"`
+}
+
+// Upload is what is given to other nodes, and could be.
+type Upload struct {
+	Rate     float64 `json:"rate_bps"`   // sent now, to all peers
+	Limit    uint64  `json:"limit_bps"`  // the cap; 0: none
+	Uplink   uint64  `json:"uplink_bps"` // what the line carries, as far as is known; 0: not known yet
+	Slots    int     `json:"slots"`      // stripes that can be pushed
+	Used     int     `json:"slots_used"` // stripes that are pushed
+	Children int     `json:"children"`   // peers that they are pushed to
+	Missing  int     `json:"missing"`    // stripes that nobody pushes to us
 }
 
 // Traffic is split by what the bytes were for.

@@ -54,7 +54,7 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(node.Config{Role: node.Streamer, Flags: &o.Flags, Replica: replica, Key: key, Logger: log})
+	n, err := node.New(node.Config{Role: node.Streamer, Flags: &o.Flags, Channel: node.ChannelConfig{Replica: replica}, Key: key, Logger: log})
 	if err != nil {
 		return err
 	}
