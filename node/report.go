@@ -61,6 +61,9 @@ func upload(sw *swarm.Status) Upload {
 	u := Upload{Uplink: sw.Uplink, Slots: sw.Slots, Used: sw.Used, Children: sw.Children, Missing: sw.Missing}
 	for _, p := range sw.Peers {
 		u.Rate += p.Up
+		if sw.Children == 0 && p.Stripes > 0 && !p.Parent {
+			u.Children++
+		}
 	}
 	return u
 }

@@ -95,6 +95,15 @@ type Bytes struct {
 	Appended     uint64  `json:"appended"`
 }
 
+// Add adds up the bytes of channels.
+func (b *Bytes) Add(c Bytes) {
+	b.Sent.add(c.Sent)
+	b.Received.add(c.Received)
+	b.WireSent += c.WireSent
+	b.WireReceived += c.WireReceived
+	b.Appended += c.Appended
+}
+
 // Upload is what is given to other nodes, and could be.
 type Upload struct {
 	Rate     float64 `json:"rate_bps"`   // sent now, to all peers
@@ -106,12 +115,32 @@ type Upload struct {
 	Missing  int     `json:"missing"`    // stripes that nobody pushes to us
 }
 
+// Add adds up the upload of channels. Their caps are left alone: a channel without one makes the sum none.
+func (u *Upload) Add(c Upload) {
+	u.Rate += c.Rate
+	u.Uplink += c.Uplink
+	u.Slots += c.Slots
+	u.Used += c.Used
+	u.Children += c.Children
+	u.Missing += c.Missing
+}
+
 // Traffic is split by what the bytes were for.
 type Traffic struct {
 	Media   uint64 `json:"media"`
 	Proofs  uint64 `json:"proofs"`
 	Control uint64 `json:"control"`
 	Repair  uint64 `json:"repair"`
+}
+
+// Total is the sum of all kinds.
+func (t Traffic) Total() uint64 { return t.Media + t.Proofs + t.Control + t.Repair }
+
+func (t *Traffic) add(c Traffic) {
+	t.Media += c.Media
+	t.Proofs += c.Proofs
+	t.Control += c.Control
+	t.Repair += c.Repair
 }
 
 // Blocks are totals since the start, by result.
@@ -121,6 +150,15 @@ type Blocks struct {
 	Missed    uint64 `json:"missed"`
 	Duplicate uint64 `json:"duplicate"`
 	Repaired  uint64 `json:"repaired"`
+}
+
+// Add adds up the blocks of channels.
+func (b *Blocks) Add(c Blocks) {
+	b.Verified += c.Verified
+	b.Rejected += c.Rejected
+	b.Missed += c.Missed
+	b.Duplicate += c.Duplicate
+	b.Repaired += c.Repaired
 }
 
 // Ingest is the health of a streamer's input.
