@@ -19,7 +19,7 @@ type Config struct {
 	Anchors    []feed.Anchor // of the link: whom to follow, best first if nothing else tells them apart. A streamer has none
 	Renditions []string      // which to follow. If empty, all
 	NoShare    bool          // serve nobody
-	MaxPeers   int           // peers served at a time. If zero, 256 for a streamer and 64 for others
+	MaxPeers   int           // sessions at a time, about. If zero, 96 for a streamer, 1000 for a relay and 64 for others
 
 	// Up caps what is sent to peers: bits per second on the wire, headers, proofs, control and repair included. If zero, there is no cap,
 	// and the uplink is estimated. SetUp changes it.
@@ -47,11 +47,8 @@ func (c Config) withDefaults() Config {
 	if c.Role == 0 {
 		c.Role = quicwire.Viewer
 	}
-	if c.MaxPeers == 0 && c.Role == quicwire.Streamer {
-		c.MaxPeers = 256
-	}
-	if c.MaxPeers == 0 {
-		c.MaxPeers = 64
+	if c.Leave == 0 {
+		c.Leave = 500 * time.Millisecond
 	}
 	if c.Accept == nil {
 		c.Accept = c.Endpoint.Accept

@@ -13,7 +13,7 @@ import (
 // A SessionID names a session with a peer; 0 is none. They count up, and are not used again.
 type SessionID uint64
 
-// An Epoch is what Direct knows of an epoch: its place in the order of epochs, and its name.
+// An Epoch is what Mesh knows of an epoch: its place in the order of epochs, and its name.
 type Epoch struct {
 	Generation, Number uint64
 	ID                 feed.EpochID
@@ -24,11 +24,11 @@ func (e Epoch) Compare(o Epoch) int {
 	return cmp.Or(cmp.Compare(e.Generation, o.Generation), cmp.Compare(e.Number, o.Number), bytes.Compare(e.ID[:], o.ID[:]))
 }
 
-// An Event is something that happened, for Direct to know: one of the structs below.
+// An Event is something that happened, for Mesh to know: one of the structs below.
 type Event interface{ event() }
 
 type (
-	// Tick says that time has passed. Direct wants one every TickEvery.
+	// Tick says that time has passed. Mesh wants one every TickEvery.
 	Tick struct{}
 
 	// SessionUp says that a session is open, HELLO exchanged and the peer's notes verified.
@@ -40,6 +40,7 @@ type (
 		Role    quicwire.Role
 		Flags   quicwire.NodeFlags
 		Limits  quicwire.Limits // of its HELLO
+		Seen    netip.AddrPort  // our address, as the peer sees it
 		Epoch   Epoch           // of the peer's notes; zero if it had none
 		Expired bool            // it had some, but they have expired
 		RTT     time.Duration
@@ -65,7 +66,7 @@ type (
 		Origin Origin
 	}
 
-	// Heard brings a message of a peer. Notes come as NotesHeard.
+	// Heard brings a message of a peer. Notes come as NotesHeard; of a Pex only those records that their nodes have signed.
 	Heard struct {
 		Session SessionID
 		Message quicwire.Message
@@ -133,8 +134,10 @@ type (
 	Pushed struct {
 		Session SessionID
 		Log     quicwire.LogID
-		Bytes   int  // on the wire, as the Push said
-		Failed  bool // nothing or not all of it was sent
+		Stripe  uint8
+		Request uint64 // as the Push said; 0: it was of a stripe
+		Bytes   int    // likewise
+		Failed  bool   // nothing or not all of it was sent
 	}
 
 	// Burst says how fast the first packets of a block from a peer came: a guess at its uplink, for it to know.
@@ -146,6 +149,9 @@ type (
 	// Traffic says how many bytes all sessions together have carried since the start, on the wire, UDP and IP headers included. It comes
 	// before each Tick.
 	Traffic struct{ Sent, Received uint64 }
+
+	// Leaving says that this node will end in a while: it says BYE, takes on nobody new, and goes on serving.
+	Leaving struct{ For time.Duration }
 
 	// Capped says how much may be sent from now on.
 	Capped struct {
@@ -180,6 +186,7 @@ func (Pushed) event()      {}
 func (Burst) event()       {}
 func (Traffic) event()     {}
 func (Capped) event()      {}
+func (Leaving) event()     {}
 func (Learned) event()     {}
 func (BlockBad) event()    {}
 
@@ -208,13 +215,6 @@ type (
 		Message quicwire.Message
 	}
 
-	// Serve pushes a stripe to a peer from now on, beginning as Sub asks. OK is the answer to send, but for First.
-	Serve struct {
-		Session SessionID
-		Sub     quicwire.Sub
-		OK      quicwire.SubOK
-	}
-
 	// Push sends blocks to a peer: one of a stripe that it has subscribed, or those of its Req that are held. The answer is Pushed. Pushes
 	// to one peer are done in order.
 	Push struct {
@@ -229,25 +229,11 @@ type (
 		Path    []quicwire.ShortID
 	}
 
-	// Stop ends a Serve.
+	// Stop ends the stream of a stripe to a peer: nothing more is pushed on it, what QUIC has not sent yet is dropped.
 	Stop struct {
 		Session SessionID
 		Log     quicwire.LogID
 		Stripe  uint8
-	}
-
-	// Reroute changes the path that goes with the blocks of a Serve.
-	Reroute struct {
-		Session SessionID
-		Log     quicwire.LogID
-		Stripe  uint8
-		Path    []quicwire.ShortID
-	}
-
-	// Repair answers a Req: with the blocks that are held, and a Nack for the others.
-	Repair struct {
-		Session SessionID
-		Req     quicwire.Req
 	}
 
 	// LookUp asks which of these blocks an earlier run has left. The answer is Found.
@@ -257,18 +243,15 @@ type (
 	}
 )
 
-func (Dial) action()    {}
-func (Close) action()   {}
-func (Send) action()    {}
-func (Serve) action()   {}
-func (Push) action()    {}
-func (Stop) action()    {}
-func (Reroute) action() {}
-func (Repair) action()  {}
-func (LookUp) action()  {}
+func (Dial) action()   {}
+func (Close) action()  {}
+func (Send) action()   {}
+func (Push) action()   {}
+func (Stop) action()   {}
+func (LookUp) action() {}
 
-// A Shelf is what Direct may look up of what this node holds. Each answer comes from memory, at once; so it does not tell of single blocks,
-// which may be on disk: of those that came lately Direct knows by itself, and others are for LookUp, Repair and ranges.
+// A Shelf is what Mesh may look up of what this node holds. Each answer comes from memory, at once; so it does not tell of single blocks,
+// which may be on disk: of those that came lately Mesh knows by itself, and others are for LookUp, Repair and ranges.
 type Shelf interface {
 	// Notes returns those of the newest epoch; empty if none is known.
 	Notes() feed.Notes

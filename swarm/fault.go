@@ -19,30 +19,30 @@ type condemned struct {
 	fault *feed.Fault
 }
 
-// maxCondemned is how many epochs' faults Direct remembers, the latest: as many as a Replica holds epochs.
+// maxCondemned is how many epochs' faults Mesh remembers, the latest: as many as a Replica holds epochs.
 const maxCondemned = 4
 
 // condemned takes in that the signer of an epoch broke the rules: nothing of it is followed any more, and who does not know is told.
-func (d *Direct) condemned(e Condemned) {
-	d.faults = slices.DeleteFunc(d.faults, func(c condemned) bool { return c.epoch == e.Epoch })
-	d.faults = append(d.faults, condemned{e.Epoch, e.Fault})
-	if len(d.faults) > maxCondemned {
-		d.faults = d.faults[1:]
+func (m *Mesh) condemned(e Condemned) {
+	m.faults = slices.DeleteFunc(m.faults, func(c condemned) bool { return c.epoch == e.Epoch })
+	m.faults = append(m.faults, condemned{e.Epoch, e.Fault})
+	if len(m.faults) > maxCondemned {
+		m.faults = m.faults[1:]
 	}
-	if d.run != nil && d.run.epoch == e.Epoch {
-		d.condemn(e.Fault)
+	if m.run != nil && m.run.epoch == e.Epoch {
+		m.condemn(e.Fault)
 	}
-	if d.old != nil && d.old.epoch == e.Epoch {
-		d.retire(d.old)
+	if m.old != nil && m.old.epoch == e.Epoch {
+		m.retire(m.old)
 	}
-	for _, p := range d.peers {
-		d.showFaults(p)
+	for _, p := range m.peers {
+		m.showFaults(p)
 	}
 }
 
 // faultOf returns what condemned an epoch; nil if nothing did.
-func (d *Direct) faultOf(id feed.EpochID) *feed.Fault {
-	for _, c := range d.faults {
+func (m *Mesh) faultOf(id feed.EpochID) *feed.Fault {
+	for _, c := range m.faults {
 		if c.epoch.ID == id {
 			return c.fault
 		}
@@ -52,15 +52,15 @@ func (d *Direct) faultOf(id feed.EpochID) *feed.Fault {
 
 // showFaults sends p the proofs that it has neither shown nor been shown: one for each epoch, ever. Those of an epoch that learn has yet to
 // show it wait for that: p would skip a proof about an epoch that it does not know.
-func (d *Direct) showFaults(p *peer) {
-	for _, c := range d.faults {
-		if c.fault.Proof == nil || p.faults[c.epoch.ID] || !p.leaving.IsZero() || c.epoch.Compare(d.epoch) > 0 {
+func (m *Mesh) showFaults(p *peer) {
+	for _, c := range m.faults {
+		if c.fault.Proof == nil || p.faults[c.epoch.ID] || !p.leaving.IsZero() || c.epoch.Compare(m.epoch) > 0 {
 			continue
 		}
 		p.knowsFault(c.epoch.ID)
 		log := quicwire.LogID{Epoch: c.epoch.ID, Name: c.fault.LogName()}
-		if m, err := quicwire.FaultMessage(log, c.fault.Proof); err == nil {
-			d.send(p, m)
+		if x, err := quicwire.FaultMessage(log, c.fault.Proof); err == nil {
+			m.send(p, x)
 		}
 	}
 }
@@ -73,7 +73,7 @@ func (p *peer) knowsFault(id feed.EpochID) {
 	p.faults[id] = true
 }
 
-// tellFaults tells Direct of the epochs that were condemned since it was told last.
+// tellFaults tells Mesh of the epochs that were condemned since it was told last.
 func (s *Swarm) tellFaults() {
 	for _, e := range s.cfg.Replica.Epochs() {
 		id, f := e.ID(), e.Fault()

@@ -31,6 +31,7 @@ type meter struct {
 type totals struct {
 	sent, received         quicwire.Bytes
 	wireSent, wireReceived uint64
+	packets                uint64 // sent
 }
 
 func (t *totals) add(s quicwire.Stats) {
@@ -38,6 +39,7 @@ func (t *totals) add(s quicwire.Stats) {
 	addBytes(&t.received, s.Received)
 	t.wireSent += s.WireSent
 	t.wireReceived += s.WireReceived
+	t.packets += s.PacketsSent
 }
 
 func addBytes(sum *quicwire.Bytes, b quicwire.Bytes) {
@@ -74,6 +76,18 @@ func (m *meter) ended(x *session) {
 	}
 }
 
+// udpHeaders are the bytes of IPv4 and UDP headers that each packet has on the wire.
+const udpHeaders = 28
+
+// traffic sums up what all sessions have carried.
+func (m *meter) traffic(s *Swarm) Traffic {
+	sum := m.gone
+	for _, x := range s.sessions {
+		sum.add(x.wire.Stats())
+	}
+	return Traffic{Sent: sum.wireSent + udpHeaders*sum.packets, Received: sum.wireReceived}
+}
+
 // tick replaces the snapshot if it is due.
 func (m *meter) tick(s *Swarm) {
 	now := time.Now()
@@ -96,7 +110,7 @@ func (m *meter) tick(s *Swarm) {
 // status makes a snapshot. Called by loop, and by New before there is one.
 func (s *Swarm) status() *Status {
 	now := s.cfg.Now()
-	st := s.direct.status(now)
+	st := s.mesh.status(now)
 	sum := s.meter.gone
 	for i := range st.Peers {
 		x := s.sessions[st.Peers[i].session]
@@ -112,7 +126,6 @@ func (s *Swarm) status() *Status {
 	}
 	st.Sent, st.Received, st.WireSent, st.WireReceived = sum.sent, sum.received, sum.wireSent, sum.wireReceived
 	st.LagP50, st.LagP99 = s.meter.p50, s.meter.p99
-	st.Skipped = s.skipped.Load()
 	return st
 }
 
@@ -126,37 +139,61 @@ func subnet(a netip.AddrPort) netip.Prefix {
 	return p
 }
 
-// status makes the part of a Status that Direct knows.
-func (d *Direct) status(now time.Time) *Status {
-	st := &Status{HighestEpoch: max(d.highest.Number, d.epoch.Number), Superseded: d.superseded, Blocks: d.blocks, Banned: d.banned, Epoch: d.own}
-	st.State, st.Reason = d.State(now)
-	if d.run != nil && !d.cfg.Publisher {
-		st.Epoch, st.Ahead = d.run.epoch, d.ahead(func(*peer) bool { return true })
+// status makes the part of a Status that Mesh knows.
+func (m *Mesh) status(now time.Time) *Status {
+	st := &Status{
+		HighestEpoch: max(m.highest.Number, m.epoch.Number), Superseded: m.superseded, Blocks: m.blocks, Banned: m.banned,
+		Uplink: uint64(8 * m.up.rate()), Slots: m.slots(), Used: m.used(), Known: m.good(), Skipped: m.skipped,
 	}
-	for _, p := range d.peers {
-		st.Peers = append(st.Peers, d.peerStatus(p))
+	if m.own != nil {
+		st.Epoch = m.own.epoch
 	}
+	st.State, st.Reason = m.State(now)
+	if m.run != nil && !m.publisher() {
+		st.Epoch, st.Ahead = m.run.epoch, m.ahead()
+		for _, f := range m.run.media() {
+			for i := range f.stripes {
+				if s := &f.stripes[i]; s.parent == nil || s.dry {
+					st.Missing++
+				}
+			}
+		}
+	}
+	for _, p := range m.peers {
+		if !p.served.IsZero() {
+			st.Children++
+		}
+		st.Peers = append(st.Peers, m.peerStatus(p))
+	}
+	st.Notes = m.remarks()
 	return st
 }
 
-func (d *Direct) peerStatus(p *peer) Peer {
-	s := Peer{
-		ID: shortName(p.key), Addr: p.addr, Role: p.role, RTT: p.rtt, Lag: quicwire.NoLag, Stripes: len(p.children),
-		session: p.id, offset: p.offset,
-	}
-	for log, c := range p.claims {
-		if log.Epoch == d.epoch.ID && log.Name != feed.CatalogLog {
-			s.Lag = min(s.Lag, c.lag)
+func (m *Mesh) peerStatus(p *peer) Peer {
+	s := Peer{ID: shortName(p.key), Addr: p.addr, Role: p.role, RTT: p.rtt, Lag: quicwire.NoLag, session: p.id, offset: p.offset}
+	for _, c := range p.logs {
+		if c.log.Epoch != m.epoch.ID || c.log.Name == feed.CatalogLog {
+			continue
+		}
+		for _, lag := range c.lags {
+			s.Lag = min(s.Lag, lag)
 		}
 	}
-	s.Parent = d.run != nil && d.run.parent == p
-	if !s.Parent {
+	m.eachChild(func(_ *follow, _ uint8, c *child) {
+		if c.peer == p {
+			s.Stripes++
+		}
+	})
+	if m.run == nil {
 		return s
 	}
-	for _, f := range d.run.logs {
+	for _, f := range m.run.logs {
 		for i := range f.stripes {
-			if f.stripes[i].ok && f.flows(d.now) {
-				s.Stripes++
+			if x := &f.stripes[i]; x.parent == p {
+				s.Parent = true
+				if !x.dry && f.flows(m.now) {
+					s.Stripes++
+				}
 			}
 		}
 	}

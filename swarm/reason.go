@@ -15,21 +15,21 @@ import (
 // Here Direct says in words how it goes. The sentences are for people who can do something about it; tests pin them down.
 
 // State returns how following the channel goes, and if it does not go, why.
-func (d *Direct) State(now time.Time) (State, string) {
-	d.now = now
+func (m *Mesh) State(now time.Time) (State, string) {
+	m.now = now
 	switch {
-	case d.cfg.Publisher:
+	case m.publisher():
 		return Flowing, ""
-	case d.run == nil:
-		return Waiting, d.reason()
-	case d.run.fault != nil:
-		return Stalled, d.run.fault.Reason()
-	case d.run.ended():
+	case m.run == nil:
+		return Waiting, m.reason()
+	case m.run.fault != nil:
+		return Stalled, m.run.fault.Reason()
+	case m.run.ended():
 		return Ended, ""
-	case !d.run.began():
-		return Starting, d.reason()
-	case d.run.stalled(now):
-		return Stalled, d.reason()
+	case !m.run.started():
+		return Starting, m.reason()
+	case m.run.stalled(now):
+		return Stalled, m.reason()
 	}
 	return Flowing, ""
 }
@@ -45,8 +45,8 @@ func (r *run) ended() bool {
 	return len(media) > 0 && !slices.ContainsFunc(media, func(f *follow) bool { return !f.ended })
 }
 
-// began reports whether a block of media is here.
-func (r *run) began() bool {
+// started reports whether a block of media is here.
+func (r *run) started() bool {
 	return slices.ContainsFunc(r.media(), func(f *follow) bool { return !f.joined.IsZero() })
 }
 
@@ -56,45 +56,78 @@ func (r *run) stalled(now time.Time) bool {
 }
 
 // reason says why nothing comes.
-func (d *Direct) reason() string {
-	switch {
-	case len(d.anchors) == 0:
-		return "the link names no address to connect to; ask for one that ends in ?a=host:port"
-	case d.run != nil && d.run.parent != nil:
-		return d.parentReason(d.run.parent)
+func (m *Mesh) reason() string {
+	if p := m.blamed(); p != nil {
+		return m.parentReason(p)
 	}
 	var up []string
-	for _, a := range d.anchors {
-		if a.state == connected {
-			up = append(up, d.connectedReason(a))
+	for _, p := range m.peers {
+		if p.contact != nil && !p.contact.strange() {
+			up = append(up, m.connectedReason(p))
 		}
 	}
-	if len(up) > 0 {
-		return strings.Join(up, "; ")
+	switch {
+	case len(up) > 0:
+		return strings.Join(up[:min(len(up), 3)], "; ")
+	case len(m.peers) > 0:
+		return m.crowdReason()
+	case len(m.contacts) == 0:
+		return "the link names no address to connect to; ask for one that ends in ?a=host:port"
 	}
-	return d.anchorReasons()
+	return m.contactReasons()
 }
 
-// anchorReasons says why no anchor is connected.
-func (d *Direct) anchorReasons() string {
-	var parts []string
-	next := d.anchors[0].next
-	dials := false
-	for _, a := range d.anchors {
-		dials = dials || a.state == dialling
-		if a.next.Before(next) {
-			next = a.next
+// blamed returns the parent that has the most stripes without delivering; nil if there is none. One that was just given up for dead counts
+// as long as nobody has taken its place.
+func (m *Mesh) blamed() (worst *peer) {
+	if m.run == nil {
+		return nil
+	}
+	most := 0
+	for _, p := range m.peers {
+		n := 0
+		for _, f := range m.run.logs {
+			n += m.from(f, p)
 		}
-		if a.err == nil {
-			parts = append(parts, "connecting to "+a.name())
-		} else {
-			parts = append(parts, a.name()+" "+why(a.err))
+		if n > most {
+			worst, most = p, n
 		}
 	}
-	if !slices.ContainsFunc(d.anchors, func(a *anchor) bool { return a.err != nil }) {
+	return worst
+}
+
+// crowdReason says why nothing comes although there are peers.
+func (m *Mesh) crowdReason() string {
+	if len(m.peers) == 1 {
+		return m.connectedReason(m.peers[0])
+	}
+	return fmt.Sprintf("connected to %d nodes, of which nothing can be had at the moment", len(m.peers))
+}
+
+// contactReasons says why no contact is connected: those of the link, or if there are none, how many others were tried.
+func (m *Mesh) contactReasons() string {
+	var parts []string
+	next := m.contacts[0].next
+	dials, failed := false, false
+	for _, c := range m.contacts {
+		dials = dials || c.state == dialling
+		if c.next.Before(next) {
+			next = c.next
+		}
+		failed = failed || c.err != nil
+		if len(parts) == maxDials {
+			continue
+		}
+		if c.err == nil {
+			parts = append(parts, "connecting to "+c.name())
+		} else {
+			parts = append(parts, c.name()+" "+why(c.err))
+		}
+	}
+	if !failed {
 		return strings.Join(parts, "; ")
 	}
-	return strings.Join(parts, "; ") + "; " + again(next.Sub(d.now), dials)
+	return strings.Join(parts, "; ") + "; " + again(next.Sub(m.now), dials)
 }
 
 // again says when it is tried again.
@@ -106,11 +139,11 @@ func again(in time.Duration, now bool) string {
 }
 
 // name says who an anchor is: by its role, if it has ever told.
-func (a *anchor) name() string { return named(a.role, a.Addr) }
+func (c *contact) name() string { return named(c.role, c.addr) }
 
 func (p *peer) name() string {
-	if p.anchor != nil {
-		return named(p.role, p.anchor.Addr)
+	if p.contact != nil {
+		return named(p.role, p.contact.addr)
 	}
 	return named(p.role, p.addr)
 }
@@ -159,24 +192,42 @@ func why(err error) string {
 	return fmt.Sprintf("ended the session (%v: %s)", e.Code, e.Reason)
 }
 
-// connectedReason says why nothing comes although an anchor is connected: it is no parent.
-func (d *Direct) connectedReason(a *anchor) string {
-	p := d.peer(a.session)
+// connectedReason says why nothing comes although a peer is connected: it is no parent.
+func (m *Mesh) connectedReason(p *peer) string {
 	switch {
-	case p == nil:
-		return "connecting to " + a.name()
 	case p.expired:
 		return fmt.Sprintf("connected to %s, but the channel's notes have expired: the broadcaster must sign new ones", p.name())
 	case p.epoch == Epoch{}:
 		return fmt.Sprintf("connected to %s, which itself knows nothing of the channel yet", p.name())
-	case d.run != nil && p.epoch.Compare(d.run.epoch) < 0:
+	case m.run != nil && p.epoch.Compare(m.run.epoch) < 0:
 		return fmt.Sprintf("connected to %s, which has only an older run of the channel than the newest known", p.name())
+	case p.mute || !p.pinged.IsZero() && m.now.Sub(p.pinged) > time.Second:
+		return p.name() + " does not answer any more"
 	case !p.leaving.IsZero():
 		return p.name() + " is stopping"
-	case p.refusal != 0:
+	case p.flags&quicwire.NoUpload != 0:
+		return fmt.Sprintf("%s does not serve us: %s", p.name(), refusedBecause(quicwire.RefusedUnwilling))
+	case p.refusal != 0 && m.now.Before(p.refused) || p.refusal == quicwire.RefusedBusy || p.refusal == quicwire.RefusedLoop:
 		return fmt.Sprintf("%s does not serve us: %s", p.name(), refusedBecause(p.refusal))
+	case m.run != nil && m.run.started() && !p.flowsIn(m.run):
+		return fmt.Sprintf("connected to %s, which itself receives nothing", p.name())
 	}
 	return fmt.Sprintf("connected to %s, of which nothing can be had at the moment", p.name())
+}
+
+// flowsIn reports whether the epoch flows at p, as it says.
+func (p *peer) flowsIn(r *run) bool {
+	any := false
+	for _, c := range p.logs {
+		if c.log.Epoch != r.epoch.ID {
+			continue
+		}
+		any = true
+		if !slices.ContainsFunc(c.lags, func(lag time.Duration) bool { return lag != quicwire.NoLag }) {
+			return false
+		}
+	}
+	return any
 }
 
 func refusedBecause(r quicwire.Refusal) string {
@@ -194,20 +245,20 @@ func refusedBecause(r quicwire.Refusal) string {
 }
 
 // parentReason says why nothing comes from a parent.
-func (d *Direct) parentReason(p *peer) string {
-	f := d.run.worst()
-	silent := int(d.now.Sub(d.run.moved) / time.Second)
-	answered := !d.run.overdue.IsZero() && p.pong.at.After(d.run.overdue) && f != nil && p.pong.log == f.log
+func (m *Mesh) parentReason(p *peer) string {
+	f := m.run.worst()
+	silent := int(m.now.Sub(m.run.moved) / time.Second)
+	answered := f != nil && p.pong.log == f.log && p.pong.at.After(f.due())
 	switch {
-	case !p.pinged.IsZero() && d.now.Sub(p.pinged) > time.Second:
+	case !p.pinged.IsZero() && m.now.Sub(p.pinged) > time.Second:
 		return p.name() + " does not answer any more"
-	case answered && p.pong.next > f.top:
+	case answered && p.pong.next > f.edge:
 		return fmt.Sprintf("connected to %s, which says it has more but has sent nothing for %d s", p.name(), silent)
-	case p.role == quicwire.Streamer && d.run.began():
+	case p.role == quicwire.Streamer && m.run.started():
 		return fmt.Sprintf("connected to %s, which has sent nothing new for %d s", p.name(), silent)
 	case p.role == quicwire.Streamer:
 		return fmt.Sprintf("connected to %s, which has no programme yet", p.name())
-	case d.run.began() || answered || !p.flows(d.run):
+	case m.run.started() || answered || !p.flowsIn(m.run):
 		return fmt.Sprintf("connected to %s, which itself receives nothing", p.name())
 	}
 	return fmt.Sprintf("connected to %s, waiting for its first blocks", p.name())
@@ -216,9 +267,38 @@ func (d *Direct) parentReason(p *peer) string {
 // worst returns the log of media without progress for longest; the catalog if there is no other.
 func (r *run) worst() (worst *follow) {
 	for _, f := range r.logs {
-		if !f.ended && (worst == nil || worst.log.Name == feed.CatalogLog || f.progress.Before(worst.progress)) {
+		if !f.ended && (worst == nil || worst.catalog() || f.pushed.Before(worst.pushed)) {
 			worst = f
 		}
 	}
 	return worst
+}
+
+// remarks says what somebody should know although the channel flows.
+func (m *Mesh) remarks() (list []string) {
+	if m.run != nil && m.run.fault == nil && !m.publisher() && m.run.started() {
+		if n, of := m.orphaned(); n > 0 {
+			list = append(list, fmt.Sprintf("%d of %d stripes have no sender: the channel needs a relay, or a lower rendition", n, of))
+		}
+	}
+	if m.publisher() && m.now.Sub(m.source.lost) < 10*time.Second && !m.source.lost.IsZero() {
+		list = append(list, "some blocks did not spread: the nodes that got them first were passed over, and more is sent meanwhile")
+	}
+	if m.banned > 0 {
+		list = append(list, fmt.Sprintf("%d nodes were shut out for what they sent", m.banned))
+	}
+	return list
+}
+
+// orphaned counts the stripes that nobody has sent for a while.
+func (m *Mesh) orphaned() (n, of int) {
+	for _, f := range m.run.media() {
+		for i := range f.stripes {
+			of++
+			if s := &f.stripes[i]; s.parent == nil && m.now.Sub(s.lost) > 5*time.Second {
+				n++
+			}
+		}
+	}
+	return n, of
 }

@@ -2,59 +2,108 @@ package swarm
 
 import (
 	"slices"
+	"sort"
 	"time"
 
 	"tailcast/feed"
 	"tailcast/quicwire"
 )
 
-// A run is the following of one epoch: from whom, and how far each of its logs is.
+// A run is one epoch: followed, or signed here.
 type run struct {
-	epoch  Epoch
-	parent *peer // of all stripes; nil if none
-	logs   []*follow
-	fault  *feed.Fault // why the epoch is not followed any more; nil if it is
+	epoch Epoch
+	ours  bool // we sign it
+	logs  []*follow
+	fault *feed.Fault // why the epoch is not followed any more; nil if it is
 
-	overdue time.Time // since when something is; zero if nothing is
-	behind  time.Time // since when another peer is clearly further; zero if none is
-	pinged  time.Time // when the last round of Pings went out
-	retried time.Time // when everything was subscribed anew
+	began   time.Time
 	moved   time.Time // when a parent last pushed something new
-	hurried time.Time // when we last dialled everybody because of that
+	hurried time.Time // when we last dialled everybody because nothing came
+	behind  time.Time // since when another peer is clearly further; zero if none is
+	overdue time.Time // since when something is; zero if nothing is
 }
 
-// A follow is one log that is followed.
+// A follow is one log of a run.
 //
 //	 not wanted         held, but for the holes                  not here yet
 //	────────────┬──────────────────────────────────────────┬──────────────────────▶ index
-//	        newest segment when we joined                 top
+//	        newest segment when we joined                 edge
 type follow struct {
 	log     quicwire.LogID
+	run     *run
 	stripes []stripe
-	top     uint64
+	edge    uint64    // the index after the newest block that is here, or is known to be missing here
 	left    uint64    // size that an earlier run left: blocks below it may be on disk
 	here    here      // which blocks came lately
 	joined  time.Time // when the first block came, also after a silence that was too long; zero: none has
-	holes   map[uint64]*hole
-	ended   bool // its End record is here
+	holes   []hole    // ascending
+	ended   bool      // its End record is here
+	orphans bool      // some stripe has no parent
+	slow    bool      // most stripes are late although they come: our downlink is full
 
-	progress time.Time     // when the parent last pushed something new; at first, when it was asked to
-	gap      time.Duration // usual time between two such blocks
-	last     time.Time     // when the last new block came, from whomever
-	seen     int           // new blocks, however they came
-	retry    time.Time     // not to be subscribed before
+	segment uint64 // first block of the newest segment, as far as known
+	clock   clock
+	rate    float64 // bytes of payload a second
+	size    float64 // bytes of payload a block
+	bytes   rateOf
 
-	share share // how blocks came lately
-	asked time.Time
+	last   time.Time     // when the last new block came, from whomever
+	gap    time.Duration // usual time between two pushed blocks
+	pushed time.Time     // when the last one came; at first, when we asked for them
+	seen   int           // new blocks, however they came
+	jitter time.Duration // of their age
+	window float64       // blocks that may be asked for at a time
+	asked  time.Time     // when Reqs last went out
 }
 
-// A stripe is one subscription.
+// A stripe is one subscription of ours, and those of others.
 type stripe struct {
-	parent *peer // nil: none
-	ok     bool  // it has said SUBOK
-	next   uint64
-	lag    time.Duration
-	path   []quicwire.ShortID // from the source to the parent, both included
+	parent  *peer // nil: none
+	old     *peer // the parent before, which goes on until the new one delivers; nil: none
+	pending *peer // asked, has not answered; nil: none
+	pended  time.Time
+	lost    time.Time // since when there is no parent
+	since   time.Time // since when the parent is
+	next    uint64    // index after the newest block that the parent brought
+	arrived time.Time // when the parent last brought one
+	lag     time.Duration
+	path    []quicwire.ShortID // from the source to the parent, both included
+	dry     bool               // the next block is overdue
+	late    time.Duration      // by how much
+	judged  tally              // how blocks came lately
+
+	home     bool // we pass it on to others as far as our uplink goes
+	children []*child
+	busy     time.Time // when it last had children
+	waiting  []waiter  // the source's: who has applied
+	suspect  bool      // the source's: the last block that was looked after had not spread
+}
+
+// A clock says when a block was signed, about, by our own clock.
+type clock struct {
+	index uint64    // of the newest block
+	at    time.Time // when it was signed
+	gap   time.Duration
+	n     int
+}
+
+// note takes in that a block was signed at a time.
+func (c *clock) note(index uint64, at time.Time) {
+	switch {
+	case c.n == 0:
+		c.gap = gapAtFirst / 8
+	case index <= c.index:
+		return
+	default:
+		gap := max(0, at.Sub(c.at)) / time.Duration(index-c.index)
+		c.gap += (gap - c.gap) / time.Duration(min(c.n, 32))
+	}
+	c.n, c.index, c.at = c.n+1, index, at
+}
+
+// of returns when block i was signed, or will be.
+func (c *clock) of(i uint64) time.Time {
+	return c.at.Add(time.Duration(int64(i)-int64(c.index)) * c.gap)
 }
 
 // Times between blocks.
@@ -65,8 +114,32 @@ const (
 	latestDue  = 1500 * time.Millisecond // a heartbeat comes after 1 s of silence
 )
 
-func newFollow(log quicwire.LogID, stripes int, left uint64) *follow {
-	return &follow{log: log, stripes: make([]stripe, stripes), left: left, holes: make(map[uint64]*hole), gap: gapAtFirst}
+// newFollow follows a log of so many stripes; rate is that of its payload in bytes per second, 0 if it is not known.
+func (m *Mesh) newFollow(r *run, name string, stripes int, rate float64) *follow {
+	log := quicwire.LogID{Epoch: r.epoch.ID, Name: name}
+	held, _ := m.cfg.Shelf.Look(log)
+	f := &follow{
+		log: log, run: r, stripes: make([]stripe, stripes), left: held.Head.Size, rate: rate, size: blockGuess, gap: gapAtFirst,
+		pushed: m.now, window: mostAsked,
+	}
+	for i := range f.stripes {
+		f.stripes[i].lost, f.stripes[i].busy = m.now, m.now
+	}
+	return f
+}
+
+// blockGuess is the payload of a block as long as none has come.
+const blockGuess = 8 << 10
+
+// catalog reports whether it is the epoch's catalog.
+func (f *follow) catalog() bool { return f.log.Name == feed.CatalogLog }
+
+func (f *follow) stripeOf(i uint64) uint8 { return uint8(i % uint64(len(f.stripes))) }
+
+// align returns the first index from i on that is of a stripe.
+func (f *follow) align(i uint64, stripe uint8) uint64 {
+	n := uint64(len(f.stripes))
+	return i + (uint64(stripe)+n-i%n)%n
 }
 
 // A here remembers which of the newest blocks below top have come: bit i modulo hereBlocks for block i.
@@ -95,12 +168,12 @@ func (h *here) has(i uint64) bool {
 
 // due returns when the next block is overdue.
 func (f *follow) due() time.Time {
-	return f.progress.Add(min(max(gapTimes*f.gap, soonestDue), latestDue))
+	return f.pushed.Add(min(max(gapTimes*f.gap, soonestDue), latestDue))
 }
 
-// flows reports whether the next block is not overdue.
+// flows reports whether the log as a whole does, that is, whether its next block is not overdue.
 func (f *follow) flows(now time.Time) bool {
-	return f.ended || !f.joined.IsZero() && !now.After(f.due())
+	return f.ended || f.run.ours || !f.joined.IsZero() && !now.After(f.due())
 }
 
 // follow returns what is followed under that name; nil if it is not.
@@ -116,195 +189,223 @@ func (r *run) follow(log quicwire.LogID) *follow {
 	return nil
 }
 
-func (d *Direct) follow(log quicwire.LogID) *follow {
-	if f := d.run.follow(log); f != nil {
-		return f
-	}
-	return d.old.follow(log)
-}
-
-// lost forgets a parent whose session has ended.
-func (r *run) lost(p *peer) {
-	if r == nil {
-		return
-	}
-	if r.parent == p {
-		r.parent = nil
-	}
-	for _, f := range r.logs {
-		for i := range f.stripes {
-			if f.stripes[i].parent == p {
-				f.stripes[i].parent, f.stripes[i].ok = nil, false
-			}
-		}
-	}
-}
-
 // learn turns to a higher epoch. The old one is followed on until the new one delivers: a note alone proves no life.
-func (d *Direct) learn(e Epoch) {
-	if e.Compare(d.epoch) <= 0 {
+func (m *Mesh) learn(e Epoch) {
+	if e.Compare(m.epoch) <= 0 {
 		return
 	}
-	d.epoch, d.learned = e, d.now
-	for _, p := range d.peers {
-		d.showTo(p)
-		d.showFaults(p)
+	m.epoch, m.learned = e, m.now
+	for _, p := range m.peers {
+		m.showTo(p)
+		m.showFaults(p)
 	}
-	if d.cfg.Publisher && (d.own == Epoch{} || e.Compare(d.own) <= 0) {
+	if m.publisher() && (m.own == nil || e.Compare(m.own.epoch) <= 0) {
 		return
 	}
-	d.retire(d.old)
-	d.run, d.old = &run{epoch: e, moved: d.now}, d.run
-	d.add(d.run, feed.CatalogLog, 1)
-	d.catalog(d.run)
-	if f := d.faultOf(e.ID); f != nil {
-		d.run.fault = f
+	m.retire(m.old)
+	m.run, m.old = &run{epoch: e, moved: m.now, began: m.now}, m.run
+	m.add(m.run, feed.CatalogLog, 1, 0)
+	m.readCatalog(m.run)
+	if f := m.faultOf(e.ID); f != nil {
+		m.run.fault = f
 	}
 }
 
 // publish takes in that this node signs an epoch.
-func (d *Direct) publish(e Epoch) {
-	d.own = e
-	if d.superseded != nil && d.superseded.Compare(e) < 0 {
-		d.superseded = nil
+func (m *Mesh) publish(e Epoch) {
+	m.own = &run{epoch: e, ours: true, began: m.now, moved: m.now}
+	m.add(m.own, feed.CatalogLog, 1, 0)
+	m.readCatalog(m.own)
+	if m.superseded != nil && m.superseded.Compare(e) < 0 {
+		m.superseded = nil
 	}
-	d.learn(e)
-	if d.run != nil && d.run.epoch.Compare(e) <= 0 {
-		d.retire(d.run)
-		d.run = nil
+	m.learn(e)
+	if m.run != nil && m.run.epoch.Compare(e) <= 0 {
+		m.retire(m.run)
+		m.run = nil
 	}
 }
 
 // retire ends the following of an epoch.
-func (d *Direct) retire(r *run) {
+func (m *Mesh) retire(r *run) {
 	if r == nil {
 		return
 	}
 	for _, f := range r.logs {
-		d.unsubscribe(f, quicwire.UnsubDone)
+		m.unsubscribe(f, quicwire.UnsubDone)
+		m.dismiss(f)
 	}
-	if d.old == r {
-		d.old = nil
+	if m.old == r {
+		m.old = nil
 	}
 }
 
 // condemn ends the following of an epoch whose signer broke a rule. Only a higher one goes on.
-func (d *Direct) condemn(fault *feed.Fault) {
-	for _, f := range d.run.logs {
-		d.unsubscribe(f, quicwire.UnsubDone)
+func (m *Mesh) condemn(fault *feed.Fault) {
+	for _, f := range m.run.logs {
+		m.unsubscribe(f, quicwire.UnsubDone)
 	}
-	d.run.fault, d.run.parent = fault, nil
+	m.run.fault = fault
 }
 
 // add follows one more log.
-func (d *Direct) add(r *run, name string, stripes int) {
-	log := quicwire.LogID{Epoch: r.epoch.ID, Name: name}
-	if r.follow(log) == nil {
-		held, _ := d.cfg.Shelf.Look(log)
-		r.logs = append(r.logs, newFollow(log, stripes, held.Head.Size))
+func (m *Mesh) add(r *run, name string, stripes int, rate float64) {
+	if r.follow(quicwire.LogID{Epoch: r.epoch.ID, Name: name}) == nil {
+		r.logs = append(r.logs, m.newFollow(r, name, stripes, rate))
+		m.resize()
 	}
 }
 
-// catalog follows what the catalog names and we want. A publisher has seen enough with the catalog itself.
-func (d *Direct) catalog(r *run) {
-	if d.cfg.Publisher {
+// readCatalog follows what the catalog names and we want. A publisher has seen enough of others with the catalog itself.
+func (m *Mesh) readCatalog(r *run) {
+	if m.publisher() && !r.ours {
 		return
 	}
-	for _, v := range d.cfg.Shelf.Renditions(r.epoch.ID) {
-		wanted := len(d.cfg.Renditions) == 0 || slices.Contains(d.cfg.Renditions, v.Name)
+	for _, v := range m.cfg.Shelf.Renditions(r.epoch.ID) {
+		wanted := len(m.cfg.Renditions) == 0 || slices.Contains(m.cfg.Renditions, v.Name) || r.ours
 		if wanted && v.Stripes >= 1 && v.Stripes <= quicwire.MaxStripes {
-			d.add(r, v.Name, v.Stripes)
+			m.add(r, v.Name, v.Stripes, float64(v.Bitrate)/8)
 		}
 	}
 }
 
 // block takes in a verified block.
-func (d *Direct) block(e BlockIn) {
-	if !e.Fresh {
-		d.blocks.Duplicate++
-	} else {
-		d.blocks.Verified++
-	}
-	if e.Fresh && e.Repaired {
-		d.blocks.Repaired++
-	}
-	f := d.follow(e.Log)
+func (m *Mesh) block(e BlockIn) {
+	p := m.peer(e.Session)
+	m.count(p, e)
+	f := m.follow(e.Log)
 	if f == nil {
 		return
 	}
-	f.here.add(e.Index)
+	at := m.now.Add(-e.Age)
 	if e.Fresh {
-		d.advance(f, e)
+		m.advance(f, p, e, at)
 	} else {
-		delete(f.holes, e.Index)
+		m.duplicate(f, p, e)
 	}
-	if !e.Repaired {
-		d.pushed(f, e)
+	if !e.Repaired && p != nil {
+		m.delivered(f, p, e)
 	}
-	if e.Log.Name == feed.CatalogLog && e.Kind == feed.Event && d.run.follow(e.Log) != nil {
-		d.catalog(d.run)
-		d.unsettled = true
+	if e.Fresh {
+		m.spread(f, e.Index, p)
+	}
+	if f.catalog() && e.Kind == feed.Event {
+		m.readCatalog(f.run)
+		m.maintain()
+	}
+}
+
+func (m *Mesh) count(p *peer, e BlockIn) {
+	if p == nil {
+		return
+	}
+	p.received.add(m.now, e.Size)
+	if !e.Fresh {
+		m.blocks.Duplicate++
+		return
+	}
+	m.blocks.Verified++
+	if e.Repaired {
+		m.blocks.Repaired++
 	}
 }
 
 // advance notes a new block: the edge moves on, or a hole is filled.
-func (d *Direct) advance(f *follow, e BlockIn) {
+func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
+	first := e.Index - min(e.Index, uint64(e.Back))
 	if f.joined.IsZero() {
-		f.joined = d.now
-		f.top = e.Index - min(e.Index, uint64(e.Back))
+		f.joined, f.edge = m.now, first
+		m.nextStatus = time.Time{} // others may wait for somebody who has it
 	}
-	if h := f.holes[e.Index]; h != nil {
-		if p := d.peer(e.Session); p != nil && e.Repaired && h.of == p.id {
-			p.silent = 0
-			p.given++
-		}
-		delete(f.holes, e.Index)
-	}
-	d.widen(f, e)
-	f.last = d.now
+	f.segment = max(f.segment, first)
+	m.filled(f, p, e)
+	f.here.add(e.Index)
+	f.clock.note(e.Index, at)
+	m.widen(f, e, first)
+	f.last = m.now
 	f.ended = f.ended || e.Kind == feed.End
 	f.seen++
-	f.share.count(d.now, e.Repaired)
+	if s := &f.stripes[f.stripeOf(e.Index)]; e.Repaired && s.parent != nil && s.parent != p {
+		s.judged.count(m.now, false)
+	}
+	f.measure(m.now, e)
 }
 
-// pushed notes what the parent does for us.
-func (d *Direct) pushed(f *follow, e BlockIn) {
-	s := &f.stripes[e.Index%uint64(len(f.stripes))]
-	s.next = max(s.next, e.Index+1)
-	s.lag = max(0, d.now.Sub(e.Wall))
-	if p := d.peer(e.Session); p != nil && s.parent == p {
-		d.route(f, subKey{f.log, uint8(e.Index % uint64(len(f.stripes)))}, e.Path)
+// measure keeps rate and size of blocks.
+func (f *follow) measure(now time.Time, e BlockIn) {
+	f.size += (float64(e.Size) - f.size) / 16
+	f.bytes.add(now, e.Size)
+	if f.seen > 50 && f.bytes.rate > 0 {
+		f.rate = f.bytes.rate
+	}
+}
+
+// delivered notes what a parent does for us.
+func (m *Mesh) delivered(f *follow, p *peer, e BlockIn) {
+	s := &f.stripes[f.stripeOf(e.Index)]
+	if s.parent == p {
+		m.proved(f, s, p, e)
 	}
 	if !e.Fresh {
 		return
 	}
-	if gap := d.now.Sub(f.progress); gap < latestDue {
+	if gap := m.now.Sub(f.pushed); gap < latestDue {
 		f.gap += (gap - f.gap) / 8
 	}
-	f.progress = d.now
-	r := d.run
-	if r.follow(f.log) == nil {
+	f.pushed = m.now
+	if f.run != m.run {
 		return
 	}
-	r.moved = d.now
-	if d.old != nil {
-		d.retire(d.old)
+	f.run.moved, f.run.overdue = m.now, time.Time{}
+	if m.old != nil {
+		m.retire(m.old)
 	}
-	if d.cfg.Publisher {
-		d.supersede(f)
+	if m.publisher() {
+		m.supersede(f)
 	}
+}
+
+// proved takes in a block of the parent of a stripe.
+func (m *Mesh) proved(f *follow, s *stripe, p *peer, e BlockIn) {
+	s.next, s.dry, s.late, s.arrived = max(s.next, e.Index+1), false, 0, m.now
+	d := (e.Age - s.lag).Abs()
+	if d < time.Second {
+		f.jitter += (d - f.jitter) / 50
+	}
+	if s.lag == 0 {
+		s.lag = e.Age
+	}
+	s.lag += (e.Age - s.lag) * 3 / 10
+	p.mute = false
+	if p.fails > 0 && m.chance(4) {
+		p.fails--
+	}
+	if s.old != nil { // the new parent delivers: let the old one go
+		m.unsub(s.old, f, f.stripeOf(e.Index), quicwire.UnsubDone)
+		s.old = nil
+	}
+	if e.Fresh {
+		s.judged.count(m.now, true)
+	}
+	m.route(f, f.stripeOf(e.Index), e.Path)
 }
 
 // inTime reports whether the delay of a block tells something about the way it took: it was pushed, and not to catch up after joining.
-func (d *Direct) inTime(e BlockIn, now time.Time) bool {
-	f := d.follow(e.Log)
-	return e.Fresh && !e.Repaired && f != nil && f.log.Name != feed.CatalogLog && now.Sub(f.joined) > helloWait
+func (m *Mesh) inTime(e BlockIn, now time.Time) bool {
+	f := m.follow(e.Log)
+	return e.Session != 0 && e.Fresh && !e.Repaired && f != nil && !f.catalog() && now.Sub(f.joined) > helloWait
 }
 
 // supersede notes that a higher epoch than ours is live: its catalog goes on, at a time that we watch.
-func (d *Direct) supersede(f *follow) {
-	if f.seen >= 3 && d.now.Sub(f.joined) > time.Second {
-		e := d.run.epoch
-		d.superseded = &e
+func (m *Mesh) supersede(f *follow) {
+	if f.seen >= 3 && m.now.Sub(f.joined) > time.Second {
+		e := m.run.epoch
+		m.superseded = &e
 	}
+}
+
+// find returns where in the holes index i is, or would be.
+func (f *follow) find(i uint64) (at int, found bool) {
+	at = sort.Search(len(f.holes), func(k int) bool { return f.holes[k].index >= i })
+	return at, at < len(f.holes) && f.holes[at].index == i
 }

@@ -5,112 +5,384 @@ import (
 	"slices"
 	"time"
 
-	"tailcast/feed"
 	"tailcast/feed/merkle"
 	"tailcast/quicwire"
 )
 
-// Any node serves what it holds to any node that knows the link. Here is the serving half of Direct.
+// Any node serves what it holds to any node that knows the link. Here is the serving half of a Mesh.
 
-// heardSub takes a subscription on, or refuses it.
-func (d *Direct) heardSub(p *peer, m *quicwire.Sub) {
-	key := subKey{m.Log, m.Stripe}
-	if why, retry := d.refusal(p, m); why != 0 {
-		d.send(p, &quicwire.SubNo{Log: m.Log, Stripe: m.Stripe, Reason: why, Retry: retry})
-		return
-	}
-	if len(p.children) == 0 {
-		p.since = d.now
-	}
-	if !slices.Contains(p.children, key) {
-		p.children = append(p.children, key)
-	}
-	lag, _ := d.lag(m.Log, m.Stripe)
-	d.do(Serve{p.id, *m, quicwire.SubOK{Log: m.Log, Stripe: m.Stripe, Lag: lag, Path: d.path(key)}})
+// A child is a peer to which a stripe is pushed.
+type child struct {
+	peer     *peer
+	home     bool // it passes the stripe on
+	lot      bool // it keeps its place whatever others have done for us: half of the places go by lot
+	next     uint64
+	skip     uint64 // blocks below it are not pushed any more
+	catching int    // blocks in the queue with which it catches up
+	patience time.Duration
+	until    uint64    // it has been moved: nothing from there on; 0: it has not
+	redraw   time.Time // the source's: when its place goes by lot again
+	began    time.Time
 }
 
-// refusal returns why a subscription is refused, and when to ask again; 0 if it is not.
-func (d *Direct) refusal(p *peer, m *quicwire.Sub) (quicwire.Refusal, time.Duration) {
-	held, known := d.cfg.Shelf.Look(m.Log)
-	path := d.path(subKey{m.Log, m.Stripe})
+// Bounds of serving.
+const (
+	maxAhead    = 1024 // blocks after the edge that can be subscribed from: some seconds
+	leastWait   = 500 * time.Millisecond
+	mostWait    = 10 * time.Second // more patience than this is for DVR, by ranges
+	rewindEvery = 2 * time.Second  // SUBs sooner than this after another do not get the same blocks again
+	catalogFan  = 16               // children in a catalog; the source has fewer
+	sourceFan   = 4
+	leastFan    = 6 // children in a home stripe: fewer make the trees deep
+	mostFan     = 24
+	mostAnswer  = 16 // blocks of a Req that are answered
+	newcomer    = 10 * time.Second
+)
+
+// heardSub takes a subscription on, or refuses it.
+func (m *Mesh) heardSub(p *peer, x *quicwire.Sub) {
+	f := m.follow(x.Log)
+	if why, retry := m.refusal(p, f, x); why != 0 {
+		m.refuse(p, x, why, retry)
+		return
+	}
+	if c := f.childOf(x.Stripe, p); c != nil {
+		m.begin(f, c, x)
+		return
+	}
 	switch {
-	case d.cfg.NoShare:
+	case m.publisher() && !f.catalog():
+		m.apply(f, p, x)
+	case m.room(f, p, x):
+		m.accept(f, p, x)
+	default:
+		m.refuse(p, x, quicwire.RefusedBusy, time.Second)
+	}
+}
+
+func (m *Mesh) refuse(p *peer, x *quicwire.Sub, why quicwire.Refusal, retry time.Duration) {
+	no := &quicwire.SubNo{Log: x.Log, Stripe: x.Stripe, Reason: why, Retry: retry}
+	if f := m.follow(x.Log); f != nil && why == quicwire.RefusedBusy {
+		no.Referrals = m.referrals(f, x.Stripe, p)
+	}
+	m.send(p, no)
+}
+
+// refusal returns why a subscription is refused whether there is room or not, and when to ask again; 0 if it is not.
+func (m *Mesh) refusal(p *peer, f *follow, x *quicwire.Sub) (quicwire.Refusal, time.Duration) {
+	held, known := m.cfg.Shelf.Look(x.Log)
+	switch {
+	case m.cfg.NoShare:
 		return quicwire.RefusedUnwilling, shunTime
+	case m.going:
+		return quicwire.RefusedBusy, shunTime
 	case !known:
 		return quicwire.RefusedLog, time.Second
-	case held.Stripes == 0:
+	case f == nil || held.Stripes == 0:
 		return quicwire.RefusedNotHeld, time.Second
-	case held.Stripes != int(m.Stripes):
+	case held.Stripes != int(x.Stripes):
 		return quicwire.RefusedStripes, shunTime
-	case p.role != quicwire.Streamer && slices.Contains(path, quicwire.ShortIDOf(p.key)):
-		// A streamer passes nothing on; and two with one copied data directory have one node key, and must see each other's catalog.
+	case f.joined.IsZero() && !f.run.ours:
+		return quicwire.RefusedNotHeld, time.Second
+	case x.Start == quicwire.StartIndex && (x.From > f.edge+maxAhead || x.From > merkle.MaxSize-quicwire.MaxStripes):
+		return quicwire.RefusedNotHeld, time.Second
+	}
+	return m.pathRefusal(p, f, x.Stripe)
+}
+
+// pathRefusal refuses who is on the way to us, or would be too far.
+func (m *Mesh) pathRefusal(p *peer, f *follow, i uint8) (quicwire.Refusal, time.Duration) {
+	s := &f.stripes[i]
+	path := m.path(f, i)
+	switch {
+	case p.role == quicwire.Streamer:
+		return 0, 0 // it passes nothing on; and two with one copied data directory have one node key, and must see each other's catalog
+	case slices.Contains(path, p.short) || s.parent == p || s.pending == p || s.old == p:
 		return quicwire.RefusedLoop, 2 * time.Second
 	case len(path) >= quicwire.MaxPath:
 		return quicwire.RefusedDeep, 5 * time.Second
-	case m.Start == quicwire.StartIndex && (m.From > held.Head.Size+maxAhead || m.From > merkle.MaxSize-quicwire.MaxStripes):
-		return quicwire.RefusedNotHeld, time.Second
-	case len(p.children) == 0 && !d.room(p):
-		return quicwire.RefusedBusy, 5 * time.Second
 	}
 	return 0, 0
 }
 
-const (
-	maxAhead  = 1024             // blocks after the head that can be subscribed from: some seconds
-	idleChild = 10 * time.Second // without taking a block, then its place goes to a newcomer
-)
-
-// room reports whether p can be served too. If all places are taken, it makes room: by the child that has taken nothing for longest.
-func (d *Direct) room(p *peer) bool {
-	n, same := d.served(), 0
-	for _, q := range d.peers {
-		if len(q.children) > 0 && p.subnet.IsValid() && q.subnet == p.subnet {
-			same++
+// room reports whether p gets a place in a stripe. If none is free, one who has done less for us may have to go.
+func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
+	s := &f.stripes[x.Stripe]
+	n := s.count()
+	if f.catalog() {
+		fan := catalogFan
+		if m.publisher() {
+			fan = sourceFan
 		}
+		return n < fan && !m.crowded(p)
 	}
-	switch {
-	case 4*n >= 3*d.cfg.MaxPeers && 4*same >= d.cfg.MaxPeers:
-		return false // late, so that many behind one address are no attack
-	case n < d.cfg.MaxPeers:
+	if s.parent == nil || m.crowded(p) {
+		return false // what we do not have ourselves we cannot give
+	}
+	if m.used() < m.slots() && (n < m.fan(f) || x.Urgent) {
 		return true
 	}
-	idle := d.idlest()
-	if idle == nil {
+	return m.preempt(f, x.Stripe, p, x.Home)
+}
+
+// crowded reports whether one subnet has its share of our places already: late, so that many behind one address are no attack.
+func (m *Mesh) crowded(p *peer) bool {
+	used, slots := m.used(), max(m.slots(), 4)
+	if !p.subnet.IsValid() || 4*used < 3*slots {
 		return false
 	}
-	d.drop(idle)
+	same := 0
+	m.eachChild(func(_ *follow, _ uint8, c *child) {
+		if c.peer.subnet == p.subnet {
+			same++
+		}
+	})
+	return 4*same >= slots
+}
+
+// rank orders children: who passes the stripe on comes before who does not, and then by what they have sent us; what they say, and what
+// others say of them, does not count. A newcomer has some credit.
+func (m *Mesh) rank(p *peer, home bool) float64 {
+	if !home {
+		return 0
+	}
+	rate := max(m.streamRate(), 1)
+	rank := 0.5 + min(8*p.received.rate/rate, 2)
+	if m.now.Sub(p.since) < newcomer {
+		rank = max(rank, 1)
+	}
+	return rank
+}
+
+// preempt moves the weakest child of a stripe, if p is clearly better.
+func (m *Mesh) preempt(f *follow, i uint8, p *peer, home bool) bool {
+	best := m.rank(p, home) * switchBelow
+	var victim *child
+	for _, c := range f.stripes[i].children {
+		if c.lot || c.until > 0 {
+			continue
+		}
+		if r := m.rank(c.peer, c.home); r < best {
+			victim, best = c, r
+		}
+	}
+	if victim == nil {
+		return false
+	}
+	m.move(f, i, victim, quicwire.Preempted, p)
 	return true
 }
 
-// idlest returns the child that has taken nothing for longest, although there was something to take; nil if all have.
-func (d *Direct) idlest() (idle *peer) {
-	if d.own == (Epoch{}) && !d.flowing() {
-		return nil
+// move takes a place from a child: one more block comes, so that it has time to find another parent. to is who took the place; nil: nobody.
+func (m *Mesh) move(f *follow, i uint8, c *child, why quicwire.Refusal, to *peer) {
+	n := uint64(len(f.stripes))
+	c.until = max(f.align(f.edge, i), c.next) + n
+	x := &quicwire.Moved{Log: f.log, Stripe: i, Reason: why, Until: c.until - n, Retry: 2 * time.Second}
+	if to != nil && to.at.IsValid() {
+		x.Referrals = append(x.Referrals, quicwire.Referral{Node: to.key, Addr: to.at})
 	}
-	taken := func(p *peer) time.Time {
-		if p.fed.After(p.since) {
-			return p.fed
-		}
-		return p.since
-	}
-	for _, p := range d.peers {
-		if len(p.children) > 0 && p.anchor == nil && d.now.Sub(taken(p)) > idleChild && (idle == nil || taken(p).Before(taken(idle))) {
-			idle = p
-		}
-	}
-	return idle
+	x.Referrals = append(x.Referrals, m.referrals(f, i, c.peer)...)
+	x.Referrals = x.Referrals[:min(len(x.Referrals), 3)]
+	m.send(c.peer, x)
 }
 
-// drop ends all that is pushed to p.
-func (d *Direct) drop(p *peer) {
-	for _, key := range p.children {
-		held, _ := d.cfg.Shelf.Look(key.log)
-		d.do(Stop{p.id, key.log, key.stripe})
-		d.send(p, &quicwire.Moved{
-			Log: key.log, Stripe: key.stripe, Reason: quicwire.Redrawn, Until: max(held.Head.Size, 1) - 1, Retry: 5 * time.Second,
-		})
+// accept gives p a place.
+func (m *Mesh) accept(f *follow, p *peer, x *quicwire.Sub) {
+	if p.served.IsZero() {
+		p.served = m.now
 	}
-	p.children = nil
+	c := &child{peer: p, home: x.Home, lot: m.chance(2), began: m.now}
+	s := &f.stripes[x.Stripe]
+	s.children = append(s.children, c)
+	m.begin(f, c, x)
+}
+
+// begin begins to push a stripe where the child wants it, and says SUBOK.
+func (m *Mesh) begin(f *follow, c *child, x *quicwire.Sub) {
+	c.patience = min(max(x.Patience, leastWait), mostWait)
+	c.home, c.until, c.skip, c.catching = x.Home, 0, 0, 0
+	next := m.start(f, x, c.patience)
+	mark := c.peer.claimFor(f.log).mark(f, x.Stripe)
+	if m.now.Sub(mark.at) < rewindEvery {
+		next = max(next, mark.next)
+	} else {
+		mark.at = m.now
+	}
+	m.do(Stop{c.peer.id, f.log, x.Stripe})
+	c.next = next
+	lag, _ := m.lagOf(f, x.Stripe)
+	m.send(c.peer, &quicwire.SubOK{Log: f.log, Stripe: x.Stripe, First: next, Lag: lag, Path: m.path(f, x.Stripe)})
+	for i := next; i < f.edge; i += uint64(len(f.stripes)) {
+		if f.here.has(i) {
+			c.catching++
+			m.up.add(item{peer: c.peer, f: f, index: i, class: hurried, caught: true})
+		}
+	}
+}
+
+// A mark says how far a stripe was pushed to a peer, and when it last chose where to begin.
+type mark struct {
+	next uint64
+	at   time.Time
+}
+
+func (c *claim) mark(f *follow, i uint8) *mark {
+	if len(c.marks) != len(f.stripes) {
+		c.marks = make([]mark, len(f.stripes))
+	}
+	return &c.marks[i]
+}
+
+// start returns the first block of a subscription.
+func (m *Mesh) start(f *follow, x *quicwire.Sub, patience time.Duration) uint64 {
+	switch {
+	case x.Start == quicwire.StartNext:
+		return f.align(f.edge, x.Stripe)
+	case x.Start == quicwire.StartIndex && (x.From >= f.segment || f.recent(x.From, patience)):
+		return f.align(x.From, x.Stripe)
+	}
+	return f.align(f.segment, x.Stripe)
+}
+
+// recent reports whether block i was signed at most so long before the newest one.
+func (f *follow) recent(i uint64, within time.Duration) bool {
+	return i < f.edge && f.edge-i <= maxHoles && f.clock.at.Sub(f.clock.of(i)) <= within
+}
+
+// caughtUp takes in that a block with which a child catches up has left the queue.
+func (m *Mesh) caughtUp(it *item) {
+	if c := it.f.childOf(it.f.stripeOf(it.index), it.peer); c != nil && c.catching > 0 {
+		c.catching--
+	}
+}
+
+// spread queues a block for the children of its stripe, but for who sent it.
+func (m *Mesh) spread(f *follow, i uint64, from *peer) {
+	s := &f.stripes[f.stripeOf(i)]
+	for _, c := range s.children {
+		if c.peer == from || i < c.next || c.until > 0 && i >= c.until {
+			continue
+		}
+		it := item{peer: c.peer, f: f, index: i, class: leaf}
+		switch {
+		case c.catching > 0:
+			it.class, it.caught = hurried, true
+			c.catching++
+		case c.home || f.catalog():
+			it.class = interior
+		}
+		m.up.add(it)
+	}
+	if f.run.ours {
+		m.signed(f, i)
+	}
+}
+
+// pushedTo notes how far a child is, and lets it go if that was the last block for it.
+func (m *Mesh) pushedTo(f *follow, i uint8, p *peer, index uint64) {
+	c := f.childOf(i, p)
+	c.next = index + 1
+	p.claimFor(f.log).mark(f, i).next = index + 1
+	if c.until > 0 && c.next+uint64(len(f.stripes)) > c.until {
+		m.remove(f, i, c, false)
+	}
+}
+
+// childOf returns the child that p is in a stripe; nil if it is none.
+func (f *follow) childOf(i uint8, p *peer) *child {
+	for _, c := range f.stripes[i].children {
+		if c.peer == p {
+			return c
+		}
+	}
+	return nil
+}
+
+// count returns the children of a stripe that stay.
+func (s *stripe) count() (n int) {
+	for _, c := range s.children {
+		if c.until == 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// remove takes a child out of a stripe. With stop, what it has not been sent yet is dropped.
+func (m *Mesh) remove(f *follow, i uint8, c *child, stop bool) {
+	s := &f.stripes[i]
+	s.children = slices.DeleteFunc(s.children, func(d *child) bool { return d == c })
+	if stop {
+		m.do(Stop{c.peer.id, f.log, i})
+	}
+	still := false
+	m.eachChild(func(_ *follow, _ uint8, d *child) { still = still || d.peer == c.peer })
+	if !still {
+		c.peer.served = time.Time{}
+	}
+}
+
+// eachChild calls f for all children in renditions and catalogs.
+func (m *Mesh) eachChild(f func(*follow, uint8, *child)) {
+	for _, r := range m.runs() {
+		if r == nil {
+			continue
+		}
+		for _, log := range r.logs {
+			for i := range log.stripes {
+				for _, c := range log.stripes[i].children {
+					f(log, uint8(i), c)
+				}
+			}
+		}
+	}
+}
+
+// dismiss takes all children out of a log that is not pushed any more.
+func (m *Mesh) dismiss(f *follow) {
+	for i := range f.stripes {
+		for _, c := range slices.Clone(f.stripes[i].children) {
+			m.remove(f, uint8(i), c, false)
+		}
+	}
+}
+
+// shedOne moves the weakest child of all.
+func (m *Mesh) shedOne() bool {
+	var victim *child
+	var of *follow
+	var at uint8
+	var least float64
+	m.eachChild(func(f *follow, i uint8, c *child) {
+		if f.catalog() || c.until > 0 {
+			return
+		}
+		r := m.rank(c.peer, c.home) - 0.001*float64(len(f.stripes[i].children))
+		if victim == nil || r < least {
+			victim, of, at, least = c, f, i, r
+		}
+	})
+	if victim == nil {
+		return false
+	}
+	m.move(of, at, victim, quicwire.Shed, nil)
+	return true
+}
+
+// referrals names children of a stripe that say they have room.
+func (m *Mesh) referrals(f *follow, i uint8, but *peer) (list []quicwire.Referral) {
+	s := &f.stripes[i]
+	if len(s.children) == 0 {
+		return nil
+	}
+	at := m.rand.IntN(len(s.children))
+	for k := range s.children {
+		p := s.children[(at+k)%len(s.children)].peer
+		if p != but && p.shares() && p.slots > 0 && p.at.IsValid() && len(list) < 2 {
+			list = append(list, quicwire.Referral{Node: p.key, Addr: p.at})
+		}
+	}
+	return list
 }
 
 // subnetOf returns the part of an address that one owner tends to hold; an invalid one for this machine.
@@ -122,176 +394,84 @@ func subnetOf(addr string) netip.Prefix {
 	return subnet(a)
 }
 
-// served returns how many peers are served.
-func (d *Direct) served() (n int) {
-	for _, p := range d.peers {
-		if len(p.children) > 0 {
-			n++
-		}
-	}
-	return n
-}
-
 // path returns the way of a stripe from the source to this node.
-func (d *Direct) path(key subKey) []quicwire.ShortID {
-	var path []quicwire.ShortID
-	if f := d.follow(key.log); f != nil && int(key.stripe) < len(f.stripes) {
-		path = f.stripes[key.stripe].path
-	}
-	return append(slices.Clone(path), d.cfg.Self)
+func (m *Mesh) path(f *follow, i uint8) []quicwire.ShortID {
+	path := f.stripes[i].path
+	full := make([]quicwire.ShortID, 0, len(path)+1)
+	return append(append(full, path...), m.cfg.Self)
 }
 
 // reroute tells those to whom a stripe goes on that its way has changed.
-func (d *Direct) reroute(key subKey) {
-	path := d.path(key)
-	for _, p := range d.peers {
-		if slices.Contains(p.children, key) {
-			d.do(Reroute{p.id, key.log, key.stripe, path}) // first: a SUBOK that comes after PATH must not say less
-			d.send(p, &quicwire.Path{Log: key.log, Stripe: key.stripe, Path: path})
-		}
+func (m *Mesh) reroute(f *follow, i uint8) {
+	s := &f.stripes[i]
+	if len(s.children) == 0 {
+		return
+	}
+	path := m.path(f, i)
+	for _, c := range slices.Clone(s.children) {
+		m.send(c.peer, &quicwire.Path{Log: f.log, Stripe: i, Path: path})
 	}
 }
 
-func (d *Direct) heardUnsub(p *peer, m *quicwire.Unsub) {
-	key := subKey{m.Log, m.Stripe}
-	if i := slices.Index(p.children, key); i >= 0 {
-		p.children = slices.Delete(p.children, i, i+1)
-		d.do(Stop{p.id, key.log, key.stripe})
+func (m *Mesh) heardUnsub(p *peer, x *quicwire.Unsub) {
+	f := m.follow(x.Log)
+	if f == nil || int(x.Stripe) >= len(f.stripes) {
+		return
+	}
+	m.withdraw(f, x.Stripe, p)
+	if c := f.childOf(x.Stripe, p); c != nil {
+		m.remove(f, x.Stripe, c, true)
 	}
 }
 
-// heardReq lets p have what is held of what it lacks.
-func (d *Direct) heardReq(p *peer, m *quicwire.Req) {
-	_, known := d.cfg.Shelf.Look(m.Log)
+// heardReq queues what is held of what p lacks, and names the rest.
+func (m *Mesh) heardReq(p *peer, x *quicwire.Req) {
+	_, known := m.cfg.Shelf.Look(x.Log)
+	f := m.follow(x.Log)
+	late := m.up.backlog()
 	switch {
-	case d.cfg.NoShare:
-		d.send(p, &quicwire.Nack{ID: m.ID, Log: m.Log, Reason: quicwire.RefusedUnwilling, Blocks: m.Blocks})
-	case !known:
-		d.send(p, &quicwire.Nack{ID: m.ID, Log: m.Log, Reason: quicwire.RefusedLog, Blocks: m.Blocks})
+	case m.cfg.NoShare:
+		m.nack(p, x, f, quicwire.RefusedUnwilling, x.Blocks)
+	case !known || f == nil:
+		m.nack(p, x, f, quicwire.RefusedLog, x.Blocks)
+	case late > busyBacklog && !x.Orphan || late > fullBacklog || m.publisher() && !m.afford(f, len(x.Blocks)):
+		m.nack(p, x, f, quicwire.RefusedBusy, x.Blocks)
 	default:
-		d.do(Repair{p.id, *m})
+		m.give(p, f, x)
 	}
 }
 
-// heardPing says how a stripe does here.
-func (d *Direct) heardPing(p *peer, m *quicwire.Ping) {
-	lag, flows := d.lag(m.Log, m.Stripe)
-	d.send(p, &quicwire.Pong{
-		ID: m.ID, Log: m.Log, Stripe: m.Stripe, Flows: flows, Lag: lag,
-		Has: d.has(m.Log, m.Index), Next: d.next(m.Log, m.Stripe),
-	})
-}
-
-// has reports whether a block is here, as far as Direct knows: it is one that we sign, or it came lately.
-func (d *Direct) has(log quicwire.LogID, i uint64) bool {
-	if log.Epoch == d.own.ID {
-		held, _ := d.cfg.Shelf.Look(log)
-		return i >= held.Base && i < held.Head.Size
-	}
-	f := d.follow(log)
-	return f != nil && f.here.has(i)
-}
-
-// next returns the index after the newest block of a stripe that is held; 0 if none is, or none near the head.
-func (d *Direct) next(log quicwire.LogID, stripe uint8) uint64 {
-	held, _ := d.cfg.Shelf.Look(log)
-	if held.Head.Size == 0 || held.Stripes == 0 {
-		return 0
-	}
-	step := uint64(held.Stripes)
-	i := held.Head.Size - 1
-	i -= min(i, (i+step-uint64(stripe)%step)%step)
-	for range maxAsked {
-		if d.has(log, i) {
-			return i + 1
+// give queues the blocks of a Req that are held.
+func (m *Mesh) give(p *peer, f *follow, x *quicwire.Req) {
+	var held, rest []uint64
+	for _, i := range x.Blocks {
+		if f.here.has(i) && len(held) < mostAnswer {
+			held = append(held, i)
+		} else {
+			rest = append(rest, i)
 		}
-		if i < step {
-			break
-		}
-		i -= step
 	}
-	return 0
-}
-
-// lag returns the lag of the newest block of a stripe here, and whether the stripe flows. What we sign ourselves has no lag and flows.
-func (d *Direct) lag(log quicwire.LogID, stripe uint8) (lag time.Duration, flows bool) {
-	if log.Epoch == d.own.ID {
-		return 0, true
+	if len(rest) > 0 {
+		m.nack(p, x, f, quicwire.RefusedNotHeld, rest)
 	}
-	f := d.run.follow(log)
-	if f == nil || int(stripe) >= len(f.stripes) {
-		return 0, false
-	}
-	return f.stripes[stripe].lag, f.flows(d.now)
-}
-
-// beat sends statuses: once a second, and soon after something has begun or ceased to flow.
-func (d *Direct) beat() {
-	flows := d.flowing()
-	soon := flows != d.flowed && d.now.Sub(d.lastStatus) >= statusSoon
-	if d.now.Before(d.nextStatus) && !soon {
+	if len(held) == 0 {
 		return
 	}
-	d.flowed, d.lastStatus, d.nextStatus = flows, d.now, d.now.Add(statusEvery)
-	for _, p := range d.peers {
-		d.tell(p)
+	g := &giving{id: x.ID, orphan: x.Orphan, blocks: held}
+	if x.Deadline > 0 {
+		g.deadline = m.now.Add(x.Deadline)
 	}
+	k := repairs
+	if x.Orphan || x.Starting {
+		k = hurried
+	}
+	m.up.add(item{peer: p, f: f, index: held[0], class: k, given: g})
 }
 
-// flowing reports whether all that is followed flows.
-func (d *Direct) flowing() bool {
-	return d.run != nil && len(d.run.logs) > 0 && !slices.ContainsFunc(d.run.logs, func(f *follow) bool { return !f.flows(d.now) })
-}
-
-// tell sends p the status of all logs of the epoch that we sign, or else follow. The head itself goes with the first, and always with that
-// of the catalog: by it parents are compared.
-func (d *Direct) tell(p *peer) {
-	if !p.leaving.IsZero() {
-		return
+func (m *Mesh) nack(p *peer, x *quicwire.Req, f *follow, why quicwire.Refusal, blocks []uint64) {
+	no := &quicwire.Nack{ID: x.ID, Log: x.Log, Reason: why, Backlog: m.up.backlog(), Blocks: blocks}
+	if f != nil {
+		no.Size = f.edge
 	}
-	for _, log := range d.logs() {
-		held, ok := d.cfg.Shelf.Look(log)
-		if !ok || held.Head.Size == 0 || held.Stripes == 0 {
-			continue
-		}
-		m := &quicwire.Status{Log: log, Size: held.Head.Size, Base: held.Base, Slots: d.slots()}
-		copy(m.Prefix[:], held.Head.Root[:])
-		if !p.told[log] || log.Name == feed.CatalogLog {
-			m.Signed = &quicwire.SignedRoot{Root: held.Head.Root, Signature: held.Head.Signature}
-			p.told[log] = true
-		}
-		for i := range held.Stripes {
-			lag, flows := d.lag(log, uint8(i))
-			if !flows {
-				lag = quicwire.NoLag
-			}
-			m.Lags = append(m.Lags, lag)
-		}
-		d.send(p, m)
-	}
-}
-
-// logs returns those whose status is of interest.
-func (d *Direct) logs() (list []quicwire.LogID) {
-	if d.own != (Epoch{}) {
-		list = append(list, quicwire.LogID{Epoch: d.own.ID, Name: feed.CatalogLog})
-		for _, v := range d.cfg.Shelf.Renditions(d.own.ID) {
-			list = append(list, quicwire.LogID{Epoch: d.own.ID, Name: v.Name})
-		}
-		return list
-	}
-	if d.run != nil {
-		for _, f := range d.run.logs {
-			list = append(list, f.log)
-		}
-	}
-	return list
-}
-
-// slots returns how many stripes can still be taken on. Here one peer takes all stripes or none.
-func (d *Direct) slots() uint32 {
-	if d.cfg.NoShare {
-		return 0
-	}
-	return uint32(max(0, d.cfg.MaxPeers-d.served()) * quicwire.MaxStripes)
+	m.send(p, no)
 }

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -15,17 +17,14 @@ import (
 
 // A session is a quicwire.Session with what runs for it.
 type session struct {
-	id      SessionID
-	wire    *quicwire.Session
-	repairs chan struct{} // one token for each repair under way
-	ranges  chan struct{} // one token for each range that is served
-	pasts   *rate.Limiter // of ranges of epochs that are not in memory
+	id     SessionID
+	wire   *quicwire.Session
+	writer *writer
+	ranges chan struct{} // one token for each range that is served
+	pasts  *rate.Limiter // of ranges of epochs that are not in memory
 
-	mu      sync.Mutex // guards pushers and last
-	pushers map[quicwire.LogID]*pusher
-	last    map[subKey]*pushed // what was begun to be pushed last
-
-	rates rates // owned by loop
+	rates  rates        // owned by loop
+	bursts atomic.Int64 // when a Burst was last reported, on the runtime's clock
 
 	// Of comparing heads; owned by the goroutine that takes in messages.
 	compares *rate.Limiter
@@ -39,11 +38,8 @@ type opened struct {
 	session *session
 }
 
-// What one peer can have under way.
-const (
-	maxRepairs = 8
-	maxRanges  = 4
-)
+// maxRanges is how many ranges one peer can have under way.
+const maxRanges = 4
 
 // name returns the peer's name for logs.
 func (x *session) name() string { return shortName(x.wire.Peer()) }
@@ -63,18 +59,20 @@ func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int
 		return
 	}
 	x := &session{
-		id: SessionID(s.ids.Add(1)), wire: wire, pushers: make(map[quicwire.LogID]*pusher), last: make(map[subKey]*pushed),
+		id: SessionID(s.ids.Add(1)), wire: wire,
 		compares: rate.NewLimiter(compareRate, compareBurst), compared: make(map[quicwire.LogID]uint64),
-		repairs: make(chan struct{}, maxRepairs), ranges: make(chan struct{}, maxRanges), pasts: rate.NewLimiter(pastRate, pastBurst),
+		ranges: make(chan struct{}, maxRanges), pasts: rate.NewLimiter(pastRate, pastBurst),
 	}
+	x.writer = newWriter(s, x)
 	up := SessionUp{
 		Session: x.id, Contact: anchor, Peer: wire.Peer(), Addr: wire.Addr().String(), Role: hello.Role, Flags: hello.Flags,
-		Epoch: epoch, Expired: expired, RTT: wire.RTT(), Wall: hello.Wall,
+		Limits: hello.Limits, Seen: hello.Seen, Epoch: epoch, Expired: expired, RTT: wire.RTT(), Wall: hello.Wall,
 	}
 	if !s.post(ctx, opened{up, x}) {
 		return
 	}
 	var all sync.WaitGroup
+	all.Go(func() { x.writer.run(ctx) })
 	all.Go(func() { s.messages(ctx, x) })
 	all.Go(func() { s.streams(ctx, x, &all) })
 	all.Go(func() { s.fetches(ctx, x, &all) })
@@ -100,6 +98,9 @@ func (s *Swarm) messages(ctx context.Context, x *session) {
 			}
 		case *quicwire.Status:
 			s.checkStatus(ctx, x, m)
+		case *quicwire.Pex:
+			m.Peers = slices.DeleteFunc(m.Peers, func(r quicwire.PeerRecord) bool { return r.Verify(s.cfg.Replica.Root(), s.cfg.Now()) != nil })
+			s.post(ctx, Heard{Session: x.id, Message: m, RTT: x.wire.RTT()})
 		case *quicwire.Fork:
 			s.heardFork(ctx, x, m)
 		case *quicwire.Fault:
@@ -151,7 +152,7 @@ func (s *Swarm) blocks(ctx context.Context, x *session, r *quicwire.StripeReader
 		return
 	}
 	for {
-		b, err := r.ReadBlock()
+		b, err := s.read(ctx, x, r)
 		if err != nil {
 			s.noRecord(l, err)
 			return
@@ -163,9 +164,32 @@ func (s *Swarm) blocks(ctx context.Context, x *session, r *quicwire.StripeReader
 	}
 }
 
+// read reads a block, and notes how fast it came.
+func (s *Swarm) read(ctx context.Context, x *session, r *quicwire.StripeReader) (quicwire.StripeBlock, error) {
+	b, err := r.ReadHead()
+	if err != nil {
+		return b, err
+	}
+	began := time.Now()
+	if err = r.ReadPayload(&b); err != nil {
+		return b, err
+	}
+	took, last := time.Since(began), x.bursts.Load()
+	if now := began.UnixNano(); len(b.Payload) >= burstLeast && took > 0 && now-last > int64(burstsEvery) && x.bursts.CompareAndSwap(last, now) {
+		s.post(ctx, Burst{x.id, uint64(8 * float64(len(b.Payload)) / took.Seconds())})
+	}
+	return b, nil
+}
+
+const (
+	burstLeast  = 3000 // bytes of payload: fewer packets tell nothing
+	burstsEvery = 500 * time.Millisecond
+)
+
 // block verifies a block, stores it, and reports it to loop. It returns false if nothing more is wanted from its stream.
 func (s *Swarm) block(ctx context.Context, x *session, l *feed.Log, h *quicwire.StripeHeader, b *quicwire.StripeBlock) bool {
-	s.ages.note(l, b.Index, time.Now().Add(-b.Age-x.wire.RTT()/2))
+	age := b.Age + x.wire.RTT()/2
+	s.ages.note(l, b.Index, time.Now().Add(-age))
 	fresh, err := l.Put(b.Block, b.Frontier)
 	if err != nil {
 		signer := errors.As(err, new(*feed.Fault))
@@ -174,6 +198,6 @@ func (s *Swarm) block(ctx context.Context, x *session, l *feed.Log, h *quicwire.
 	}
 	return s.post(ctx, BlockIn{
 		Session: x.id, Log: h.Log, Index: b.Index, Kind: b.Record.Kind, Back: b.Record.Back, Wall: time.UnixMicro(b.Record.Wall),
-		Path: b.Path, Fresh: fresh, Repaired: h.Repair,
+		Size: len(b.Payload), Age: age, Path: b.Path, Fresh: fresh, Repaired: h.Repair,
 	})
 }

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"tailcast/discovery"
 	"tailcast/feed"
 	"tailcast/quicwire"
 )
@@ -24,18 +25,21 @@ type Swarm struct {
 	notes  notes
 
 	snapshot atomic.Pointer[Status] // replaced by loop
-	skipped  atomic.Uint64
 	ages     ages
+	up       atomic.Uint64 // what SetUp said last
 
 	// All below is owned by loop.
-	direct   *Direct
+	mesh     *Mesh
 	sessions map[SessionID]*session
 	group    *errgroup.Group // of everything that Run starts
 	work     context.Context // of everything that Run starts
-	told     struct {        // what Direct knows
+	told     struct {        // what Mesh knows
 		current, own *feed.Epoch
+		up           uint64
+		traffic      time.Time
 		faults       map[feed.EpochID]*feed.Fault
 	}
+	late  []Event // to be handled after the one that is being handled
 	meter meter
 }
 
@@ -50,10 +54,12 @@ func New(cfg Config) *Swarm {
 		events: make(chan Event, maxEvents), sessions: make(map[SessionID]*session),
 	}
 	node := cfg.Endpoint.Node()
-	s.direct = NewDirect(DirectConfig{
-		Self: s.self, Anchors: cfg.Anchors, Renditions: cfg.Renditions, NoShare: cfg.NoShare, MaxPeers: cfg.MaxPeers,
-		Publisher: cfg.Role == quicwire.Streamer, Shelf: s.shelf, Seed: binary.BigEndian.Uint64(node[:]),
+	s.mesh = NewMesh(MeshConfig{
+		Self: s.self, Node: node, Role: cfg.Role, Anchors: cfg.Anchors, Pinned: cfg.Pinned, Renditions: cfg.Renditions, NoShare: cfg.NoShare,
+		MaxPeers: cfg.MaxPeers, Up: cfg.Up, Known: cfg.Known, Copies: cfg.Copies, Shelf: s.shelf, Seed: binary.BigEndian.Uint64(node[:]),
+		Sign: func(r quicwire.PeerRecord) quicwire.PeerRecord { return cfg.Endpoint.SignPeer(cfg.Replica.Root(), r) },
 	})
+	s.up.Store(cfg.Up)
 	s.notes.start(cfg.Replica, cfg.Now)
 	s.snapshot.Store(s.status())
 	return s
@@ -61,6 +67,9 @@ func New(cfg Config) *Swarm {
 
 // Status returns how it goes.
 func (s *Swarm) Status() Status { return *s.snapshot.Load() }
+
+// SetUp changes Config.Up: bits per second; 0 is no cap.
+func (s *Swarm) SetUp(bits uint64) { s.up.Store(bits) }
 
 // Run follows and serves the channel until ctx ends; then it says goodbye to its peers and returns nil. Before, it only returns if the
 // Endpoint is closed.
@@ -77,6 +86,9 @@ func (s *Swarm) Run(ctx context.Context) error {
 		broken <- s.accept(work)
 		return nil
 	})
+	for _, source := range s.cfg.Sources {
+		s.group.Go(func() error { s.search(ctx, source); return nil })
+	}
 	if err := s.loop(ctx, broken); err != nil {
 		return err
 	}
@@ -86,13 +98,32 @@ func (s *Swarm) Run(ctx context.Context) error {
 
 // hello is what peers learn of us first.
 func (s *Swarm) hello() quicwire.Hello {
+	st := s.snapshot.Load()
 	h := quicwire.Hello{Role: s.cfg.Role, Notes: s.cfg.Replica.Notes(), Limits: quicwire.Limits{
-		Slots: uint32(s.cfg.MaxPeers * quicwire.MaxStripes), Ranges: maxRanges,
+		Slots: uint32(max(0, st.Slots-st.Used)), Uplink: st.Uplink, Ranges: maxRanges,
 	}}
 	if s.cfg.NoShare {
 		h.Flags, h.Limits = quicwire.NoUpload, quicwire.Limits{}
 	}
 	return h
+}
+
+// search tells loop what a source of peers finds.
+func (s *Swarm) search(ctx context.Context, source discovery.Source) {
+	err := source.Run(ctx, func(f discovery.Found) {
+		e := Learned{Addr: f.Addr, Origin: FromCache}
+		if f.LAN {
+			e.Origin = FromLAN
+		}
+		if len(f.Node) == len(feed.PublicKey{}) {
+			key := feed.PublicKey(f.Node)
+			e.Node = &key
+		}
+		s.post(ctx, e)
+	})
+	if err != nil {
+		s.cfg.Logger.Warn("one way to find peers is of no use here", "err", err)
+	}
 }
 
 // accept takes inbound sessions until ctx ends or the Endpoint is closed.
@@ -132,12 +163,13 @@ func (s *Swarm) post(ctx context.Context, e Event) bool {
 	}
 }
 
-// loop owns Direct: it tells it what happens and does what it says, without waiting for anything.
+// loop owns Mesh: it tells it what happens and does what it says, without waiting for anything.
 func (s *Swarm) loop(ctx context.Context, broken <-chan error) error {
-	tick := time.NewTicker(TickEvery)
-	defer tick.Stop()
-	s.handle(Tick{})
+	s.tick()
+	due := time.NewTimer(0)
+	defer due.Stop()
 	for {
+		due.Reset(max(0, s.mesh.Next().Sub(s.cfg.Now())))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -145,11 +177,37 @@ func (s *Swarm) loop(ctx context.Context, broken <-chan error) error {
 			return fmt.Errorf("couldn't accept sessions any more: %w", err)
 		case e := <-s.events:
 			s.take(e)
-		case <-tick.C:
-			s.handle(Tick{})
-			s.meter.tick(s)
+			s.drain()
+		case <-due.C:
+			s.tick()
 		}
 	}
+}
+
+// drain takes what else is there, so that the timer is set once for it all.
+func (s *Swarm) drain() {
+	for range maxEvents {
+		select {
+		case e := <-s.events:
+			s.take(e)
+		default:
+			return
+		}
+	}
+}
+
+// tick lets Mesh look at the time.
+func (s *Swarm) tick() {
+	if now := s.cfg.Now(); now.Sub(s.told.traffic) >= TickEvery {
+		s.told.traffic = now
+		s.handle(s.meter.traffic(s))
+	}
+	if up := s.up.Load(); up != s.told.up {
+		s.told.up = up
+		s.handle(Capped{up})
+	}
+	s.handle(Tick{})
+	s.meter.tick(s)
 }
 
 // take handles an event of the sessions' goroutines, and what it shows of epochs.
@@ -170,27 +228,43 @@ func (s *Swarm) take(e Event) {
 	}
 }
 
-// handle lets Direct decide, and does it.
+// handle lets Mesh decide, and does it.
 func (s *Swarm) handle(e Event) {
-	if _, block := e.(BlockIn); !block {
-		s.compareEpochs() // first: Direct must not choose among peers without knowing what they have just shown
+	switch e.(type) {
+	case BlockIn, Pushed, Burst, Traffic:
+	default:
+		s.compareEpochs() // first: Mesh must not choose among peers without knowing what they have just shown
 	}
 	s.decide(e)
 }
 
 func (s *Swarm) decide(e Event) {
-	for _, a := range s.direct.Handle(e, s.cfg.Now()) {
+	for _, a := range s.mesh.Handle(e, s.cfg.Now()) {
 		s.do(a)
+	}
+	for len(s.late) > 0 {
+		e := s.late[0]
+		s.late = s.late[1:]
+		s.decide(e)
 	}
 }
 
-// compareEpochs tells Direct of the newest epoch of the Replica, and of the one that we sign, if it does not know them yet.
+func (s *Swarm) push(a Push) {
+	if x := s.sessions[a.Session]; x != nil {
+		a.Path = slices.Clone(a.Path)
+		x.writer.post(a)
+	}
+}
+
+// compareEpochs tells Mesh of the newest epoch of the Replica, and of the one that we sign, if it does not know them yet.
 func (s *Swarm) compareEpochs() {
 	s.tellFaults() // before the epoch itself, so that it is not followed for a moment
 	e, own := s.notes.newest()
 	if own && s.cfg.Role == quicwire.Streamer && e != s.told.own {
 		s.told.own = e
 		s.decide(Publishing{epochOf(e)})
+		ctx := s.work
+		s.group.Go(func() error { s.tail(ctx, e, feed.CatalogLog); return nil })
 	}
 	if e != s.told.current {
 		s.told.current = e
@@ -201,14 +275,14 @@ func (s *Swarm) compareEpochs() {
 // measure counts the lag of a block that came in time.
 func (s *Swarm) measure(e BlockIn) {
 	now := s.cfg.Now()
-	if s.direct.inTime(e, now) {
+	if s.mesh.inTime(e, now) {
 		lag := now.Sub(e.Wall)
 		s.meter.lags.add(now, lag)
 		s.cfg.OnBlock(lag)
 	}
 }
 
-// do does what Direct says. Nothing in here waits.
+// do does what Mesh says. Nothing in here waits.
 func (s *Swarm) do(a Action) {
 	switch a := a.(type) {
 	case Dial:
@@ -221,18 +295,14 @@ func (s *Swarm) do(a Action) {
 		}
 	case Send:
 		s.send(s.sessions[a.Session], a.Message)
-	case Serve:
-		s.serve(s.sessions[a.Session], a)
+	case Push:
+		s.push(a)
 	case Stop:
 		if x := s.sessions[a.Session]; x != nil {
-			x.tell(a.Log, a.Stripe, a)
+			for _, p := range x.writer.stop(subKey{a.Log, a.Stripe}) {
+				s.late = append(s.late, pushedOf(x, p, true))
+			}
 		}
-	case Reroute:
-		if x := s.sessions[a.Session]; x != nil {
-			x.tell(a.Log, a.Stripe, a)
-		}
-	case Repair:
-		s.repair(s.sessions[a.Session], a.Req)
 	case LookUp:
 		ctx := s.work
 		s.group.Go(func() error { s.lookUp(ctx, a); return nil })
@@ -258,28 +328,31 @@ func (s *Swarm) send(x *session, m quicwire.Message) {
 	}
 }
 
-// goodbye is how long peers have to look for others when we go.
-const goodbye = 500 * time.Millisecond
-
-// farewell says BYE to all peers, goes on serving for a moment, and ends all sessions.
+// farewell says BYE to all peers, goes on serving for as long as some of them need us, but not for ever, and ends all sessions.
 func (s *Swarm) farewell() {
-	ctx, cancel := context.WithTimeout(s.work, goodbye)
-	defer cancel()
-	var all errgroup.Group
-	for _, x := range s.sessions {
-		all.Go(func() error {
-			x.wire.Shutdown(ctx, &quicwire.Bye{Reason: "the node shuts down", Leaving: goodbye})
-			return nil
-		})
-	}
-	// Peers that close at once would wait for those of our goroutines that report to loop.
-	done := make(chan struct{})
-	go func() { all.Wait(); close(done) }()
-	for {
+	end := time.NewTimer(s.cfg.Leave)
+	defer end.Stop()
+	s.handle(Leaving{s.cfg.Leave})
+	due := time.NewTimer(TickEvery)
+	defer due.Stop()
+	for len(s.sessions) > 0 && s.mesh.needed() {
+		due.Reset(max(0, s.mesh.Next().Sub(s.cfg.Now())))
 		select {
-		case <-s.events:
-		case <-done:
+		case e := <-s.events:
+			s.take(e)
+		case <-due.C:
+			s.tick()
+		case <-end.C:
+			s.hangUp()
 			return
 		}
+	}
+	s.hangUp()
+}
+
+// hangUp ends all sessions. What their goroutines still report is not heard any more.
+func (s *Swarm) hangUp() {
+	for _, x := range s.sessions {
+		x.wire.Close(quicwire.CodeGoingAway, "the node shuts down")
 	}
 }

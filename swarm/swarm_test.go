@@ -231,7 +231,7 @@ func TestReasons(t *testing.T) {
 		nobody := w.viewer("nobody", at[1], Config{}, at[2])
 		none := w.viewer("none", w.place(netsim.Link{}), Config{})
 		pass(5 * time.Second)
-		wantReason(t, self, Waiting, "1.0.0.1:4433 is this node itself; trying again in 5")
+		wantReason(t, self, Waiting, "1.0.0.1:4433 is this node itself; trying again in ")
 		wantReason(t, nobody, Waiting, "1.0.2.1:4433 does not answer; trying again")
 		wantReason(t, none, Waiting, "the link names no address to connect to")
 	})

@@ -22,13 +22,13 @@ func dials(all []Action) (list []int) {
 
 // A link that names two addresses of one node leads to one session: the second address is left alone, and tried when the first is lost.
 func TestTwoAddressesOfOneNode(t *testing.T) {
-	s := newScript(t, 2, DirectConfig{})
+	s := newScript(t, 2, MeshConfig{})
 	if got := dials(s.do(Tick{})); len(got) != 2 {
 		t.Fatalf("dials %v at first, want both", got)
 	}
 	up := func(n, anchor int) {
 		s.do(EpochKnown{today})
-		s.do(SessionUp{Session: SessionID(n), Contact: anchor, Peer: key(1), Addr: s.d.anchors[anchor].Addr, Role: quicwire.Streamer, Epoch: today})
+		s.do(SessionUp{Session: SessionID(n), Contact: anchor, Peer: key(1), Addr: s.m.contacts[anchor].addr, Role: quicwire.Streamer, Epoch: today})
 	}
 	up(1, 0)
 	up(2, 1)
@@ -48,12 +48,12 @@ func TestEpochsOfOneMillisecond(t *testing.T) {
 	if a.Compare(b) != -1 || b.Compare(a) != 1 || a.Compare(a) != 0 {
 		t.Errorf("got %d, %d, %d", a.Compare(b), b.Compare(a), a.Compare(a))
 	}
-	s := newScript(t, 2, DirectConfig{})
+	s := newScript(t, 2, MeshConfig{})
 	s.shelf.held[catalog(a)], s.shelf.held[catalog(b)] = Holding{Stripes: 1}, Holding{Stripes: 1}
 	s.up(1, 0, a, time.Millisecond)
 	s.up(2, 1, b, time.Millisecond)
-	if s.d.run.epoch != b {
-		t.Errorf("follows %v, want %v", s.d.run.epoch, b)
+	if s.m.run.epoch != b {
+		t.Errorf("follows %v, want %v", s.m.run.epoch, b)
 	}
 }
 

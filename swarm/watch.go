@@ -9,179 +9,426 @@ import (
 	"tailcast/quicwire"
 )
 
-// watch looks after what is overdue: asks around, and leaves a parent for one that has more.
-func (d *Direct) watch() {
-	r := d.run
+// Times of watching. docs/swarm.md gives the reasons.
+const (
+	overdueAfter = 200 * time.Millisecond  // later than usual; or three times the jitter
+	pingEvery    = 400 * time.Millisecond  // a parent that is overdue
+	muteAfter    = 150 * time.Millisecond  // without a PONG, or two and a half round trips: no parent any more
+	leaveLiar    = 700 * time.Millisecond  // a parent that says the stripe flows, and does not send it
+	leaveHungry  = 1200 * time.Millisecond // one that admits that it has nothing
+	deadAfter    = 3 * time.Second         // without a PONG: the session ends
+	stormFor     = time.Second             // after a parent was found dead, others are doubted sooner
+	fullRTT      = 100 * time.Millisecond  // by which all round trips grow when our downlink is full
+	maxPings     = 16                      // that may wait for their Pong: more than are sent until a peer counts as dead
+	stillComes   = 800 * time.Millisecond  // since the last block of a stripe: its parent is slow or we are, but it is not a liar
+	muchLater    = 150 * time.Millisecond  // than the best copy, for a window: a parent that holds blocks back
+)
+
+// watch looks after what is overdue: asks, and leaves parents that are dead, lie or starve.
+func (m *Mesh) watch() {
+	m.doubtChildren()
+	m.endDead()
+	r := m.run
 	if r == nil || r.fault != nil {
 		return
 	}
-	late := r.latest(d.now)
-	if late == nil {
-		r.overdue = time.Time{}
-		d.switchUnfair(r)
-		d.switchBehind(r)
-		return
+	for _, f := range r.logs {
+		if f.ended {
+			continue
+		}
+		m.reveal(f)
+		m.watchStripes(f)
+		m.optimise(f)
+		m.judgeShares(f)
 	}
-	if r.overdue.IsZero() {
-		r.overdue = late.due()
+	m.watchRun(r)
+	m.dropBehind(r)
+}
+
+// watchStripes looks at each stripe of a log.
+func (m *Mesh) watchStripes(f *follow) {
+	late, with, come := 0, 0, 0
+	for i := range f.stripes {
+		s := &f.stripes[i]
+		s.late = m.overdue(f, uint8(i))
+		s.dry = s.late > 0
+		if s.parent != nil {
+			with++
+		}
+		if s.dry {
+			late++
+			if m.now.Sub(s.arrived) < stillComes {
+				come++
+			}
+		}
 	}
-	if d.now.Sub(r.pinged) >= pingEvery {
-		r.pinged = d.now
-		d.pingAll(r, late)
-	}
-	d.endDead()
-	if r.parent != nil {
-		d.judge(r, late)
-	}
-	if r.parent != nil && d.now.Sub(r.moved) > deadAfter && d.now.Sub(r.hurried) > deadAfter {
-		r.hurried = d.now
-		d.hurry()
+	// Most stripes late, and all round trips grown or all still coming: it is our downlink, not they. Without such evidence liars could
+	// make us believe so.
+	mine := 2*late > with && late > 1 && (m.downlinkFull() || 4*come >= 3*late)
+	f.slow = mine
+	for i := range f.stripes {
+		if s := &f.stripes[i]; s.dry && s.parent != nil {
+			m.doubt(f, uint8(i), mine)
+		}
 	}
 }
 
-// latest returns the log that is overdue for longest; nil if none is.
+// overdue returns by how much the next block of a stripe is later than usual; 0 if it is not, or if that is the source's silence.
+func (m *Mesh) overdue(f *follow, i uint8) time.Duration {
+	s := &f.stripes[i]
+	if s.parent == nil || f.joined.IsZero() {
+		return 0
+	}
+	next := f.align(s.next, i)
+	if next >= f.edge && !m.silent(f) {
+		return 0
+	}
+	due := f.clock.of(next)
+	if due.Before(s.since) {
+		due = s.since
+	}
+	if d := m.now.Sub(due) - s.lag; d > m.patience(f) {
+		return d
+	}
+	return 0
+}
+
+// silent reports whether nothing at all comes of a log, although by its clock something should.
+func (m *Mesh) silent(f *follow) bool { return m.now.After(f.due()) }
+
+// patience is how much later than usual a block may be.
+func (m *Mesh) patience(f *follow) time.Duration { return max(overdueAfter, 3*f.jitter) }
+
+// downlinkFull reports whether the round trips of all peers have grown together.
+func (m *Mesh) downlinkFull() bool {
+	grown, all := 0, 0
+	for _, p := range m.peers {
+		if p.minRTT > 0 {
+			all++
+			if p.rtt > p.minRTT+fullRTT {
+				grown++
+			}
+		}
+	}
+	return all > 0 && 4*grown >= 3*all
+}
+
+// doubt asks a parent whether the stripe flows there, and leaves it when it has had its time.
+func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
+	s := &f.stripes[i]
+	p := s.parent
+	if m.now.Sub(p.asked) >= pingEvery {
+		m.ping(p, f, i, f.align(s.next, i))
+	}
+	if m.mute(p) {
+		return
+	}
+	limit := leaveLiar
+	if m.hungry(f, i, p) {
+		limit = leaveHungry
+	}
+	if s.late < limit || mine || !m.others(f, p) {
+		return
+	}
+	p.fails++
+	if limit == leaveLiar && (p.fails >= 3 || p.received.rate == 0) {
+		p.refused = m.now.Add(shunTime)
+	}
+	p.claimFor(f.log).subbed[i] = m.now.Add(deadAfter)
+	m.leave(f, i, p, quicwire.UnsubStalled)
+}
+
+// others reports whether somebody else could be asked instead of p, and has more than we: where nobody has, nothing is gained.
+func (m *Mesh) others(f *follow, p *peer) bool {
+	for _, q := range m.peers {
+		if q == p || !m.eligible(f.run, q) {
+			continue
+		}
+		if c := q.claimOf(f.log); c != nil && (c.size > f.edge || len(f.holes) > 0 && c.size > f.holes[0].index) ||
+			q.pong.log == f.log && q.pong.next > f.edge && m.now.Sub(q.pong.at) < leaveHungry {
+			return true
+		}
+	}
+	return false
+}
+
+// hungry reports whether p admits that the stripe does not flow there.
+func (m *Mesh) hungry(f *follow, i uint8, p *peer) bool {
+	if p.pong.log == f.log && p.pong.stripe == i && m.now.Sub(p.pong.at) < leaveHungry {
+		return !p.pong.flows
+	}
+	c := p.claimOf(f.log)
+	return c != nil && int(i) < len(c.lags) && c.lags[i] == quicwire.NoLag
+}
+
+// ping asks p for a stripe.
+func (m *Mesh) ping(p *peer, f *follow, i uint8, index uint64) {
+	m.nextReq++
+	m.send(p, &quicwire.Ping{ID: m.nextReq, Log: f.log, Stripe: i, Index: index})
+	p.asked = m.now
+	if p.pinged.IsZero() {
+		p.pinged = m.now
+	}
+	if p.pings = append(p.pings, m.nextReq); len(p.pings) > maxPings {
+		p.pings = p.pings[1:]
+	}
+}
+
+// mute takes all stripes from a parent that has not answered a PING in time. It may still be there: its session lives on for a while.
+func (m *Mesh) mute(p *peer) bool {
+	if p.pinged.IsZero() || m.now.Sub(p.pinged) < max(muteAfter, 5*p.rtt/2) {
+		return false
+	}
+	if m.hears() == 0 {
+		return false // nobody else speaks either: it is more likely us, and there is nobody to turn to
+	}
+	p.mute, m.storm = true, m.now
+	m.drop(p)
+	m.maintain()
+	return true
+}
+
+// doubtChildren asks those that take nothing although something is there for them, and takes their places if they do not answer.
+func (m *Mesh) doubtChildren() {
+	for _, p := range m.peers {
+		if p.served.IsZero() || p.inflight == 0 || m.now.Sub(maxTime(p.fed, p.served)) < stuckAfter {
+			continue
+		}
+		if m.now.Sub(p.asked) >= pingEvery {
+			m.pingAny(p)
+		}
+		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= max(muteAfter, 5*p.rtt/2) {
+			p.mute = true
+			m.drop(p)
+		}
+	}
+}
+
+// stuckAfter is for how long a child may take nothing before it is asked whether it is still there.
+const stuckAfter = 500 * time.Millisecond
+
+// pingAny asks p for anything that is told.
+func (m *Mesh) pingAny(p *peer) {
+	if logs := m.told(); len(logs) > 0 {
+		m.ping(p, logs[0], 0, logs[0].edge)
+	}
+}
+
+// hears counts the peers that are neither mute nor doubted.
+func (m *Mesh) hears() (n int) {
+	for _, p := range m.peers {
+		if !p.mute && p.pinged.IsZero() && p.shares() {
+			n++
+		}
+	}
+	return n
+}
+
+// heardPing says how a stripe does here. What a source asks for is wanted there by nobody: it looks whether its blocks spread, and sends
+// what we lack if we ask.
+func (m *Mesh) heardPing(p *peer, x *quicwire.Ping) {
+	f := m.follow(x.Log)
+	lag, flows := m.lagOf(f, x.Stripe)
+	has := f != nil && f.here.has(x.Index)
+	m.send(p, &quicwire.Pong{
+		ID: x.ID, Log: x.Log, Stripe: x.Stripe, Flows: flows, Lag: lag, Has: has, Next: m.next(f, x.Stripe), Backlog: m.up.backlog(),
+	})
+	if f != nil && !has && p.role == quicwire.Streamer && f.run == m.run {
+		m.wantFrom(p, f, x.Index)
+	}
+}
+
+// lagOf returns the lag of the newest block of a stripe here, and whether the stripe flows. What we sign ourselves has no lag and flows.
+func (m *Mesh) lagOf(f *follow, i uint8) (lag time.Duration, flows bool) {
+	if f == nil || int(i) >= len(f.stripes) {
+		return 0, false
+	}
+	if f.run.ours {
+		return 0, true
+	}
+	s := &f.stripes[i]
+	return s.lag, f.ended || s.parent != nil && !s.dry && f.flows(m.now)
+}
+
+// next returns the index after the newest block of a stripe that is here; 0 if none is, or none near the edge.
+func (m *Mesh) next(f *follow, stripe uint8) uint64 {
+	if f == nil || int(stripe) >= len(f.stripes) || f.edge == 0 {
+		return 0
+	}
+	step := uint64(len(f.stripes))
+	i := f.edge - 1
+	i -= min(i, (i+step-uint64(stripe)%step)%step)
+	for range mostAsked {
+		if f.here.has(i) {
+			return i + 1
+		}
+		if i < step {
+			break
+		}
+		i -= step
+	}
+	return 0
+}
+
+// heardPong remembers what p says, if it was asked.
+func (m *Mesh) heardPong(p *peer, x *quicwire.Pong) {
+	i := slices.Index(p.pings, x.ID)
+	if i < 0 {
+		return
+	}
+	p.pings, p.pinged, p.mute = p.pings[i+1:], time.Time{}, false
+	if len(p.pings) > 0 {
+		p.pinged = m.now // others wait since about then
+	}
+	p.pong = pong{m.now, x.Log, x.Stripe, x.Next, x.Flows}
+	p.backlog = x.Backlog
+	m.clock(p, x.Wall)
+	m.spotted(p, x)
+}
+
+// endDead ends sessions whose peer does not answer: a node that was killed says nothing, and QUIC would wait for 15 s.
+func (m *Mesh) endDead() {
+	for _, p := range m.peers {
+		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= deadAfter {
+			p.pinged, p.pings = time.Time{}, nil
+			m.close(p, quicwire.CodeTimeout, fmt.Sprintf("no answer for %v", deadAfter))
+		}
+	}
+}
+
+// watchRun asks everybody when nothing comes at all, and dials: those we have may all be dead, or behind.
+func (m *Mesh) watchRun(r *run) {
+	late := r.latest(m.now)
+	if late == nil {
+		r.overdue = time.Time{}
+		return
+	}
+	if r.overdue.IsZero() {
+		r.overdue = m.now
+	}
+	for _, p := range m.peers {
+		if m.eligible(r, p) && m.now.Sub(p.asked) >= 2*pingEvery {
+			m.ping(p, late, late.stripeOf(late.edge), late.edge)
+		}
+	}
+	if m.now.Sub(r.moved) > deadAfter && m.now.Sub(r.hurried) > deadAfter {
+		r.hurried = m.now
+		m.hurry()
+	}
+}
+
+// latest returns the log that is overdue as a whole for longest; nil if none is.
 func (r *run) latest(now time.Time) (late *follow) {
 	for _, f := range r.logs {
-		if !f.ended && !f.progress.IsZero() && now.After(f.due()) && (late == nil || f.due().Before(late.due())) {
+		if !f.ended && now.After(f.due()) && (late == nil || f.due().Before(late.due())) {
 			late = f
 		}
 	}
 	return late
 }
 
-// pingAll asks the parent, and those that could take its place, whether they have the next block.
-func (d *Direct) pingAll(r *run, f *follow) {
-	for _, p := range d.peers {
-		if p != r.parent && !d.eligible(r, p) {
-			continue
-		}
-		d.nextReq++
-		stripe := uint8(f.top % uint64(len(f.stripes)))
-		d.send(p, &quicwire.Ping{ID: d.nextReq, Log: f.log, Stripe: stripe, Index: f.top})
-		if p.pinged.IsZero() {
-			p.pinged = d.now
-		}
-		if p.pings = append(p.pings, d.nextReq); len(p.pings) > maxPings {
-			p.pings = p.pings[1:]
+// dropBehind leaves peers that deliver, but the past: another has proved for a while that the epoch is clearly further. Silence would show
+// by itself; this is for who replays slowly.
+func (m *Mesh) dropBehind(r *run) {
+	f := r.follow(quicwire.LogID{Epoch: r.epoch.ID, Name: feed.CatalogLog})
+	var most uint64
+	for _, p := range m.peers {
+		if m.eligible(r, p) {
+			most = max(most, p.size(r))
 		}
 	}
-}
-
-// maxPings is how many Pings may wait for their Pong: more than are sent until a peer counts as dead.
-const maxPings = 16
-
-// heardPong remembers what p says, if it was asked.
-func (d *Direct) heardPong(p *peer, m *quicwire.Pong) {
-	i := slices.Index(p.pings, m.ID)
-	if i < 0 {
-		return
-	}
-	p.pings, p.pinged = p.pings[i+1:], time.Time{}
-	p.pong = pong{d.now, m.Log, m.Next, m.Flows}
-	d.clock(p, m.Wall)
-}
-
-// endDead ends sessions whose peer does not answer: a node that was killed says nothing, and QUIC would wait for 15 s.
-func (d *Direct) endDead() {
-	for _, p := range d.peers {
-		if !p.pinged.IsZero() && d.now.Sub(p.pinged) >= deadAfter {
-			p.pinged = time.Time{}
-			d.close(p, quicwire.CodeTimeout, fmt.Sprintf("no answer for %v", deadAfter))
-		}
-	}
-}
-
-// has reports whether p has said, since the log is overdue, that it has more of it than we.
-func (p *peer) has(f *follow, since time.Time) bool {
-	return p.pong.log == f.log && p.pong.at.After(since) && p.pong.next > f.top || p.claims[f.log].size > f.top
-}
-
-// judge leaves the parent if it keeps blocks to itself, or if it has none and somebody else has.
-func (d *Direct) judge(r *run, f *follow) {
-	p, waited := r.parent, d.now.Sub(r.overdue)
-	answered := p.pong.at.After(r.overdue)
-	other := slices.ContainsFunc(d.peers, func(q *peer) bool { return q != p && d.eligible(r, q) && q.has(f, r.overdue) })
-	switch {
-	case waited >= leaveLiar && answered && p.pong.log == f.log && p.pong.next > f.top && other:
-		d.leave(p, quicwire.UnsubStalled, shunTime)
-	case waited >= leaveLiar && answered && p.pong.log == f.log && p.pong.next > f.top:
-		d.again(r)
-	case waited >= leaveHungry && other:
-		d.leave(p, quicwire.UnsubStalled, deadAfter)
-	}
-}
-
-// again subscribes everything anew at the same parent, as there is no other.
-func (d *Direct) again(r *run) {
-	if d.now.Sub(r.retried) < deadAfter {
-		return
-	}
-	r.retried = d.now
-	for _, f := range r.logs {
-		d.unsubscribe(f, quicwire.UnsubStalled)
-	}
-}
-
-// switchUnfair leaves a parent of whose stripes more than a tenth had to be asked for block by block, if there is another.
-func (d *Direct) switchUnfair(r *run) {
-	if r.parent == nil || !slices.ContainsFunc(r.logs, func(f *follow) bool { return f.share.unfair(d.now) }) {
-		return
-	}
-	if slices.ContainsFunc(d.peers, func(q *peer) bool { return q != r.parent && d.eligible(r, q) && q.flows(r) }) {
-		d.leave(r.parent, quicwire.UnsubStalled, shunTime)
-	}
-}
-
-// switchBehind leaves a parent that delivers, but the past: another has proved for a while that the epoch is clearly further. Silence
-// would show by itself; this is for who replays slowly.
-func (d *Direct) switchBehind(r *run) {
-	if r.parent == nil || !d.ahead(func(p *peer) bool { return p != r.parent && d.eligible(r, p) }) {
+	if f == nil || f.seen == 0 || most <= f.edge+clearlyAhead {
 		r.behind = time.Time{}
 		return
 	}
 	if r.behind.IsZero() {
-		r.behind = d.now
+		r.behind = m.now
 	}
-	if d.now.Sub(r.behind) > deadAfter {
-		r.behind = time.Time{}
-		d.leave(r.parent, quicwire.UnsubStalled, shunTime)
+	if m.now.Sub(r.behind) <= deadAfter {
+		return
+	}
+	r.behind = time.Time{}
+	for _, p := range m.peers {
+		if m.serves(p) && p.size(r)+clearlyAhead < most {
+			p.refused = m.now.Add(shunTime)
+			m.leaveAll(p, quicwire.UnsubStalled)
+		}
 	}
 }
 
 // clearlyAhead is by how many records of the catalog a peer must be ahead: it gets one a second, and what we hear is a second old.
 const clearlyAhead = 5
 
-// ahead reports whether a peer, of those that ok likes, has proved to be clearly further than we are.
-func (d *Direct) ahead(ok func(*peer) bool) bool {
-	f := d.run.follow(quicwire.LogID{Epoch: d.run.epoch.ID, Name: feed.CatalogLog})
-	return f != nil && slices.ContainsFunc(d.peers, func(p *peer) bool { return p.size(d.run) > f.top+clearlyAhead && ok(p) })
+// ahead reports whether a peer has proved to be clearly further than we are.
+func (m *Mesh) ahead() bool {
+	f := m.run.follow(quicwire.LogID{Epoch: m.run.epoch.ID, Name: feed.CatalogLog})
+	return f != nil && slices.ContainsFunc(m.peers, func(p *peer) bool { return p.size(m.run) > f.edge+clearlyAhead })
 }
 
-// A share counts how the blocks of a log came, over a window of some seconds.
-type share struct {
-	since           time.Time
-	pushed, repairs int
+// leaveAll gives up p as the parent of anything.
+func (m *Mesh) leaveAll(p *peer, why quicwire.UnsubReason) {
+	for _, r := range []*run{m.run, m.old} {
+		if r == nil {
+			continue
+		}
+		for _, f := range r.logs {
+			for i := range f.stripes {
+				if f.stripes[i].parent == p {
+					m.leave(f, uint8(i), p, why)
+				}
+			}
+		}
+	}
 }
 
-// shareWindow is how long a parent is watched, and shareLeast how many blocks it takes to judge it.
+// A tally counts how the blocks of a stripe came, over a window of some seconds.
+type tally struct {
+	since        time.Time
+	fresh, stale int // by the parent; by others
+}
+
+// tallyWindow is how long a parent is watched, and tallyLeast how many blocks it takes to judge it.
 const (
-	shareWindow = 5 * time.Second
-	shareLeast  = 20
+	tallyWindow = 5 * time.Second
+	tallyLeast  = 15
 )
 
-func (s *share) count(now time.Time, repaired bool) {
-	if now.Sub(s.since) > 2*shareWindow {
-		*s = share{since: now}
+func (t *tally) count(now time.Time, fresh bool) {
+	if now.Sub(t.since) > 2*tallyWindow {
+		*t = tally{since: now}
 	}
-	if repaired {
-		s.repairs++
+	if fresh {
+		t.fresh++
 	} else {
-		s.pushed++
+		t.stale++
 	}
 }
 
-// unfair reports whether over a window more than a tenth came by repair.
-func (s *share) unfair(now time.Time) bool {
-	n := s.pushed + s.repairs
-	return now.Sub(s.since) >= shareWindow && n >= shareLeast && 10*s.repairs > n
+// judgeShares leaves parents of whose blocks over a tenth came from others, who were asked for them one by one, and those whose blocks come
+// much later than what they say of themselves would have them.
+func (m *Mesh) judgeShares(f *follow) {
+	for i := range f.stripes {
+		s := &f.stripes[i]
+		t := s.judged
+		if s.parent == nil || m.now.Sub(t.since) < tallyWindow {
+			continue
+		}
+		s.judged = tally{since: m.now}
+		n := t.fresh + t.stale
+		if n < tallyLeast || m.downlinkFull() || !m.others(f, s.parent) {
+			continue
+		}
+		if 10*t.stale > n || m.holdsBack(f, uint8(i)) {
+			s.parent.fails++
+			s.parent.claimFor(f.log).subbed[i] = m.now.Add(shunTime)
+			m.subscribe(f, uint8(i), true, 0) // it goes on until another delivers
+		}
+	}
+}
+
+// holdsBack reports whether the blocks of a stripe come much later than its parent's own lag, the way and its uplink explain.
+func (m *Mesh) holdsBack(f *follow, i uint8) bool {
+	s := &f.stripes[i]
+	c := s.parent.claimOf(f.log)
+	return c != nil && len(c.lags) == len(f.stripes) && c.lags[i] != quicwire.NoLag && s.lag > m.cost(f, i, s.parent, c)+muchLater
 }

@@ -1,0 +1,189 @@
+package swarm
+
+import (
+	"hash/fnv"
+	"time"
+
+	"tailcast/quicwire"
+)
+
+// Here a Mesh says to its peers how it does (STATUS) and whom it knows (PEX).
+
+const (
+	statusSlow   = 6 * time.Second // of a stream of a stripe or fewer: the slower the stream, the rarer
+	statusMiddle = 2500 * time.Millisecond
+	statusFast   = time.Second
+	statusSoon   = 300 * time.Millisecond // after something changed
+	pexEvery     = 30 * time.Second
+	pexFirst     = 12 // records for a newcomer
+	pexSource    = 6  // by a source, which has little to spare
+	pexLater     = 2
+	recordFor    = 40 * time.Minute
+)
+
+// statusEvery returns how often a STATUS is due.
+func (m *Mesh) statusEvery() time.Duration {
+	switch n := m.stripes(); {
+	case n == 0 || n > 8:
+		return statusFast
+	case n > 1:
+		return statusMiddle
+	}
+	if m.streamRate() > 50_000 {
+		return statusFast // few stripes, but no thin stream
+	}
+	return statusSlow
+}
+
+// beat sends statuses: on a slow beat, and soon after something has begun or ceased to flow, or places ran out or came free.
+func (m *Mesh) beat() {
+	digest := m.digest()
+	soon := digest != m.said && m.now.Sub(m.lastStatus) >= statusSoon
+	if m.now.Before(m.nextStatus) && !soon {
+		return
+	}
+	every := m.statusEvery()
+	m.said, m.lastStatus, m.nextStatus = digest, m.now, m.now.Add(every-every/10+time.Duration(m.rand.Int64N(int64(every/5))))
+	for _, p := range m.peers {
+		m.tell(p)
+	}
+}
+
+// digest returns a number that changes when something does that neighbours should know at once.
+func (m *Mesh) digest() uint64 {
+	h := fnv.New64a()
+	bit := func(b bool) {
+		if b {
+			h.Write([]byte{1})
+		} else {
+			h.Write([]byte{0})
+		}
+	}
+	bit(m.free() > 0)
+	for _, f := range m.told() {
+		for i := range f.stripes {
+			_, flows := m.lagOf(f, uint8(i))
+			bit(flows)
+		}
+	}
+	return h.Sum64()
+}
+
+// told returns the logs whose status is of interest: those that we sign, or else follow.
+func (m *Mesh) told() []*follow {
+	if m.own != nil {
+		return m.own.logs
+	}
+	return m.run.logsOr()
+}
+
+// tell sends p the status of all logs. The head itself goes with the first, and always with that of the catalog: by it parents are compared.
+func (m *Mesh) tell(p *peer) {
+	if !p.leaving.IsZero() {
+		return
+	}
+	for _, f := range m.told() {
+		held, ok := m.cfg.Shelf.Look(f.log)
+		if !ok || held.Head.Size == 0 || held.Stripes == 0 {
+			continue
+		}
+		m.send(p, m.statusOf(p, f, held))
+	}
+}
+
+func (m *Mesh) statusOf(p *peer, f *follow, held Holding) *quicwire.Status {
+	x := &quicwire.Status{Log: f.log, Size: held.Head.Size, Base: held.Base, Slots: m.free(), Backlog: m.up.backlog(), Rate: p.burst}
+	if m.cfg.NoShare {
+		x.Slots = 0
+	}
+	copy(x.Prefix[:], held.Head.Root[:])
+	c := p.claimFor(f.log)
+	if !c.told || f.catalog() {
+		x.Signed = &quicwire.SignedRoot{Root: held.Head.Root, Signature: held.Head.Signature}
+		c.told = true
+	}
+	for i := range f.stripes {
+		lag, flows := m.lagOf(f, uint8(i))
+		if !flows {
+			lag = quicwire.NoLag
+		}
+		x.Lags = append(x.Lags, lag)
+		if f.stripes[i].home {
+			x.Homes |= 1 << i
+		}
+	}
+	return x
+}
+
+// introduce sends a new peer our own record, and others' if it has dialled us: it is new here.
+func (m *Mesh) introduce(p *peer) {
+	n := 0
+	if !p.dialled {
+		n = pexFirst
+		if m.publisher() {
+			n = pexSource
+		}
+	}
+	m.sendPex(p, n)
+}
+
+// gossip tells each peer now and then of some others.
+func (m *Mesh) gossip() {
+	if m.now.Before(m.nextPex) {
+		return
+	}
+	first := m.nextPex.IsZero()
+	m.nextPex = m.now.Add(pexEvery + time.Duration(m.rand.Int64N(int64(pexEvery/4))))
+	if first {
+		return
+	}
+	for _, p := range m.peers {
+		if p.leaving.IsZero() {
+			m.sendPex(p, pexLater)
+		}
+	}
+}
+
+// sendPex sends our own record, when the last is old, and up to n of others, at the addresses at which we see them.
+func (m *Mesh) sendPex(p *peer, n int) {
+	x := &quicwire.Pex{}
+	if m.cfg.Sign != nil && !m.cfg.NoShare && p.seen.IsValid() && m.now.Sub(p.recorded) > recordFor/2 {
+		p.recorded = m.now
+		x.Peers = append(x.Peers, m.cfg.Sign(quicwire.PeerRecord{Addr: p.seen, Role: m.cfg.Role, Expires: m.now.Add(recordFor).Unix()}))
+	}
+	for _, k := range m.rand.Perm(len(m.peers)) {
+		q := m.peers[k]
+		if len(x.Peers) > n || len(x.Peers) >= quicwire.MaxPeers {
+			break
+		}
+		if q != p && q.record != nil && q.leaving.IsZero() && !q.mute && q.record.Expires > m.now.Unix() && q.record.Addr == q.at {
+			x.Peers = append(x.Peers, *q.record)
+		}
+	}
+	if len(x.Peers) > 0 {
+		m.send(p, x)
+	}
+}
+
+// heardPex takes in whom p knows. All records are signed; that of p itself goes on to others.
+func (m *Mesh) heardPex(p *peer, x *quicwire.Pex) {
+	for k := range x.Peers {
+		r := &x.Peers[k]
+		if r.Node == p.key {
+			p.record = r
+			continue
+		}
+		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromPeer})
+	}
+	m.dial()
+}
+
+// contactsOf returns whom it may be good to meet again: those that have sent us blocks, by how many.
+func (m *Mesh) good() (list []Contact) {
+	for _, p := range m.peers {
+		if p.leaving.IsZero() && p.at.IsValid() && p.received.rate > 0 {
+			list = append(list, Contact{Addr: p.addr, Node: p.key, Role: p.role})
+		}
+	}
+	return list
+}

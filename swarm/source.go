@@ -1,0 +1,414 @@
+package swarm
+
+import (
+	"slices"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// Here a source defends its few places. Two nodes that take both places of a stripe and pass nothing on would else keep the stripe from
+// everybody. So places go by lot and for a short time, no subnet gets many, and nodes that the source has drawn and dialled by itself,
+// the spotters, are asked whether blocks arrive. All that it sends comes out of one budget.
+
+// How the source defends itself. docs/swarm.md gives the reasons.
+const (
+	redrawFrom   = 10 * time.Second // a place goes by lot again after redrawFrom to redrawTo
+	redrawTo     = 30 * time.Second
+	maxWaiting   = 32 // applicants for one stripe; a random one goes if there are more
+	checkEvery   = 250 * time.Millisecond
+	checkAfter   = 600 * time.Millisecond // or twice the usual lag of spotters
+	checkWait    = 250 * time.Millisecond // for PONGs, or two round trips
+	maxSpotters  = 12
+	leastAnswers = 4 // of spotters, to judge by
+	maxStrikes   = 3
+	budgetOver   = 0.25 // of the stream, beyond the copies
+	budgetMost   = 4    // streams, while spotters report loss
+	budgetBurst  = 40   // blocks
+	lossFor      = 2 * time.Second
+)
+
+// A source is what a streamer's Mesh keeps besides.
+type source struct {
+	steady  bucket // of bytes: what may be sent when all is well
+	most    bucket // while spotters report loss
+	checks  []check
+	next    time.Time // of a check
+	lost    time.Time // when spotters last reported loss
+	strikes map[*peer]int
+	out     map[feed.PublicKey]time.Time // no place until then
+	failed  uint64                       // checks
+}
+
+// A check looks whether one block has spread.
+type check struct {
+	f     *follow
+	index uint64
+	due   time.Time // to ask
+	ids   []uint64  // of the Pings; nil: not yet asked
+	until time.Time // for answers
+	has   int
+	lacks int
+}
+
+// A waiter has applied for a place in a stripe.
+type waiter struct {
+	peer  *peer
+	sub   quicwire.Sub
+	since time.Time
+}
+
+// apply gives a place, or puts p on the list from which lots are drawn. SUBOK may then come much later. Who has no parent at all is
+// refused, so that it asks others.
+func (m *Mesh) apply(f *follow, p *peer, x *quicwire.Sub) {
+	s := &f.stripes[x.Stripe]
+	switch {
+	case m.now.Before(m.source.out[p.key]):
+		m.refuse(p, x, quicwire.RefusedBusy, shunTime)
+	case m.pinned(p) && !m.hasPinned(s):
+		if s.count() >= m.cfg.Copies {
+			m.makeRoom(f, x.Stripe, p)
+		}
+		m.place(f, p, x)
+	case s.count() < m.places(s) && !m.holdsMany(p):
+		m.place(f, p, x)
+	case x.Home && m.leafOf(s) != nil && !m.holdsMany(p):
+		m.move(f, x.Stripe, m.leafOf(s), quicwire.Preempted, p)
+		m.place(f, p, x)
+	case x.Urgent || !x.Home:
+		m.wait(s, p, x)
+		m.refuse(p, x, quicwire.RefusedBusy, time.Second)
+		m.withdraw(f, x.Stripe, p)
+	default:
+		m.wait(s, p, x)
+	}
+}
+
+// place gives p a place until the next lot.
+func (m *Mesh) place(f *follow, p *peer, x *quicwire.Sub) {
+	m.withdraw(f, x.Stripe, p)
+	m.accept(f, p, x)
+	s := &f.stripes[x.Stripe]
+	s.children[len(s.children)-1].redraw = m.now.Add(m.between(redrawFrom, redrawTo))
+}
+
+// wait puts p on the list.
+func (m *Mesh) wait(s *stripe, p *peer, x *quicwire.Sub) {
+	s.waiting = slices.DeleteFunc(s.waiting, func(w waiter) bool { return w.peer == p })
+	if len(s.waiting) >= maxWaiting {
+		k := m.rand.IntN(len(s.waiting))
+		s.waiting = slices.Delete(s.waiting, k, k+1)
+	}
+	s.waiting = append(s.waiting, waiter{p, *x, m.now})
+}
+
+// withdraw takes p off the list of a stripe.
+func (m *Mesh) withdraw(f *follow, i uint8, p *peer) {
+	s := &f.stripes[i]
+	s.waiting = slices.DeleteFunc(s.waiting, func(w waiter) bool { return w.peer == p })
+}
+
+// forgetWaiter takes p off all lists.
+func (m *Mesh) forgetWaiter(p *peer) {
+	delete(m.source.strikes, p)
+	if m.own == nil {
+		return
+	}
+	for _, f := range m.own.logs {
+		for i := range f.stripes {
+			m.withdraw(f, uint8(i), p)
+		}
+	}
+}
+
+// places returns how many places of a stripe are for anybody: one is for the operator's relays, if one is there and another place is left
+// or it is no child yet.
+func (m *Mesh) places(s *stripe) int {
+	n := m.cfg.Copies
+	if m.hasPinned(s) {
+		return n
+	}
+	if slices.ContainsFunc(m.peers, m.pinned) {
+		return n - 1
+	}
+	return n
+}
+
+func (m *Mesh) pinned(p *peer) bool {
+	if p.contact != nil && p.contact.origin == FromPin && p.dialled {
+		return true
+	}
+	return slices.ContainsFunc(m.cfg.Pinned, func(a feed.Anchor) bool { return a.Node != nil && *a.Node == p.key })
+}
+
+func (m *Mesh) hasPinned(s *stripe) bool {
+	return slices.ContainsFunc(s.children, func(c *child) bool { return c.until == 0 && m.pinned(c.peer) })
+}
+
+// leafOf returns a child that does not pass the stripe on; nil if all do.
+func (m *Mesh) leafOf(s *stripe) *child {
+	for _, c := range s.children {
+		if !c.home && c.until == 0 && !m.pinned(c.peer) {
+			return c
+		}
+	}
+	return nil
+}
+
+// makeRoom moves one child that is not pinned.
+func (m *Mesh) makeRoom(f *follow, i uint8, to *peer) {
+	for _, c := range f.stripes[i].children {
+		if c.until == 0 && !m.pinned(c.peer) {
+			m.move(f, i, c, quicwire.Preempted, to)
+			return
+		}
+	}
+}
+
+// holdsMany reports whether one subnet has a quarter of all places. In a small swarm nobody else may be there.
+func (m *Mesh) holdsMany(p *peer) bool {
+	if !p.subnet.IsValid() || len(m.peers) < 8 {
+		return false
+	}
+	same, all := 0, 0
+	m.eachChild(func(f *follow, _ uint8, c *child) {
+		if f.catalog() || c.until > 0 {
+			return
+		}
+		all++
+		if c.peer.subnet == p.subnet {
+			same++
+		}
+	})
+	return 4*same >= m.slots()
+}
+
+// defend draws lots, and looks whether blocks spread.
+func (m *Mesh) defend() {
+	m.moveHomes()
+	if m.own == nil {
+		return
+	}
+	for _, f := range m.own.logs {
+		if f.catalog() {
+			continue
+		}
+		for i := range f.stripes {
+			m.draw(f, uint8(i))
+		}
+	}
+	kept := m.source.checks[:0]
+	for k := range m.source.checks {
+		if c := &m.source.checks[k]; !m.checked(c) {
+			kept = append(kept, *c)
+		}
+	}
+	m.source.checks = kept
+}
+
+// draw lets places of a stripe that are free, or due, go by lot.
+func (m *Mesh) draw(f *follow, i uint8) {
+	s := &f.stripes[i]
+	s.waiting = slices.DeleteFunc(s.waiting, func(w waiter) bool { return m.now.Sub(w.since) > drawFor || m.now.Before(m.source.out[w.peer.key]) })
+	for _, c := range s.children {
+		if c.until == 0 && !c.redraw.IsZero() && m.now.After(c.redraw) && !m.pinned(c.peer) {
+			c.redraw = m.now.Add(m.between(redrawFrom, redrawTo))
+			if w := m.lot(s); w != nil {
+				m.move(f, i, c, quicwire.Redrawn, w.peer)
+			}
+		}
+	}
+	for s.count() < m.places(s) {
+		w := m.lot(s)
+		if w == nil {
+			return
+		}
+		m.place(f, w.peer, &w.sub)
+	}
+}
+
+// lot draws an applicant; nil if there is none.
+func (m *Mesh) lot(s *stripe) *waiter {
+	if len(s.waiting) == 0 {
+		return nil
+	}
+	at := m.rand.IntN(len(s.waiting))
+	for k := range s.waiting {
+		w := s.waiting[(at+k)%len(s.waiting)]
+		if !m.holdsMany(w.peer) {
+			return &w
+		}
+	}
+	return nil
+}
+
+// signed has a look, later, whether a block that we have signed arrives: some of each stripe, and all of those that did not spread lately.
+func (m *Mesh) signed(f *follow, i uint64) {
+	s := &f.stripes[f.stripeOf(i)]
+	if f.catalog() || m.now.Before(m.source.next) && !s.suspect {
+		return
+	}
+	m.source.next = m.now.Add(checkEvery)
+	m.source.checks = append(m.source.checks, check{f: f, index: i, due: m.now.Add(max(checkAfter, 2*m.medianLag(f, f.stripeOf(i))))})
+}
+
+// medianLag returns the usual lag of a stripe at our neighbours, as they say.
+func (m *Mesh) medianLag(f *follow, i uint8) time.Duration {
+	var lags []time.Duration
+	for _, p := range m.peers {
+		if c := p.claimOf(f.log); c != nil && len(c.lags) == len(f.stripes) && c.lags[i] != quicwire.NoLag {
+			lags = append(lags, c.lags[i])
+		}
+	}
+	if len(lags) == 0 {
+		return 0
+	}
+	slices.Sort(lags)
+	return min(lags[len(lags)/2], 2*time.Second)
+}
+
+// checked moves a check on. It returns true when it is over.
+func (m *Mesh) checked(c *check) bool {
+	switch {
+	case m.now.Before(c.due):
+		return false
+	case c.ids == nil:
+		m.askSpotters(c)
+		return len(c.ids) < leastAnswers
+	case m.now.Before(c.until):
+		return false
+	}
+	m.verdict(c)
+	return true
+}
+
+// askSpotters asks some of those that we have dialled ourselves, but no child in the stripe.
+func (m *Mesh) askSpotters(c *check) {
+	i := c.f.stripeOf(c.index)
+	var list []*peer
+	for _, p := range m.peers {
+		if p.dialled && p.shares() && !p.mute && c.f.childOf(i, p) == nil && p.claimOf(c.f.log) != nil {
+			list = append(list, p)
+		}
+	}
+	m.rand.Shuffle(len(list), func(a, b int) { list[a], list[b] = list[b], list[a] })
+	c.until = m.now.Add(checkWait)
+	for _, p := range list[:min(len(list), maxSpotters)] {
+		m.ping(p, c.f, i, c.index)
+		c.ids = append(c.ids, m.nextReq)
+		c.until = maxTime(c.until, m.now.Add(2*p.rtt))
+	}
+}
+
+func maxTime(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// spotted takes in what a spotter says.
+func (m *Mesh) spotted(_ *peer, x *quicwire.Pong) {
+	for k := range m.source.checks {
+		c := &m.source.checks[k]
+		if slices.Contains(c.ids, x.ID) {
+			if x.Has {
+				c.has++
+			} else {
+				c.lacks++
+			}
+		}
+	}
+}
+
+// verdict judges the children of a stripe by whether a block of it has spread.
+func (m *Mesh) verdict(c *check) {
+	i := c.f.stripeOf(c.index)
+	s := &c.f.stripes[i]
+	if c.has+c.lacks < leastAnswers {
+		return
+	}
+	spread := c.has >= c.lacks
+	s.suspect = !spread
+	if spread {
+		for _, d := range s.children {
+			delete(m.source.strikes, d.peer)
+		}
+		return
+	}
+	m.source.failed++
+	m.source.lost = m.now
+	for _, d := range slices.Clone(s.children) {
+		if !m.pinned(d.peer) {
+			m.strike(d.peer)
+		}
+	}
+}
+
+// strike counts against a child; the third takes all its places.
+func (m *Mesh) strike(p *peer) {
+	if m.source.strikes == nil {
+		m.source.strikes, m.source.out = make(map[*peer]int), make(map[feed.PublicKey]time.Time)
+	}
+	if m.source.strikes[p]++; m.source.strikes[p] < maxStrikes {
+		return
+	}
+	delete(m.source.strikes, p)
+	m.source.out[p.key] = m.now.Add(shunTime)
+	for key, until := range m.source.out {
+		if m.now.After(until) {
+			delete(m.source.out, key)
+		}
+	}
+	for _, f := range m.own.logs {
+		for i := range f.stripes {
+			if c := f.childOf(uint8(i), p); c != nil && !f.catalog() {
+				m.move(f, uint8(i), c, quicwire.Redrawn, nil)
+				m.remove(f, uint8(i), c, false)
+			}
+		}
+	}
+}
+
+// charge takes what was sent out of the source's budget.
+func (m *Mesh) charge(n float64) {
+	if !m.publisher() {
+		return
+	}
+	rate := m.streamRate()
+	b := &m.source
+	b.steady.rate, b.most.rate = (float64(m.cfg.Copies)+budgetOver)*rate, budgetMost*rate
+	for _, x := range []*bucket{&b.steady, &b.most} {
+		x.burst = budgetBurst * m.blockSize()
+		x.fill(m.now)
+		x.level = max(x.level-n, -x.rate)
+	}
+}
+
+func (m *Mesh) blockSize() float64 {
+	for _, f := range m.own.logsOr() {
+		if !f.catalog() {
+			return float64(f.wire(1))
+		}
+	}
+	return blockGuess
+}
+
+func (r *run) logsOr() []*follow {
+	if r == nil {
+		return nil
+	}
+	return r.logs
+}
+
+// afford reports whether the budget has n blocks more. While spotters report loss, it is wider.
+func (m *Mesh) afford(f *follow, n int) bool {
+	b := &m.source.steady
+	if m.now.Sub(m.source.lost) < lossFor {
+		b = &m.source.most
+	}
+	b.fill(m.now)
+	need := float64(f.wire(n))
+	return b.rate == 0 || b.level >= need
+}
