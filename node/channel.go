@@ -192,17 +192,12 @@ func (c *Channel) setPaused(reason string) {
 	}
 }
 
-// An upSetter is a swarm whose cap can change while it runs.
-type upSetter interface{ SetUp(bitsPerSecond uint64) }
-
 // SetUp caps what is sent to all peers of the channel, in bits per second on the wire; 0 is no cap.
 func (c *Channel) SetUp(bitsPerSecond uint64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.up = bitsPerSecond
-	if s, ok := any(c.swarm).(upSetter); ok {
-		s.SetUp(bitsPerSecond)
-	}
+	c.swarm.SetUp(bitsPerSecond)
 }
 
 // Superseded tells a streamer whether a higher epoch of its channel has turned out to be live.
