@@ -68,13 +68,11 @@ func (r *relay) divideUp(list []*member) []uint64 {
 	return caps
 }
 
-// limit is what all members together may send, in bits per second; 0: as much as they can.
+// limit is what all members together may send, in bits per second; 0: as much as they can. The pace of the month alone is no cap: a swarm takes its
+// cap for what the line carries, so that there is always --max-up, too.
 func (r *relay) limit(month node.MonthlyStatus) uint64 {
-	switch {
-	case month.Limit == 0:
+	if month.Limit == 0 {
 		return r.limits.up
-	case r.limits.up == 0:
-		return max(month.Pace, leastRate)
 	}
 	return min(r.limits.up, max(month.Pace, leastRate))
 }

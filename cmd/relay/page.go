@@ -46,7 +46,7 @@ type row struct {
 
 func newPage(s *status, pin string, now time.Time) page {
 	p := page{
-		Sentence: s.Reason, State: label(s.State), Tone: tone(s.State), Notes: s.Notes, Pin: pin,
+		Sentence: together(s.Reason), State: label(s.State), Tone: tone(s.State), Pin: pin,
 		Title:  "Tailcast relay: " + count(len(s.Channels), "channel"),
 		Uptime: span(time.Duration(s.Uptime * float64(time.Second))), Now: now.UTC().Format("2 January 2006, 15:04:05 UTC"),
 		Gauges: []gauge{
@@ -54,6 +54,12 @@ func newPage(s *status, pin string, now time.Time) page {
 			newGauge("Sent in "+now.UTC().Format("January"), float64(s.Monthly.Sent), float64(s.Monthly.Limit), bytes),
 			newGauge("On disk", float64(s.Disk.Bytes+s.Disk.Leftover), float64(s.Disk.Limit), bytes),
 		},
+	}
+	if s.Monthly.UsedUp {
+		p.Gauges[0] = newGauge("Sending now", s.Upload.Rate, 0, rate) // nothing is allowed
+	}
+	for _, note := range s.Notes {
+		p.Notes = append(p.Notes, together(note))
 	}
 	if s.Disk.Leftover > 0 {
 		p.Gauges[2].More = amount(uint64(s.Disk.Leftover)) + " of channels that are not seeded any more"
@@ -66,10 +72,23 @@ func newPage(s *status, pin string, now time.Time) page {
 
 func bytes(n float64) string { return amount(uint64(n)) }
 
+// together keeps numbers and what they count on one line.
+func together(text string) string {
+	words := strings.Split(text, " ")
+	for i, word := range words[:len(words)-1] {
+		if word != "" && strings.Trim(word, "0123456789.") == "" {
+			words[i] = word + "\u00a0"
+			continue
+		}
+		words[i] = word + " "
+	}
+	return strings.Join(words, "")
+}
+
 func newGauge(name string, value, limit float64, write func(float64) string) gauge {
-	g := gauge{Name: name, Value: write(value)}
+	g := gauge{Name: name, Value: together(write(value))}
 	if limit > 0 {
-		g.Of, g.Full, g.Fraction = write(limit), true, uint64(1000*min(1, value/limit))
+		g.Of, g.Full, g.Fraction = together(write(limit)), true, uint64(1000*min(1, value/limit))
 	}
 	return g
 }

@@ -71,7 +71,7 @@ func TestFormats(t *testing.T) {
 // TestPage: what a broadcaster calls his channel stays text, whatever it looks like; what is wrong stands beside it.
 func TestPage(t *testing.T) {
 	s := liveStatus(2)
-	s.Reason, s.Notes = "Seeding <2> channels.", []string{"less is allowed"}
+	s.Reason, s.Notes = "Seeding <2> channels to 12 peers.", []string{"less is allowed"}
 	s.Disk = diskStatus{Bytes: 3e9, Leftover: 1e9, Limit: 10e9}
 	s.Channels[0].Status = node.Status{
 		Title: `<script>alert(1)</script>`, Link: `tailcast:x?a=h:1"><b>`, State: node.StateStalled, Reason: "nobody <i>answers", DiskError: "no space",
@@ -86,7 +86,7 @@ func TestPage(t *testing.T) {
 	}
 	html := out.String()
 	for _, want := range []string{
-		"&lt;script&gt;alert(1)", "nobody &lt;i&gt;answers; disk: no space", "Seeding &lt;2&gt; channels", "less is allowed", "aaaaaaaaaaaaaaaa<", "3 GB", "3.0 × received",
+		"&lt;script&gt;alert(1)", "nobody &lt;i&gt;answers; disk: no space", "Seeding &lt;2&gt; channels to 12\u00a0peers", "less is allowed", "aaaaaaaaaaaaaaaa<", "3 GB", "3.0 × received",
 		"since 1 Jan, 00:00; the disk is full", "2 fed from here", "Channel without a name", "key@host:1", "Stalled", `value="246"`, `value="400"`, "1 GB of channels that are not seeded",
 	} {
 		if !strings.Contains(html, want) {

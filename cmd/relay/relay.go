@@ -165,7 +165,7 @@ func (r *relay) settle(ctx context.Context) {
 	for _, m := range r.list() {
 		if m.leave == nil {
 			r.start(ctx, m)
-			r.log.Info("seeding", "link", m.channel.Link().String())
+			r.log.Info("joining a channel", "link", m.channel.Link().String())
 		}
 	}
 }

@@ -61,6 +61,9 @@ func (o *options) check(args []string) error {
 	if len(args) == 0 && o.lists.file == "" {
 		return node.Usagef("which channels? name a LINK (tailcast:…), or with --links a file of them")
 	}
+	if o.monthly.Bytes > 0 && o.up() == 0 {
+		return node.Usagef("--monthly needs --max-up too: how much may be sent at a time? At most what the line carries, as 50M")
+	}
 	if o.Archive && o.disk.Bytes > 0 {
 		return node.Usagef("--archive keeps everything, --disk %v does not: want one of them", &o.disk)
 	}
@@ -86,7 +89,7 @@ func (o *options) relay(host *node.Host, hup <-chan os.Signal, log *slog.Logger)
 	}
 	r := &relay{
 		host: host, log: log, dir: o.Data, history: history, monthly: monthly, lists: o.lists, reload: hup, gone: make(chan gone),
-		limits: limits{up: least(o.maxUp.Bits, o.Up.Bits), disk: o.disk.Bytes},
+		limits: limits{up: o.up(), disk: o.disk.Bytes},
 	}
 	r.join = r.open
 	r.obey(monthly.Status())
@@ -94,12 +97,12 @@ func (o *options) relay(host *node.Host, hup <-chan os.Signal, log *slog.Logger)
 	return r, r.begin()
 }
 
-// least is the smaller of two limits, of which zero is none.
-func least(a, b uint64) uint64 {
-	if a == 0 || b == 0 {
-		return cmp.Or(a, b)
+// up is what all channels together may send, in bits per second: --max-up or --up, the smaller one if both are given. Zero is no limit.
+func (o *options) up() uint64 {
+	if a, b := o.maxUp.Bits, o.Up.Bits; a > 0 && b > 0 {
+		return min(a, b)
 	}
-	return min(a, b)
+	return cmp.Or(o.maxUp.Bits, o.Up.Bits)
 }
 
 // ready says what others need to know of the relay: the link of each channel, and what a streamer's --pin takes.

@@ -55,7 +55,7 @@ func (r *relay) status() status {
 	s.Monthly.UsedUp = r.paused != ""
 	s.Reason = s.sentence(r.paused)
 	if r.limits.up > 0 && r.allowed < r.limits.up && r.paused == "" {
-		s.Notes = append(s.Notes, fmt.Sprintf("%s are allowed instead of %s, so that the %s of this month last until its end",
+		s.Notes = append(s.Notes, fmt.Sprintf("%s are allowed instead of %s, so that the %s of this month last until its end.",
 			rate(float64(r.allowed)), rate(float64(r.limits.up)), amount(s.Monthly.Limit)))
 	}
 	return s

@@ -193,7 +193,7 @@ func TestRelayCountsTheMonth(t *testing.T) {
 	t.Parallel()
 	s := streamer(t, "demo")
 	data := t.TempDir()
-	r := start(t, "relay", nil, s.Link, "--data", data, "--monthly", "5TB")
+	r := start(t, "relay", nil, s.Link, "--data", data, "--monthly", "5TB", "--max-up", "50M")
 	v := viewer(t, r.Link)
 	until(t, v, "live", live)
 	before := untilRelay(t, r, "something is counted", func(s relayStatus) bool { return s.Monthly.Sent > 2000 })
@@ -201,7 +201,7 @@ func TestRelayCountsTheMonth(t *testing.T) {
 		t.Fatal(err)
 	}
 	stopInTime(t, r)
-	again := start(t, "relay1", nil, s.Link, "--data", data, "--monthly", "5TB")
+	again := start(t, "relay1", nil, s.Link, "--data", data, "--monthly", "5TB", "--max-up", "50M")
 	after := untilRelay(t, again, "live", func(s relayStatus) bool { return s.State == "live" })
 	if after.Monthly.Month == before.Monthly.Month && after.Monthly.Sent < before.Monthly.Sent {
 		t.Errorf("after a restart %d bytes are counted, want %d at least", after.Monthly.Sent, before.Monthly.Sent)
@@ -212,7 +212,7 @@ func TestRelayCountsTheMonth(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(data, "monthly.json"), []byte(`{"sent_bytes":{"`+month+`":5000000000000}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	spent := start(t, "relay2", nil, s.Link, "--data", data, "--monthly", "5TB")
+	spent := start(t, "relay2", nil, s.Link, "--data", data, "--monthly", "5TB", "--max-up", "50M")
 	got := untilRelay(t, spent, "used up", func(s relayStatus) bool { return s.Monthly.UsedUp || s.Monthly.Month != month })
 	if got.Monthly.Month != month {
 		t.Skip("the month has just ended")
