@@ -44,6 +44,9 @@ func TestMistakesGetOneSentence(t *testing.T) {
 		{"no such file", []string{"streamer", "/nonexistent/film.ts"}, 2, "no such file"},
 		{"unknown scheme", []string{"streamer", "gopher://x/y"}, 2, "gopher"},
 		{"unknown flag", []string{"streamer", "demo", "--speed", "3"}, 2, "--speed"},
+		{"three copies", []string{"streamer", "demo", "--copies", "3"}, 2, "want 1 or 2"},
+		{"a pin without a key", []string{"streamer", "demo", "--pin", "192.0.2.7:4433"}, 2, "want NODEKEY@HOST:PORT"},
+		{"a rate that is none", []string{"viewer", good, "--up", "12Mbit"}, 2, "did you mean 12M?"},
 		{"a file that is no TS", []string{"streamer", notTS}, 1, "not MPEG-TS"},
 		{"an empty file", []string{"streamer", empty}, 1, "empty"},
 	} {
