@@ -21,7 +21,6 @@ type ChannelConfig struct {
 	NoShare  bool
 	MaxPeers int           // If zero, the swarm's own
 	Up       uint64        // bits per second to all peers. If zero, no cap. SetUp changes it
-	Known    uint64        // what the uplink is remembered to carry, in bits per second. If zero, it is found out
 	Copies   int           // streamers: how often each block is sent. If zero, the swarm's own
 	Pinned   []feed.Anchor // streamers: relays of ours
 	Leave    time.Duration // how long peers are served at the end, while they look for others. If zero, the swarm's own
@@ -86,7 +85,7 @@ func (h *Host) join(cfg ChannelConfig, metrics prometheus.Registerer) (*Channel,
 func (c *Channel) newSwarm() *swarm.Swarm {
 	return swarm.New(swarm.Config{
 		Endpoint: c.host.endpoint, Accept: c.accept, Replica: c.cfg.Replica, Role: c.host.cfg.Role, Anchors: c.cfg.Anchors,
-		NoShare: c.cfg.NoShare, MaxPeers: c.cfg.MaxPeers, Up: c.up, Known: c.cfg.Known, Copies: c.cfg.Copies, Pinned: c.cfg.Pinned, Leave: c.cfg.Leave,
+		NoShare: c.cfg.NoShare, MaxPeers: c.cfg.MaxPeers, Up: c.up, Copies: c.cfg.Copies, Pinned: c.cfg.Pinned, Leave: c.cfg.Leave,
 		OnBlock: func(lag time.Duration) { c.lag.Observe(lag.Seconds()) }, Logger: c.host.cfg.Logger,
 	})
 }

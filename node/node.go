@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 
 	"tailcast/feed"
 	"tailcast/quicwire"
@@ -28,7 +27,7 @@ const (
 type Config struct {
 	Role    Role
 	Flags   *Flags
-	Channel ChannelConfig      // Up and Known are filled in
+	Channel ChannelConfig      // Up is filled in from the flags
 	Key     ed25519.PrivateKey // If nil, a new one for this start
 	Logger  *slog.Logger
 }
@@ -37,7 +36,6 @@ type Config struct {
 type Node struct {
 	*Host
 	channel *Channel
-	network string // where we are
 }
 
 // New opens the sockets. Run closes them.
@@ -46,13 +44,12 @@ func New(cfg Config) (*Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	here := network()
-	cfg.Channel.Up, cfg.Channel.Known = cfg.Flags.Up.Bits, knownUplink(cfg.Flags.Data, here)
+	cfg.Channel.Up = cfg.Flags.Up.Bits
 	channel, err := host.join(cfg.Channel, host.metrics)
 	if err != nil {
 		return nil, errors.Join(err, host.Close())
 	}
-	return &Node{host, channel, here}, nil
+	return &Node{host, channel}, nil
 }
 
 // Ready says that the node is up; more is what the command itself wants to say.
@@ -78,20 +75,7 @@ func (n *Node) Run(ctx context.Context, page http.Handler) error {
 		s := n.Status()
 		return s.State == StateLive, s.Reason
 	}}
-	return n.Host.Run(ctx, face, n.work)
-}
-
-// work runs the channel, and remembers what the uplink carries, if nobody has said it.
-func (n *Node) work(ctx context.Context) error {
-	ctx, cancel := context.WithCancel(ctx)
-	var remembering sync.WaitGroup
-	defer remembering.Wait()
-	defer cancel()
-	if f := n.cfg.Flags; f.Up.Bits == 0 {
-		uplink := func() uint64 { return n.Status().Upload.Uplink }
-		remembering.Go(func() { remember(ctx, f.Data, n.network, uplink, n.cfg.Logger) })
-	}
-	return n.channel.Run(ctx)
+	return n.Host.Run(ctx, face, n.channel.Run)
 }
 
 // LinkArgument reads the LINK of a command line.
