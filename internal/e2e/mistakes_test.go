@@ -24,7 +24,7 @@ func TestMistakesGetOneSentence(t *testing.T) {
 	}
 	taken := streamer(t, "demo")
 	good := taken.Link
-	mistyped := strings.Replace(good, good[12:13], map[bool]string{true: "b", false: "a"}[good[12] == 'a'], 1)
+	mistyped := good[:12] + map[bool]string{true: "b", false: "a"}[good[12] == 'a'] + good[13:]
 	here := []string{"--http", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data")}
 	for _, c := range []struct {
 		name string

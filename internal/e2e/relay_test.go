@@ -153,7 +153,7 @@ func checkFace(t *testing.T, r *command.Process, s relayStatus) {
 		code int
 		text string
 	}{
-		"/":              {200, "Seeding 2 channels"},
+		"/":              {200, "Seeding 2\u00a0channels"},
 		"/web/relay.css": {200, "color-scheme"},
 		"/readyz":        {200, `"ok":true`},
 		"/healthz":       {200, `"ok":true`},
