@@ -11,7 +11,6 @@ import (
 	"tailcast/discovery/lan"
 	"tailcast/feed"
 	"tailcast/internal/durable"
-	"tailcast/quicwire"
 	"tailcast/swarm"
 )
 
@@ -21,37 +20,38 @@ const (
 	rememberTime = time.Minute
 )
 
-// discover is how a node finds others besides those that the link names, and what it keeps about them for its next run.
+// discover is how a channel finds nodes besides those that the link names, and what is kept about them for the next run. It outlives the swarms of a
+// channel that is paused and resumed; one of them runs at a time, and so do the sources.
 type discover struct {
 	cache   *discovery.Cache
 	sources []discovery.Source
 	role    Role
 	log     *slog.Logger
 
-	known  []swarm.Contact // since the last saving; owned by remember
-	uplink uint64          // likewise
+	known []swarm.Contact // since the last saving; owned by remember
 }
 
-// newDiscover decides where a node looks. A streamer waits to be found; its cache has the uplink alone, nobody's address.
-func newDiscover(cfg Config, endpoint *quicwire.Endpoint) *discover {
-	d := &discover{role: cfg.Role, log: cfg.Logger}
-	d.cache = d.openCache(cfg.Flags.Data, cfg.Replica.Root())
-	if cfg.Role != Streamer {
+// newDiscover decides where a channel looks. A streamer waits to be found; its cache has the uplink alone, nobody's address.
+func (h *Host) newDiscover(cfg ChannelConfig) *discover {
+	d := &discover{role: h.cfg.Role, log: h.cfg.Logger}
+	root, key, addr := cfg.Replica.Root(), h.endpoint.Node(), h.endpoint.Addr()
+	d.cache = d.openCache(h.cfg.Flags.Data, root)
+	if d.role != Streamer {
 		d.sources = append(d.sources, d.cache)
 	}
-	if root, key, addr := cfg.Replica.Root(), endpoint.Node(), endpoint.Addr(); !cfg.Flags.NoLAN && !addr.Addr().Unmap().IsLoopback() {
+	if !h.cfg.Flags.NoLAN && !addr.Addr().Unmap().IsLoopback() {
 		d.sources = append(d.sources, lan.New(lan.Config{
-			Root: root[:], Node: key[:], Listen: addr, Announce: announcement(cfg), NoLook: cfg.Role == Streamer, Logger: cfg.Logger,
+			Root: root[:], Node: key[:], Listen: addr, Announce: announcement(d.role, cfg.NoShare), NoLook: d.role == Streamer, Logger: d.log,
 		}))
 	}
 	return d
 }
 
-func announcement(cfg Config) lan.Announce {
+func announcement(role Role, noShare bool) lan.Announce {
 	switch {
-	case cfg.NoShare:
+	case noShare:
 		return lan.Never
-	case cfg.Role == Viewer:
+	case role == Viewer:
 		return lan.IfFew
 	}
 	return lan.Always
@@ -94,13 +94,12 @@ func (d *discover) remember(ctx context.Context, status func() swarm.Status) err
 	}
 }
 
+// notice keeps what a swarm knows now. What the uplink carries is there for the next swarm, which may be one of this run.
 func (d *discover) notice(s swarm.Status) {
 	if len(s.Known) > 0 {
 		d.known = s.Known
 	}
-	if s.Uplink > 0 {
-		d.uplink = s.Uplink
-	}
+	d.cache.SetUplink(s.Uplink)
 }
 
 func (d *discover) save() {
@@ -112,9 +111,8 @@ func (d *discover) save() {
 		}
 		good = append(good, discovery.Entry{Addr: addr, Node: c.Node[:], Role: c.Role.String()})
 	}
-	d.cache.SetUplink(d.uplink)
 	if err := d.cache.Save(good); err != nil {
 		d.log.Warn("the next run will not know today's peers", "error", err)
 	}
-	d.known, d.uplink = nil, 0
+	d.known = nil
 }

@@ -58,9 +58,9 @@ func TestWhereANodeLooks(t *testing.T) {
 		{"streamer", Streamer, []string{"--listen", ":0"}, false, true},
 		{"streamer on loopback", Streamer, []string{"--listen", "127.0.0.1:0"}, false, false},
 	} {
-		n := newNode(t, Config{Role: c.role, Replica: replica}, t.TempDir(), c.args...)
+		n := newNode(t, Config{Role: c.role, Channel: ChannelConfig{Replica: replica}}, t.TempDir(), c.args...)
 		var cache, local bool
-		for _, s := range n.discover.sources {
+		for _, s := range n.channel.find.sources {
 			switch s.(type) {
 			case *discovery.Cache:
 				cache = true
@@ -76,16 +76,17 @@ func TestWhereANodeLooks(t *testing.T) {
 
 func TestWhoAnnouncesItself(t *testing.T) {
 	for _, c := range []struct {
-		cfg  Config
-		want lan.Announce
+		role    Role
+		noShare bool
+		want    lan.Announce
 	}{
-		{Config{Role: Streamer}, lan.Always},
-		{Config{Role: quicwire.Relay}, lan.Always},
-		{Config{Role: Viewer}, lan.IfFew},
-		{Config{Role: Viewer, NoShare: true}, lan.Never},
+		{Streamer, false, lan.Always},
+		{Relay, false, lan.Always},
+		{Viewer, false, lan.IfFew},
+		{Viewer, true, lan.Never},
 	} {
-		if got := announcement(c.cfg); got != c.want {
-			t.Errorf("%v, no share %v: got %d, want %d", c.cfg.Role, c.cfg.NoShare, got, c.want)
+		if got := announcement(c.role, c.noShare); got != c.want {
+			t.Errorf("%v, no share %v: got %d, want %d", c.role, c.noShare, got, c.want)
 		}
 	}
 }
@@ -177,9 +178,9 @@ func TestNodeRemembers(t *testing.T) {
 func TestWhereANodeRemembers(t *testing.T) {
 	replica, data := feedtest.NewChannel(t, feed.Config{}, 1).Replica, t.TempDir()
 	path := filepath.Join(data, "peers", replica.Root().String()+".json")
-	n := newNode(t, Config{Role: Viewer, Replica: replica}, data, "--listen", "127.0.0.1:0")
-	n.discover.notice(known())
-	n.discover.save()
+	n := newNode(t, Config{Role: Viewer, Channel: ChannelConfig{Replica: replica}}, data, "--listen", "127.0.0.1:0")
+	n.channel.find.notice(known())
+	n.channel.find.save()
 	for p, want := range map[string]os.FileMode{filepath.Dir(path): 0o700, path: 0o600} {
 		if info, err := os.Stat(p); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, mode %v, want %v", p, err, info.Mode(), want)
@@ -194,9 +195,10 @@ func TestWhereANodeRemembers(t *testing.T) {
 	}
 	for place, want := range map[string]string{data: "peers of the last run", file: "peers are not kept"} {
 		var log bytes.Buffer
-		n := newNode(t, Config{Role: Viewer, Replica: replica, Logger: slog.New(slog.NewTextHandler(&log, nil))}, place, "--listen", "127.0.0.1:0")
-		n.discover.notice(known())
-		n.discover.save()
+		logger := slog.New(slog.NewTextHandler(&log, nil))
+		n := newNode(t, Config{Role: Viewer, Channel: ChannelConfig{Replica: replica}, Logger: logger}, place, "--listen", "127.0.0.1:0")
+		n.channel.find.notice(known())
+		n.channel.find.save()
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("log %q, want %q", log.String(), want)
 		}

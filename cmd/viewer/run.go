@@ -37,7 +37,8 @@ func run(ctx context.Context, o *options, link feed.Link) (err error) {
 		return err
 	}
 	n, err := node.New(node.Config{
-		Role: node.Viewer, Flags: &o.Flags, Replica: replica, Anchors: link.Anchors, NoShare: o.noShare, Logger: log,
+		Role: node.Viewer, Flags: &o.Flags, Logger: log,
+		Channel: node.ChannelConfig{Replica: replica, Anchors: link.Anchors, NoShare: o.noShare},
 	})
 	if err != nil {
 		return err
