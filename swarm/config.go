@@ -25,7 +25,7 @@ type Config struct {
 	// Up caps what is sent to peers: bits per second on the wire, headers, proofs, control and repair included. If zero, there is no cap,
 	// and the uplink is estimated. SetUp changes it.
 	Up     uint64
-	Known  uint64        // what Status.Uplink said when this node last ran on this network. If zero, a guess
+	Known  uint64        // what Status.Measured said when this node last ran on this network. If zero, a guess
 	Copies int           // streamer: how often it sends each block: 1 or 2. If zero, 2
 	Pinned []feed.Anchor // streamer: relays of ours. It dials them, and keeps one place a stripe for them
 
