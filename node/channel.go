@@ -87,7 +87,7 @@ func (c *Channel) newSwarm() *swarm.Swarm {
 	return swarm.New(swarm.Config{
 		Endpoint: c.host.endpoint, Accept: c.accept, Replica: c.cfg.Replica, Role: c.host.cfg.Role, Anchors: c.cfg.Anchors,
 		NoShare: c.cfg.NoShare, MaxPeers: c.cfg.MaxPeers, Up: c.up, Copies: c.cfg.Copies, Pinned: c.cfg.Pinned, Leave: c.cfg.Leave,
-		Sources: c.find.sources, Known: c.find.cache.Uplink(),
+		Sources: c.find.sources, Known: c.find.cache.Uplink(), Dialable: c.host.dialable,
 		OnBlock: func(lag time.Duration) { c.lag.Observe(lag.Seconds()) }, Logger: c.host.cfg.Logger,
 	})
 }
@@ -109,7 +109,7 @@ func (c *Channel) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return c.observe(ctx) })
 	group.Go(func() error { return c.follow(ctx) })
-	group.Go(func() error { return c.find.remember(ctx, c.now) })
+	group.Go(func() error { return c.find.remember(ctx, c.learned) })
 	return ignoreEnd(group.Wait())
 }
 
@@ -213,6 +213,15 @@ func (c *Channel) now() swarm.Status {
 	sum := c.gone
 	sum.add(s)
 	sum.into(&s)
+	return s
+}
+
+// learned is what the next run should know. What a capped uplink carries is our own doing.
+func (c *Channel) learned() swarm.Status {
+	s := c.now()
+	if up, _ := c.limits(); up > 0 {
+		s.Measured = 0
+	}
 	return s
 }
 

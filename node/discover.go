@@ -47,6 +47,11 @@ func (h *Host) newDiscover(cfg ChannelConfig) *discover {
 	return d
 }
 
+// dialable decides about addresses that peers name: by is where we see the peer.
+func (h *Host) dialable(addr netip.AddrPort, by netip.Addr) bool {
+	return discovery.ScopeOf(h.endpoint.Addr().Addr(), by).Dialable(addr) == nil
+}
+
 func announcement(role Role, noShare bool) lan.Announce {
 	switch {
 	case noShare:
@@ -99,7 +104,7 @@ func (d *discover) notice(s swarm.Status) {
 	if len(s.Known) > 0 {
 		d.known = s.Known
 	}
-	d.cache.SetUplink(s.Uplink)
+	d.cache.SetUplink(s.Measured)
 }
 
 func (d *discover) save() {

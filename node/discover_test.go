@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"golang.org/x/sync/errgroup"
 
 	"tailcast/discovery"
 	"tailcast/discovery/lan"
@@ -91,9 +92,35 @@ func TestWhoAnnouncesItself(t *testing.T) {
 	}
 }
 
+// What peers may name depends on where we listen, and on where they are.
+func TestDialable(t *testing.T) {
+	for _, c := range []struct {
+		listen, addr, by string
+		want             bool
+	}{
+		{"[::]:0", "1.2.3.4:4433", "5.6.7.8", true},
+		{"[::]:0", "1.2.3.4:443", "5.6.7.8", true},
+		{"[::]:0", "1.2.3.4:53", "5.6.7.8", false},
+		{"[::]:0", "239.1.1.1:4433", "192.168.1.2", false},
+		{"[::]:0", "192.168.1.9:4433", "5.6.7.8", false},
+		{"[::]:0", "192.168.1.9:4433", "192.168.1.2", true},
+		{"[::]:0", "192.168.1.9:4433", "::ffff:192.168.1.2", true},
+		{"[::]:0", "127.0.0.1:4433", "192.168.1.2", false},
+		{"[::]:0", "127.0.0.1:4433", "127.0.0.1", false},
+		{"127.0.0.1:0", "127.0.0.1:4433", "127.0.0.1", true},
+		{"127.0.0.1:0", "127.0.0.1:53", "127.0.0.1", false},
+		{"127.0.0.1:0", "1.2.3.4:4433", "127.0.0.1", false},
+	} {
+		n := newNode(t, Config{Role: Viewer, Channel: ChannelConfig{Replica: feedtest.NewChannel(t, feed.Config{}, 1).Replica}}, t.TempDir(), "--listen", c.listen, "--no-lan")
+		if got := n.dialable(netip.MustParseAddrPort(c.addr), netip.MustParseAddr(c.by)); got != c.want {
+			t.Errorf("listening on %s, %s is named by who is at %s: got %v, want %v", c.listen, c.addr, c.by, got, c.want)
+		}
+	}
+}
+
 // known is a swarm that did well.
 func known() swarm.Status {
-	return swarm.Status{Uplink: 12e6, Known: []swarm.Contact{
+	return swarm.Status{Uplink: 20e6, Measured: 12e6, Known: []swarm.Contact{
 		{Addr: "1.2.3.4:4433", Node: feed.PublicKey{1}, Role: quicwire.Relay},
 		{Addr: "tv.example.org:4433", Node: feed.PublicKey{2}, Role: Streamer},
 		{Addr: "5.6.7.8:4433", Node: feed.PublicKey{3}, Role: Viewer},
@@ -154,14 +181,14 @@ func TestNodeRemembers(t *testing.T) {
 					return known()
 				})
 			}()
+			defer func() { cancel(); <-done }()
 			if c.stop > 0 {
 				time.Sleep(c.stop)
 				cancel()
-				<-done
 			} else {
 				time.Sleep(2 * rememberTime)
-				synctest.Wait()
 			}
+			synctest.Wait()
 			next := atHome(t, c.role, path)
 			if got := who(t, next.cache); !slices.Equal(got, c.want) {
 				t.Errorf("%s: the next run begins with %q, want %q", c.name, got, c.want)
@@ -169,8 +196,58 @@ func TestNodeRemembers(t *testing.T) {
 			if got := next.cache.Uplink(); got != 12e6 {
 				t.Errorf("%s: the next run begins with an uplink of %d, want 12e6", c.name, got)
 			}
-			cancel()
 		})
+	}
+}
+
+// A cap of ours says nothing of the line.
+func TestCapIsNotRemembered(t *testing.T) {
+	h := newHost(t, Viewer)
+	t.Cleanup(func() { h.Close() })
+	c := h.mustJoin(t, ChannelConfig{Replica: feedtest.NewChannel(t, feed.Config{}, 1).Replica})
+	c.find = atHome(t, Viewer, filepath.Join(t.TempDir(), "peers.json"))
+	c.find.notice(known())
+	c.swarm = c.newSwarm()
+	if got := c.learned().Measured; got != 12e6 {
+		t.Errorf("got %d without a cap, want what the last run measured", got)
+	}
+	c.SetUp(1e6)
+	if got := c.learned().Measured; got != 0 {
+		t.Errorf("got %d with a cap, want nothing", got)
+	}
+}
+
+// Whom the last run knew is enough to begin with, and to go on with after a pause. Each channel of a relay knows its own.
+func TestChannelsFindPeersAgain(t *testing.T) {
+	h := newHost(t, Relay)
+	var channels []*Channel
+	var on []*feedtest.Channel
+	for range 2 {
+		a, streamer := onAir(t)
+		addr := netip.MustParseAddrPort(streamer.Addrs()[0])
+		c := h.mustJoin(t, ChannelConfig{Replica: memory(t, a.Station.Root()), Leave: time.Millisecond})
+		if err := c.find.cache.Save([]discovery.Entry{{Addr: addr, Role: "streamer"}}); err != nil {
+			t.Fatal(err)
+		}
+		channels, on = append(channels, c), append(on, a)
+	}
+	h.inBackground(t, func(ctx context.Context) error {
+		group, ctx := errgroup.WithContext(ctx)
+		for _, c := range channels {
+			group.Go(func() error { return c.Run(ctx) })
+		}
+		return group.Wait()
+	})
+	for i, c := range channels {
+		hasAll(t, on[i], c.cfg.Replica)
+		c.Pause("a test")
+		waitUntil(t, func() bool { return len(c.Status().Peers) == 0 })
+		on[i].Append(t, 3, 1000)
+		c.Resume()
+		hasAll(t, on[i], c.cfg.Replica)
+	}
+	if files, err := os.ReadDir(filepath.Join(h.cfg.Flags.Data, "peers")); err != nil || len(files) != 2 {
+		t.Errorf("%v; the relay has %d files of peers, want one for each channel", err, len(files))
 	}
 }
 
