@@ -171,6 +171,9 @@ func (c *Cache) Run(ctx context.Context, found func(Found)) error {
 	return nil
 }
 
+// Len is how many Run would report.
+func (c *Cache) Len() int { return len(c.here()) }
+
 // here returns those whose addresses mean something on this network: at a private one there is somebody else on another network.
 func (c *Cache) here() []Entry {
 	c.mu.Lock()

@@ -34,6 +34,7 @@ type Config struct {
 	Dialable func(addr netip.AddrPort, by netip.Addr) bool
 
 	Sources []discovery.Source // where to look for peers besides the link and other peers. Run until Run ends
+	Looking string             // where that is, as Status.Reason says it while nobody is known. If empty, nowhere
 	Leave   time.Duration      // how long peers are served when Run ends, while they look for others. If zero, 500 ms
 
 	// Accept brings inbound sessions of the Replica's channel. If nil, Endpoint.Accept: the Swarm is then the only one at its Endpoint.

@@ -32,6 +32,7 @@ type MeshConfig struct {
 	Shelf    Shelf
 	Sign     func(quicwire.PeerRecord) quicwire.PeerRecord // signs what others may know of us. If nil, they get no record
 	Dialable func(addr netip.AddrPort, by netip.Addr) bool // as Config says
+	Looking  string                                        // as Config says
 	Seed     uint64                                        // of chance
 }
 

@@ -57,8 +57,8 @@ func New(cfg Config) *Swarm {
 	s.mesh = NewMesh(MeshConfig{
 		Self: s.self, Node: node, Role: cfg.Role, Anchors: cfg.Anchors, Pinned: cfg.Pinned, Renditions: cfg.Renditions, NoShare: cfg.NoShare,
 		MaxPeers: cfg.MaxPeers, Up: cfg.Up, Known: cfg.Known, Copies: cfg.Copies, Shelf: s.shelf, Seed: binary.BigEndian.Uint64(node[:]),
-		Dialable: cfg.Dialable,
-		Sign:     func(r quicwire.PeerRecord) quicwire.PeerRecord { return cfg.Endpoint.SignPeer(cfg.Replica.Root(), r) },
+		Dialable: cfg.Dialable, Looking: cfg.Looking,
+		Sign: func(r quicwire.PeerRecord) quicwire.PeerRecord { return cfg.Endpoint.SignPeer(cfg.Replica.Root(), r) },
 	})
 	s.up.Store(cfg.Up)
 	s.notes.start(cfg.Replica, cfg.Now)
