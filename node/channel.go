@@ -87,7 +87,7 @@ func (c *Channel) newSwarm() *swarm.Swarm {
 	return swarm.New(swarm.Config{
 		Endpoint: c.host.endpoint, Accept: c.accept, Replica: c.cfg.Replica, Role: c.host.cfg.Role, Anchors: c.cfg.Anchors,
 		NoShare: c.cfg.NoShare, MaxPeers: c.cfg.MaxPeers, Up: c.up, Copies: c.cfg.Copies, Pinned: c.cfg.Pinned, Leave: c.cfg.Leave,
-		Sources: c.find.sources, Known: c.find.cache.Uplink(), Dialable: c.host.dialable,
+		Sources: c.find.sources, Looking: c.find.looking, Dialable: c.host.dialable, Known: c.find.cache.Uplink(),
 		OnBlock: func(lag time.Duration) { c.lag.Observe(lag.Seconds()) }, Logger: c.host.cfg.Logger,
 	})
 }

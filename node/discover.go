@@ -25,6 +25,7 @@ const (
 type discover struct {
 	cache   *discovery.Cache
 	sources []discovery.Source
+	looking string // where, in words; empty: nowhere
 	role    Role
 	log     *slog.Logger
 
@@ -34,17 +35,30 @@ type discover struct {
 // newDiscover decides where a channel looks. A streamer waits to be found; its cache has the uplink alone, nobody's address.
 func (h *Host) newDiscover(cfg ChannelConfig) *discover {
 	d := &discover{role: h.cfg.Role, log: h.cfg.Logger}
-	root, key, addr := cfg.Replica.Root(), h.endpoint.Node(), h.endpoint.Addr()
-	d.cache = d.openCache(h.cfg.Flags.Data, root)
+	d.cache = d.openCache(h.cfg.Flags.Data, cfg.Replica.Root())
 	if d.role != Streamer {
 		d.sources = append(d.sources, d.cache)
 	}
-	if !h.cfg.Flags.NoLAN && !addr.Addr().Unmap().IsLoopback() {
-		d.sources = append(d.sources, lan.New(lan.Config{
-			Root: root[:], Node: key[:], Listen: addr, Announce: announcement(d.role, cfg.NoShare), NoLook: d.role == Streamer, Logger: d.log,
-		}))
+	here := !h.cfg.Flags.NoLAN && !h.endpoint.Addr().Addr().Unmap().IsLoopback()
+	if here {
+		d.sources = append(d.sources, h.newLAN(cfg))
+	}
+	switch {
+	case d.role == Streamer:
+	case here:
+		d.looking = "for others who watch this channel on this network"
+	case d.cache.Len() > 0:
+		d.looking = "for those who were there the last time"
 	}
 	return d
+}
+
+func (h *Host) newLAN(cfg ChannelConfig) *lan.Source {
+	root, key, role := cfg.Replica.Root(), h.endpoint.Node(), h.cfg.Role
+	return lan.New(lan.Config{
+		Root: root[:], Node: key[:], Listen: h.endpoint.Addr(), Announce: announcement(role, cfg.NoShare), NoLook: role == Streamer,
+		Logger: h.cfg.Logger,
+	})
 }
 
 // dialable decides about addresses that peers name: by is where we see the peer.

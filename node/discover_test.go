@@ -72,6 +72,9 @@ func TestWhereANodeLooks(t *testing.T) {
 		if cache != c.cache || local != c.lan {
 			t.Errorf("%s: looks at the last run's peers %v, on the local network %v, want %v and %v", c.name, cache, local, c.cache, c.lan)
 		}
+		if begins := c.lan && c.role != Streamer; n.Begins() != begins {
+			t.Errorf("%s, of a link that names nobody: there is somebody to begin with: %v, want %v", c.name, !begins, begins)
+		}
 	}
 }
 
@@ -262,6 +265,9 @@ func TestWhereANodeRemembers(t *testing.T) {
 		if info, err := os.Stat(p); err != nil || info.Mode().Perm() != want {
 			t.Errorf("%s: %v, mode %v, want %v", p, err, info.Mode(), want)
 		}
+	}
+	if n := newNode(t, Config{Role: Viewer, Channel: ChannelConfig{Replica: replica}}, data, "--listen", "127.0.0.1:0"); !n.Begins() {
+		t.Error("the peers of the last run are nobody to begin with")
 	}
 	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {
 		t.Fatal(err)

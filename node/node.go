@@ -65,6 +65,9 @@ func (n *Node) Ingest(status func() *Ingest) { n.channel.Ingest(status) }
 // Status tells how the node does, now.
 func (n *Node) Status() Status { return n.channel.Status() }
 
+// Begins reports whether there is anybody to begin with: the link names somebody, or others are looked for.
+func (n *Node) Begins() bool { return len(n.channel.cfg.Anchors) > 0 || n.channel.find.looking != "" }
+
 // Superseded tells a streamer whether a higher epoch of its channel has turned out to be live.
 func (n *Node) Superseded() bool { return n.channel.Superseded() }
 

@@ -18,7 +18,12 @@ func TestViewerFindsPeersOfTheLastRun(t *testing.T) {
 	name, _, _ := strings.Cut(s.Link, "?")
 	stale := name + "?a=127.0.0.1:" + freePort(t)
 	stranger := viewer(t, stale)
-	until(t, start(t, "viewer", nil, stale, "--data", data), "live", live)
+	again := start(t, "viewer", nil, stale, "--data", data)
+	until(t, again, "live", live)
+	if err := again.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	until(t, start(t, "viewer", nil, name, "--data", data), "live without an address in the link", live)
 	if s, err := getStatus(stranger); err != nil || live(s) {
 		t.Errorf("%v; who was never there is %q by a link whose node is gone", err, s.State)
 	}
