@@ -11,7 +11,7 @@ all: build
 build: ## the commands, in bin/
 	$(GO) build -o bin/ ./cmd/...
 
-demo: build ## go live with the built-in clip, three viewers that re-share in a chain, Ctrl-C ends it
+demo: build ## go live with the built-in clip, four viewers that share it among them, Ctrl-C ends it
 	@exec bin/demo
 
 test: build node_modules ## every test; says at the end which were skipped and why
