@@ -21,6 +21,9 @@ func TestLastSnapshot(t *testing.T) {
 		if sent.Sent.Media == 0 || sent.Sent != received.Received || len(sent.Peers) != 0 || sent.Used != 0 {
 			t.Errorf("the streamer has sent %+v to %d peers, the viewer received %+v; want the same, and nobody connected", sent.Sent, len(sent.Peers), received.Received)
 		}
+		if received.Uplink == 0 || received.Measured != 0 {
+			t.Errorf("the viewer's uplink is %d, measured %d; want a guess, and nothing measured", received.Uplink, received.Measured)
+		}
 		known := len(received.Known)
 		a.stop()
 		if st := a.swarm.Status(); len(st.Peers) != 0 || len(st.Known) < known {

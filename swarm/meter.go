@@ -156,7 +156,7 @@ func subnet(a netip.AddrPort) netip.Prefix {
 func (m *Mesh) status(now time.Time) *Status {
 	st := &Status{
 		HighestEpoch: max(m.highest.Number, m.epoch.Number), Superseded: m.superseded, Blocks: m.blocks, Banned: m.banned,
-		Uplink: uint64(8 * m.up.rate()), Measured: uint64(8 * m.up.meas), Slots: m.slots(), Used: m.used(), Known: m.good(), Skipped: m.skipped,
+		Uplink: uint64(8 * m.up.rate()), Measured: uint64(math.Round(8 * m.up.measured())), Slots: m.slots(), Used: m.used(), Known: m.good(), Skipped: m.skipped,
 	}
 	if m.own != nil {
 		st.Epoch = m.own.epoch
