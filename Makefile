@@ -11,7 +11,7 @@ all: build
 build: ## the commands, in bin/
 	$(GO) build -o bin/ ./cmd/...
 
-demo: build ## go live with the built-in clip, three viewers that re-share in a chain, Ctrl-C ends it
+demo: build ## go live with the built-in clip, four viewers that share it among them, Ctrl-C ends it
 	@exec bin/demo
 
 test: build node_modules ## every test; says at the end which were skipped and why
@@ -39,7 +39,7 @@ bench-swarm: ## a streamer and up to 100 viewers in real time on this machine: s
 	@$(GO) run ./internal/benchswarm $(SWARM)
 
 generate: ## golden vectors, anew; look at the difference before you commit it
-	$(GO) test ./feed ./feed/merkle ./feed/clip ./segmenter ./quicwire -run 'Vectors|Golden' -update
+	$(GO) test ./feed ./feed/merkle ./feed/clip ./segmenter ./quicwire ./discovery/lan -run 'Vectors|Golden' -update
 
 # The page's test drives Chromium through playwright-core; without npm or Chromium that test is skipped.
 node_modules: player/web/test/package-lock.json

@@ -238,7 +238,7 @@ func (m *Mesh) learnAddr(e Learned) {
 	addr := e.Addr.String()
 	strange := e.Origin == FromPeer || e.Origin == FromReferral
 	switch {
-	case !e.Addr.IsValid(), e.Node != nil && *e.Node == m.cfg.Node, strange && m.cfg.Dialable != nil && !m.cfg.Dialable(e.Addr):
+	case !e.Addr.IsValid(), e.Node != nil && *e.Node == m.cfg.Node, strange && m.cfg.Dialable != nil && !m.cfg.Dialable(e.Addr, e.By):
 		return
 	}
 	for _, c := range m.contacts {
@@ -279,10 +279,10 @@ func (m *Mesh) slot() *contact {
 	return worst
 }
 
-// refer takes in whom a peer refers us to.
-func (m *Mesh) refer(list []quicwire.Referral) {
+// refer takes in whom p refers us to.
+func (m *Mesh) refer(p *peer, list []quicwire.Referral) {
 	for _, r := range list {
-		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromReferral})
+		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromReferral, By: p.at.Addr()})
 	}
 }
 

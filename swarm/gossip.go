@@ -186,7 +186,7 @@ func (m *Mesh) heardPex(p *peer, x *quicwire.Pex) {
 			p.record = r
 			continue
 		}
-		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromPeer})
+		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromPeer, By: p.at.Addr()})
 	}
 	m.dial()
 }

@@ -31,7 +31,8 @@ type MeshConfig struct {
 
 	Shelf    Shelf
 	Sign     func(quicwire.PeerRecord) quicwire.PeerRecord // signs what others may know of us. If nil, they get no record
-	Dialable func(netip.AddrPort) bool                     // whether an address that a stranger gave may be dialled. If nil, any
+	Dialable func(addr netip.AddrPort, by netip.Addr) bool // as Config says
+	Looking  string                                        // as Config says
 	Seed     uint64                                        // of chance
 }
 

@@ -323,7 +323,7 @@ func (m *Mesh) heardStatus(p *peer, x *quicwire.Status, proved bool) {
 // heardBye lets p go: others are looked for, and the session ends as soon as nothing more is expected from it.
 func (m *Mesh) heardBye(p *peer, x *quicwire.Bye) {
 	p.leaving = m.now.Add(min(x.Leaving, 10*time.Second))
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	m.cutOff(p)
 	if !m.serves(p) {
 		m.close(p, quicwire.CodeDone, "goodbye")

@@ -71,6 +71,8 @@ func (m *Mesh) reason() string {
 		return strings.Join(up[:min(len(up), 3)], "; ")
 	case len(m.peers) > 0:
 		return m.crowdReason()
+	case len(m.contacts) == 0 && m.cfg.Looking != "":
+		return "the link names no address to connect to; looking " + m.cfg.Looking
 	case len(m.contacts) == 0:
 		return "the link names no address to connect to; ask for one that ends in ?a=host:port"
 	}

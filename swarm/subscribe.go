@@ -453,7 +453,7 @@ func (m *Mesh) heardSubNo(p *peer, x *quicwire.SubNo) {
 		return
 	}
 	c.waiting &^= 1 << x.Stripe
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	s := &f.stripes[x.Stripe]
 	m.refusedBy(p, c, x.Stripe, x.Reason, x.Retry, s.pending == p && s.urged)
 	if s.pending == p {
@@ -492,7 +492,7 @@ func (m *Mesh) heardMoved(p *peer, x *quicwire.Moved) {
 	if f == nil || c == nil || int(x.Stripe) >= len(f.stripes) || f.run.ours {
 		return
 	}
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	c.waiting &^= 1 << x.Stripe
 	c.subbed[x.Stripe] = m.now.Add(min(x.Retry, shunTime))
 	p.refusal = x.Reason
