@@ -45,6 +45,11 @@ var Allowed = map[string][]string{
 	"internal/e2e":     {},
 	"internal/bench":   {"internal/command", "ingest", "ingest/mpegts", "internal/ts", "internal/clip"},
 	"internal/netsim":  {},
+
+	"internal/netsim/model": {},
+	"swarm/simulate":        {"swarm", "quicwire", "feed", "feed/merkle", "internal/netsim/model"},
+	"internal/sim":          {"swarm/simulate"},
+	"internal/plot":         {}, // a module by itself
 }
 
 // Foreign maps packages of others, and all below them, to the only packages of ours that may import them, tests aside.
