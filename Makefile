@@ -1,10 +1,10 @@
-# Targets: demo test check race fuzz bench sim generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
+# Targets: demo test check race fuzz bench bench-swarm sim generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
 
 GO      ?= go
 TOOL     = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 FUZZTIME ?= 5000x
 
-.PHONY: all build demo test check fmt race fuzz bench sim generate clean
+.PHONY: all build demo test check fmt race fuzz bench bench-swarm sim generate clean
 
 all: build
 
@@ -40,6 +40,9 @@ bench: build ## our column of the targets, with the commands that measured it
 sim: ## the swarm with 10 to 10,000 viewers in virtual time, beside the targets; figures and pictures in out/sim. Takes an hour or so
 	$(GO) run ./internal/sim -table -csv out/sim
 	cd internal/plot && $(GO) run . $(CURDIR)/out/sim
+
+bench-swarm: ## a streamer and up to 100 viewers in real time on this machine: some ten minutes. SWARM='-plan 1:100 -runs 3' for a part
+	@$(GO) run ./internal/benchswarm $(SWARM)
 
 generate: ## golden vectors, anew; look at the difference before you commit it
 	$(GO) test ./feed ./feed/merkle ./feed/clip ./segmenter ./quicwire -run 'Vectors|Golden' -update

@@ -13,6 +13,7 @@ import (
 // How nodes are dialled. docs/swarm.md gives the reasons.
 const (
 	maxDials      = 8                      // at a time
+	needyAfter    = 200 * time.Millisecond // without a parent for a stripe
 	dialTimeout   = 3 * time.Second        // for one that has not answered yet
 	redialFor     = 15 * time.Second       // after a neighbour was lost it is dialled
 	redialEvery   = 250 * time.Millisecond // so often; it may be restarting
@@ -26,7 +27,7 @@ const (
 	strangerRate  = 1  // dials a second to addresses that strangers gave: who makes many of us dial a victim gets little by it
 	strangerBurst = 24 // at first: one mesh
 	maxSubnet     = 2  // of them in one /24 or /48 at a time
-	enoughOf      = 4  // quarters of the mesh below which more are dialled: 3
+	moreIfNeedy   = 2  // more dials at a time while a stripe has no parent
 )
 
 // A contactState says what is being done about a contact.
@@ -104,7 +105,10 @@ func (m *Mesh) dial() {
 		have = m.dialled() + dials
 	}
 	want := m.degree()
-	if !m.needy() && 4*have >= 3*want {
+	switch needy := m.needy(); {
+	case needy:
+		want = min(max(want, have+moreIfNeedy), m.cfg.MaxPeers) // those we have are full
+	case 4*have >= 3*want:
 		want = 0
 	}
 	for _, c := range m.order() {
@@ -141,7 +145,7 @@ func (m *Mesh) needy() bool {
 	}
 	for _, f := range m.run.logs {
 		for i := range f.stripes {
-			if s := &f.stripes[i]; s.parent == nil && !f.ended && m.now.Sub(s.lost) > 500*time.Millisecond {
+			if s := &f.stripes[i]; s.parent == nil && !f.ended && m.now.Sub(s.lost) > needyAfter {
 				return true
 			}
 		}
@@ -175,13 +179,17 @@ func (m *Mesh) order() []*contact {
 	at := m.rand.IntN(len(rest))
 	list := append(slices.Clone(m.contacts[:n]), rest[at:]...)
 	list = append(list, rest[:at]...)
-	slices.SortStableFunc(list[n:], func(a, b *contact) int { return int(boolInt(a.strange())) - int(boolInt(b.strange())) })
+	slices.SortStableFunc(list[n:], func(a, b *contact) int { return a.order() - b.order() })
 	return list
 }
 
-func boolInt(b bool) int {
-	if b {
+// order is lower for those that are dialled first: whom we know, whom we were just referred to, and then anybody.
+func (c *contact) order() int {
+	switch c.origin {
+	case FromReferral:
 		return 1
+	case FromPeer:
+		return 2
 	}
 	return 0
 }
@@ -228,6 +236,9 @@ func (m *Mesh) learnAddr(e Learned) {
 		if c.addr == addr {
 			if c.strange() && e.Node != nil {
 				c.node = e.Node
+				if strange {
+					c.origin = e.Origin
+				}
 			}
 			return
 		}

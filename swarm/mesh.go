@@ -63,6 +63,7 @@ type Mesh struct {
 
 	up     uplink
 	source source
+	isFull bool      // our downlink is the bottleneck
 	homes  time.Time // when home stripes were looked at last
 
 	superseded *Epoch
@@ -72,7 +73,6 @@ type Mesh struct {
 	said       uint64 // what the last statuses said: a digest of what flows and whether there is room
 	beats      int
 	nextPex    time.Time
-	storm      time.Time // when a parent was last found dead
 
 	blocks  Blocks
 	banned  uint64
@@ -122,6 +122,8 @@ func (m *Mesh) Handle(e Event, now time.Time) []Action {
 		m.heard(e)
 	case Traffic:
 		m.traffic(e)
+	case Coming:
+		m.coming(e)
 	case Tick:
 		m.tick()
 	default:

@@ -50,6 +50,8 @@ var Allowed = map[string][]string{
 	"swarm/simulate":        {"swarm", "quicwire", "feed", "feed/merkle", "internal/netsim/model"},
 	"internal/sim":          {"swarm/simulate"},
 	"internal/plot":         {}, // a module by itself
+
+	"internal/benchswarm": {"feed", "feed/feedtest", "quicwire", "swarm", "internal/cpu"},
 }
 
 // Foreign maps packages of others, and all below them, to the only packages of ours that may import them, tests aside.
