@@ -47,6 +47,11 @@ var Allowed = map[string][]string{
 	"internal/bench":   {"internal/command", "ingest", "ingest/mpegts", "internal/ts", "internal/clip"},
 	"internal/netsim":  {},
 
+	"internal/netsim/model": {},
+	"swarm/simulate":        {"swarm", "quicwire", "feed", "feed/merkle", "internal/netsim/model"},
+	"internal/sim":          {"swarm/simulate"},
+	"internal/plot":         {}, // a module by itself
+
 	"internal/benchswarm": {"feed", "feed/feedtest", "quicwire", "swarm", "internal/cpu"},
 }
 
