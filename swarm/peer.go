@@ -123,15 +123,16 @@ func (p *peer) shares() bool { return p.flags&quicwire.NoUpload == 0 && p.leavin
 
 // sessionUp takes a new session in.
 func (m *Mesh) sessionUp(e SessionUp) {
-	at, _ := netip.ParseAddrPort(e.Addr)
+	addr, _ := netip.ParseAddrPort(e.Addr)
 	p := &peer{
-		subnet: subnetOf(e.Addr), id: e.Session, key: e.Peer, short: quicwire.ShortIDOf(e.Peer), addr: e.Addr, at: at, seen: e.Seen, role: e.Role,
+		subnet: subnetOf(e.Addr), id: e.Session, key: e.Peer, short: quicwire.ShortIDOf(e.Peer), addr: e.Addr, at: addr, seen: e.Seen, role: e.Role,
 		flags: e.Flags, uplink: float64(e.Limits.Uplink) / 8, slots: e.Limits.Slots, rtt: e.RTT, minRTT: e.RTT, since: m.now,
 		dialled: e.Contact >= 0,
 		subs:    bucket{rate: subRate, burst: subBurst, level: subBurst}, reqs: bucket{rate: reqRate, burst: reqBurst, level: reqBurst},
 	}
 	m.clock(p, e.Wall)
-	m.peers = append(m.peers, p)
+	at, _ := slices.BinarySearchFunc(m.peers, p.id, byID) // a session with a higher id may have been reported before
+	m.peers = slices.Insert(m.peers, at, p)
 	if m.firstUp.IsZero() {
 		m.firstUp = m.now
 	}
@@ -388,4 +389,3 @@ func (m *Mesh) shelter(but *peer) (list []quicwire.Referral) {
 func (m *Mesh) needed() bool {
 	return slices.ContainsFunc(m.peers, func(p *peer) bool { return !p.served.IsZero() && !p.gone })
 }
-
