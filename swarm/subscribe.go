@@ -18,6 +18,7 @@ import (
 // Times of subscriptions. docs/swarm.md gives the reasons.
 const (
 	helloWait    = 300 * time.Millisecond  // for a second HELLO, before the first parent is chosen
+	newerFor     = time.Second             // for the first block of a newer epoch, before a newcomer begins with an older one
 	pendingFor   = 400 * time.Millisecond  // an answer to SUB
 	askAgain     = 250 * time.Millisecond  // the same peer for the same stripe
 	drawFor      = 30 * time.Second        // a source may still answer
@@ -43,7 +44,7 @@ const (
 // yesterday must not win because it is fast.
 func (m *Mesh) maintain() {
 	for _, r := range []*run{m.run, m.old} {
-		if r == nil || r.fault != nil || r == m.run && m.joining() {
+		if r == nil || r.fault != nil || r == m.run && m.joining() || r == m.old && m.tooEarly(r) {
 			continue
 		}
 		for _, f := range r.logs {
@@ -71,6 +72,11 @@ func (m *Mesh) joining() bool {
 		open++
 	}
 	return open > 1 && unknown > 0 && open-unknown < 2
+}
+
+// tooEarly reports whether the new epoch may still deliver, so that one before it of which we have nothing is not begun with.
+func (m *Mesh) tooEarly(old *run) bool {
+	return m.run != nil && !old.seenAny() && m.now.Sub(m.run.began) < newerFor
 }
 
 func (r *run) seenAny() bool {

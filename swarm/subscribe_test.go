@@ -132,3 +132,19 @@ func TestFirstBlockNeverComes(t *testing.T) {
 		}
 	}
 }
+
+// A newcomer that hears of yesterday's epoch and of today's at once asks nobody for yesterday's, unless today's turns out to be dead.
+func TestNewcomerAsksForNothingOld(t *testing.T) {
+	s := newScript(t, 2, MeshConfig{})
+	s.do(Tick{})
+	s.up(1, 0, yesterday, 1*ms)
+	s.status(1, yesterday, 5000, 100_000)
+	s.up(2, 1, today, 80*ms)
+	all := append(s.status(2, today, 1, 1), s.after(500*ms)...)
+	if old := sentTo[*quicwire.Sub](all, 1); len(old) > 0 {
+		t.Errorf("got %+v while the new epoch may still deliver", old[0])
+	}
+	if late := sentTo[*quicwire.Sub](s.after(3*time.Second), 1); len(late) == 0 {
+		t.Error("the new epoch is a note only: want the old one followed meanwhile")
+	}
+}
