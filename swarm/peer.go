@@ -115,6 +115,9 @@ func (p *peer) claimFor(log quicwire.LogID) *claim {
 	return c
 }
 
+// flows reports whether a stripe flows there, as the last Status has it.
+func (c *claim) flows(i uint8) bool { return int(i) < len(c.lags) && c.lags[i] != quicwire.NoLag }
+
 // owd returns how long a packet takes to or from p, about.
 func (p *peer) owd() time.Duration { return p.rtt / 2 }
 

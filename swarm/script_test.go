@@ -48,6 +48,7 @@ type script struct {
 type bot struct {
 	id    SessionID
 	stuck bool                               // says SUBOK, and pushes nothing
+	keeps map[uint8]bool                     // likewise stripes of tv
 	pong  func(*quicwire.Ping) quicwire.Pong // what it answers; nil: nothing
 	subs  map[subKey]bool                    // what it has said SUBOK to
 }
@@ -167,9 +168,9 @@ func (s *script) bot(id SessionID) *bot {
 
 // answers makes session n answer by itself.
 func (s *script) answers(n int) *bot {
-	b := &bot{id: SessionID(n), subs: make(map[subKey]bool)}
+	b := &bot{id: SessionID(n), subs: make(map[subKey]bool), keeps: make(map[uint8]bool)}
 	b.pong = func(m *quicwire.Ping) quicwire.Pong {
-		return quicwire.Pong{Flows: true, Has: m.Index < s.size(), Next: s.size()}
+		return quicwire.Pong{Flows: true, Has: m.Index < s.size(), Next: s.size(), Wall: s.now}
 	}
 	s.bots = append(s.bots, b)
 	return b
@@ -215,8 +216,10 @@ func (s *script) says(n int, m quicwire.Message) []Action {
 
 // status lets session n claim, and prove, sizes for the catalog and tv. All stripes flow, and there is room.
 func (s *script) status(n int, e Epoch, catalogSize, tvSize uint64) []Action {
-	all := s.says(n, &quicwire.Status{Log: tv(e), Size: tvSize, Lags: make([]time.Duration, s.stripes), Homes: 1<<s.stripes - 1, Slots: 20})
-	return append(all, s.says(n, &quicwire.Status{Log: catalog(e), Size: catalogSize, Lags: []time.Duration{0}, Homes: 1, Slots: 20})...)
+	all := s.says(n, &quicwire.Status{Log: catalog(e), Size: catalogSize, Lags: []time.Duration{0}, Homes: 1, Slots: 20})
+	return append(all, s.says(n, &quicwire.Status{
+		Log: tv(e), Size: tvSize, Lags: make([]time.Duration, s.stripes), Homes: 1<<s.stripes - 1, Slots: 20,
+	})...)
 }
 
 // claims lets session n say of today's tv what lag each stripe has there, and how much room there is.
@@ -277,7 +280,7 @@ func (s *script) sign(i uint64) (all []Action) {
 		if i%40 == 0 && b.subs[subKey{catalog(today), 0}] {
 			all = append(all, s.heartbeat(int(b.id), i/40)...)
 		}
-		if b.subs[subKey{tv(today), uint8(i % uint64(s.stripes))}] {
+		if stripe := uint8(i % uint64(s.stripes)); b.subs[subKey{tv(today), stripe}] && !b.keeps[stripe] {
 			all = append(all, s.block(int(b.id), today, i, false)...)
 		}
 	}

@@ -127,7 +127,7 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 	if m.hungry(f, i, p) {
 		limit = leaveHungry
 	}
-	if s.late < limit || mine || !m.others(f, p) {
+	if s.late < limit || mine || !m.others(f, i, p) {
 		return
 	}
 	p.fails++
@@ -138,13 +138,15 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 	m.leave(f, i, p, quicwire.UnsubStalled)
 }
 
-// others reports whether somebody else could be asked instead of p, and has more than we: where nobody has, nothing is gained.
-func (m *Mesh) others(f *follow, p *peer) bool {
+// others reports whether somebody else could be asked for a stripe instead of p, who has more than we or to whom the stripe flows, as far as
+// the log does at all: where nobody has more, nothing is gained.
+func (m *Mesh) others(f *follow, i uint8, p *peer) bool {
+	flows := !f.joined.IsZero() && !m.silent(f)
 	for _, q := range m.peers {
 		if q == p || !m.eligible(f.run, q) {
 			continue
 		}
-		if c := q.claimOf(f.log); c != nil && (c.size > f.edge || len(f.holes) > 0 && c.size > f.holes[0].index) ||
+		if c := q.claimOf(f.log); c != nil && (c.size > f.edge || len(f.holes) > 0 && c.size > f.holes[0].index || flows && c.flows(i)) ||
 			q.pong.log == f.log && q.pong.next > f.edge && m.now.Sub(q.pong.at) < leaveHungry {
 			return true
 		}
@@ -415,7 +417,7 @@ func (m *Mesh) judgeShares(f *follow) {
 		}
 		s.judged = tally{since: m.now}
 		n := t.fresh + t.stale
-		if n < tallyLeast || m.downlinkFull() || !m.others(f, s.parent) {
+		if n < tallyLeast || m.downlinkFull() || !m.others(f, uint8(i), s.parent) {
 			continue
 		}
 		if 10*t.stale > n || m.holdsBack(f, uint8(i)) {
