@@ -64,6 +64,7 @@ type stripe struct {
 	pended  time.Time
 	lost    time.Time // since when there is no parent
 	since   time.Time // since when the parent is
+	first   uint64    // that it promised
 	next    uint64    // index after the newest block that the parent brought
 	arrived time.Time // when the parent last brought one
 	lag     time.Duration
@@ -325,7 +326,7 @@ func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
 	f.last = m.now
 	f.ended = f.ended || e.Kind == feed.End
 	f.seen++
-	if s := &f.stripes[f.stripeOf(e.Index)]; e.Repaired && s.parent != nil && s.parent != p {
+	if s := &f.stripes[f.stripeOf(e.Index)]; e.Repaired && s.parent != nil && s.parent != p && e.Index >= s.first {
 		s.judged.count(m.now, false)
 	}
 	f.measure(m.now, e)

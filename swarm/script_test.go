@@ -49,6 +49,7 @@ type bot struct {
 	id    SessionID
 	stuck bool                               // says SUBOK, and pushes nothing
 	keeps map[uint8]bool                     // likewise stripes of tv
+	first uint64                             // promises nothing before
 	pong  func(*quicwire.Ping) quicwire.Pong // what it answers; nil: nothing
 	subs  map[subKey]bool                    // what it has said SUBOK to
 }
@@ -139,7 +140,7 @@ func (s *script) react(b *bot, m quicwire.Message) []Action {
 	switch m := m.(type) {
 	case *quicwire.Sub:
 		b.subs[subKey{m.Log, m.Stripe}] = true
-		return s.says(int(b.id), &quicwire.SubOK{Log: m.Log, Stripe: m.Stripe, First: m.From, Path: b.path()})
+		return s.says(int(b.id), &quicwire.SubOK{Log: m.Log, Stripe: m.Stripe, First: max(m.From, b.first), Path: b.path()})
 	case *quicwire.Unsub:
 		delete(b.subs, subKey{m.Log, m.Stripe})
 	case *quicwire.Ping:

@@ -398,7 +398,7 @@ func (m *Mesh) adopt(f *follow, i uint8, p *peer, x *quicwire.SubOK) {
 	if s.pending != nil && s.pending != p {
 		m.unsub(s.pending, f, i, quicwire.UnsubDone)
 	}
-	s.parent, s.pending, s.since, s.next, s.judged = p, nil, m.now, x.First, tally{}
+	s.parent, s.pending, s.since, s.first, s.next, s.judged = p, nil, m.now, x.First, x.First, tally{}
 	s.lag = min(x.Lag, latestDue) + p.owd() + m.serialisation(f, p)
 	if f.joined.IsZero() {
 		f.pushed = m.now

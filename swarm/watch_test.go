@@ -30,3 +30,26 @@ func TestOldStatusIsNoExcuse(t *testing.T) {
 		s.wantParent(1, 1)
 	}
 }
+
+// What was missed before a parent began is none of its blocks: it is not left because they come from others.
+func TestRepairsOfBeforeAreNoFault(t *testing.T) {
+	s := following(t, MeshConfig{})
+	s.answers(3)
+	s.joins(3, 300*ms)
+	s.status(3, today, 3, 100)
+	s.bot(2).first, s.bot(3).first = 160, 160
+	s.do(SessionDown{1, errNoAnswer})
+	parents := [2]SessionID{s.parent(0), s.parent(1)}
+	s.flow(160, 200)
+	for i := range uint64(60) { // the other one answers REQs
+		for n := 2; n <= 3; n++ {
+			if SessionID(n) != parents[i%2] {
+				s.block(n, today, 100+i, true)
+			}
+		}
+	}
+	all := s.flow(200, 600)
+	if subs, to := sent[*quicwire.Sub](all); len(subs) > 0 || s.m.blocks.Repaired != 60 {
+		t.Errorf("got SUBs %+v to %v with %d blocks repaired, want to stay with the parent", subs, to, s.m.blocks.Repaired)
+	}
+}
