@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tailcast/feed"
+	"tailcast/feed/merkle"
 	"tailcast/quicwire"
 )
 
@@ -175,6 +176,14 @@ func (f *follow) due() time.Time {
 // flows reports whether the log as a whole does, that is, whether its next block is not overdue.
 func (f *follow) flows(now time.Time) bool {
 	return f.ended || f.run.ours || !f.joined.IsZero() && !now.After(f.due())
+}
+
+// soon returns an index that is signed in a second or so, as far as the clock of the log tells; the largest there is as long as it does not.
+func (f *follow) soon(now time.Time) uint64 {
+	if f.joined.IsZero() || f.clock.n < 8 || f.clock.gap <= 0 {
+		return merkle.MaxSize
+	}
+	return f.clock.index + uint64(max(0, now.Sub(f.clock.at))/f.clock.gap) + uint64(time.Second/f.clock.gap) + uint64(len(f.stripes))
 }
 
 // follow returns what is followed under that name; nil if it is not.

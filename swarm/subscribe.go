@@ -398,7 +398,8 @@ func (m *Mesh) adopt(f *follow, i uint8, p *peer, x *quicwire.SubOK) {
 	if s.pending != nil && s.pending != p {
 		m.unsub(s.pending, f, i, quicwire.UnsubDone)
 	}
-	s.parent, s.pending, s.since, s.first, s.next, s.judged = p, nil, m.now, x.First, x.First, tally{}
+	first := min(x.First, f.soon(m.now)) // who promises only what is far off is overdue all the same
+	s.parent, s.pending, s.since, s.first, s.next, s.judged = p, nil, m.now, first, first, tally{}
 	s.lag = min(x.Lag, latestDue) + p.owd() + m.serialisation(f, p)
 	if f.joined.IsZero() {
 		f.pushed = m.now

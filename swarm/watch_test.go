@@ -53,3 +53,19 @@ func TestRepairsOfBeforeAreNoFault(t *testing.T) {
 		t.Errorf("got SUBs %+v to %v with %d blocks repaired, want to stay with the parent", subs, to, s.m.blocks.Repaired)
 	}
 }
+
+// A parent that promises only blocks of the far future is no way to keep a stripe from us: it is left as if it had promised the next.
+func TestPromiseOfTheFarFuture(t *testing.T) {
+	s := following(t, MeshConfig{})
+	s.answers(3)
+	s.joins(3, time.Second)
+	s.status(3, today, 3, 100)
+	s.bot(2).first, s.bot(2).stuck = 1<<30, true
+	s.says(1, &quicwire.Moved{Log: tv(today), Stripe: 0, Retry: shunTime})
+	s.wantParent(0, 2)
+	s.wantParent(1, 1)
+	s.flow(100, 184) // 2.1 s
+	if got := s.parent(0); got == 2 {
+		t.Error("stripe 0 still comes from session 2, which sends nothing of it")
+	}
+}
