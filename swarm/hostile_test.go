@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -20,7 +21,8 @@ type villain struct {
 	source   *feed.Replica
 	mangle   func(*quicwire.StripeBlock) // before each block
 	mute     bool                        // promises everything and pushes nothing
-	says     func() []quicwire.Message   // to everybody, after a second
+	says     func() []quicwire.Message   // to everybody, after some time
+	after    time.Duration               // that time; if zero, a second
 	running  sync.WaitGroup
 	cancel   context.CancelFunc
 
@@ -75,7 +77,7 @@ func (v *villain) seen() int {
 // status praises what it has.
 func (v *villain) status(ctx context.Context, s *quicwire.Session, e *feed.Epoch) {
 	if v.says != nil {
-		time.Sleep(time.Second)
+		time.Sleep(cmp.Or(v.after, time.Second))
 		for _, m := range v.says() {
 			s.Send(m)
 		}
