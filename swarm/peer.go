@@ -25,6 +25,7 @@ type peer struct {
 	since    time.Time             // of the session
 	record   *quicwire.PeerRecord  // its own word of where it can be dialled; nil if we had none
 	recorded time.Time             // when we last sent it our own
+	owed     int                   // others that we would have told it of when it came, had we known them
 	epoch    Epoch                 // the newest it has shown
 	expired  bool                  // the notes it showed last have expired
 	shown    Epoch                 // the newest that we have shown it
