@@ -126,34 +126,45 @@ func TestStreamerEnds(t *testing.T) {
 	})
 }
 
-// The best anchor is followed; when it is cut off, the next one; nothing is lost on the way.
+// When a parent is cut off, others take its place; nothing is lost on the way.
 func TestNextAnchor(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
 		s := w.streamer("s", at[0], feed.Config{})
-		nodes := map[string]*node{at[1].AddrPort().String(): w.viewer("a", at[1], Config{}, at[0]), at[2].AddrPort().String(): w.viewer("b", at[2], Config{}, at[0])}
+		a, b := w.viewer("a", at[1], Config{}, at[0]), w.viewer("b", at[2], Config{}, at[0])
+		pass(time.Second) // a and b have all the places of the source
 		c := w.viewer("c", at[3], Config{}, at[1], at[2])
 		pass(4 * time.Second)
 		wantFlow(t, s, 6, c)
 		for range 2 {
-			var parent *node
-			for _, p := range c.swarm.Status().Peers {
-				if p.Parent {
-					parent = nodes[p.Addr]
-				}
+			parent := parentOf(c, a, b)
+			if parent == nil {
+				t.Fatalf("%v: neither a nor b is a parent", c)
 			}
-			parent.place.(place).Cut(true)
+			parent.plug(false)
 			pass(3 * time.Second)
 			wantFlow(t, s, 6, c)
 			wantWhole(t, c, 0)
-			parent.place.(place).Cut(false)
+			parent.plug(true)
 			pass(6 * time.Second)
-			wantFlow(t, s, 6, c, nodes[at[1].AddrPort().String()], nodes[at[2].AddrPort().String()])
+			wantFlow(t, s, 6, a, b, c)
 		}
 		if st := c.swarm.Status(); st.Blocks.Missed > 0 {
 			t.Errorf("%v: want none missed", c)
 		}
 	})
+}
+
+// parentOf returns one of the nodes that is a parent of n; nil if none is.
+func parentOf(n *node, nodes ...*node) *node {
+	for _, p := range n.swarm.Status().Peers {
+		for _, q := range nodes {
+			if p.Parent && p.Addr == q.place.(place).AddrPort().String() {
+				return q
+			}
+		}
+	}
+	return nil
 }
 
 // On a network that loses packets everything still comes.
