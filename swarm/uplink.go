@@ -19,27 +19,29 @@ import (
 
 // How the uplink is used. docs/swarm.md gives the reasons.
 const (
-	guessTimes   = 2.0     // the uplink of one who does not know his, in streams
-	sourceTimes  = 4.0     // likewise of a source
-	guessLeast   = 125_000 // bytes per second: nobody who watches has less
-	slotShare    = 0.9     // of the uplink, for children
-	burstTime    = 2 * time.Millisecond
-	maxInflight  = 4  // Pushes to one peer that QUIC has not taken
-	maxStalled   = 64 // blocks that wait for one peer beyond that
-	repairShare  = 10 // repairs get one of so many turns while pushes wait
-	orphanShare  = 3  // orphans' repairs, and newcomers, one of so many
-	leafFirst    = 1200 * time.Millisecond
-	busyBacklog  = 150 * time.Millisecond // repairs are refused, but those of orphans
-	fullBacklog  = 400 * time.Millisecond // all are
-	shedBacklog  = 300 * time.Millisecond
-	growBacklog  = 40 * time.Millisecond
-	shedEvery    = 500 * time.Millisecond
-	growAfter    = 3 * time.Second // since the last shed
-	growEvery    = time.Second
-	growUnknown  = 1.3
-	growMeasured = 1.15
-	burstTrust   = 0.6 // of what the first packets of blocks tell
-	burstEvery   = 6   // reports
+	guessTimes    = 2.0     // the uplink of one who does not know his, in streams
+	sourceTimes   = 4.0     // likewise of a source
+	guessLeast    = 125_000 // bytes per second: nobody who watches has less
+	slotShare     = 0.9     // of the uplink, for children
+	burstTime     = 2 * time.Millisecond
+	maxInflight   = 4  // Pushes to one peer that QUIC has not taken
+	maxStalled    = 64 // blocks that wait for one peer beyond that
+	repairShare   = 10 // repairs get one of so many turns while pushes wait
+	orphanShare   = 3  // orphans' repairs, and newcomers, one of so many
+	leafFirst     = 1200 * time.Millisecond
+	busyBacklog   = 150 * time.Millisecond // repairs are refused, but those of orphans
+	fullBacklog   = 400 * time.Millisecond // all are
+	shedBacklog   = 300 * time.Millisecond
+	growBacklog   = 40 * time.Millisecond
+	shedEvery     = 500 * time.Millisecond
+	growAfter     = 3 * time.Second // since the last shed
+	growEvery     = time.Second
+	growUnknown   = 1.3
+	growMeasured  = 1.15
+	outageAfter   = time.Second // without anything taken by anybody
+	measureWeight = 0.15        // of what one tick shows
+	burstTrust    = 0.6         // of what the first packets of blocks tell
+	burstEvery    = 6           // reports
 )
 
 // A class is a queue of the uplink.
@@ -89,8 +91,9 @@ type uplink struct {
 	sent      uint64  // of the last Traffic
 	inflight  int     // bytes that QUIC has not taken
 	accounted float64 // bytes that free has in it
-	done      int     // bytes that QUIC has taken since the last tick
-	busy      int     // ticks in a row with the uplink full
+	done      int     // bytes that QUIC has taken since measured
+	measured  time.Time
+	busy      int // measurements in a row with the uplink full
 	ticked    time.Time
 	shed      time.Time
 	grown     time.Time
@@ -372,12 +375,38 @@ func (m *Mesh) estimate() {
 }
 
 // measure notes how much the uplink carries while it is full: while nearly all of those that we push to have all they can take in. One or two
-// that are slow are slow themselves.
+// that are slow are slow themselves; and when nobody takes anything the network is away, which tells nothing about the uplink.
 func (m *Mesh) measure() {
 	u := &m.up
-	dt := m.now.Sub(u.ticked).Seconds()
-	done := float64(u.done)
-	u.done = 0
+	if !m.full() {
+		u.busy, u.done, u.measured = 0, 0, m.now
+		return
+	}
+	dt := m.now.Sub(u.measured)
+	if u.done == 0 && dt <= outageAfter {
+		return // blocks are large: one may take longer than a tick
+	}
+	rate := float64(u.done) / dt.Seconds()
+	u.done, u.measured = 0, m.now
+	if dt > outageAfter {
+		u.busy = 0
+		return
+	}
+	if u.busy++; u.busy < 3 {
+		return
+	}
+	if u.meas == 0 {
+		u.meas = rate
+	}
+	u.meas += (rate - u.meas) * min(measureWeight*float64(dt)/float64(TickEvery), 0.5)
+	if u.busy >= 6 && u.cap == 0 && u.meas < u.est {
+		u.est = u.meas
+		m.resize()
+	}
+}
+
+// full reports whether nearly all of those that we push to, and more than two, have all they can take in.
+func (m *Mesh) full() bool {
 	full, all := 0, 0
 	for _, p := range m.peers {
 		if p.served.IsZero() && p.inflight == 0 {
@@ -388,21 +417,7 @@ func (m *Mesh) measure() {
 			full++
 		}
 	}
-	if all == 0 || 4*full < 3*all || dt <= 0 || dt > 1 {
-		u.busy = 0
-		return
-	}
-	if u.busy++; u.busy < 3 {
-		return
-	}
-	if u.meas == 0 {
-		u.meas = done / dt
-	}
-	u.meas += (done/dt - u.meas) * 0.15
-	if u.busy >= 6 && u.cap == 0 && u.meas < u.est {
-		u.est = u.meas
-		m.resize()
-	}
+	return full > 2 && 4*full >= 3*all
 }
 
 // dispersion takes in at which rate the first packets of blocks of ours came somewhere: a guess before the uplink was ever full.
