@@ -48,6 +48,7 @@ type peer struct {
 	fails    int              // times that it let us down, less what it did since
 	received rateOf           // bytes of blocks that it has sent us
 	silent   int              // Reqs in a row that brought nothing
+	vain     time.Time        // when the last of them was sent
 	given    uint64           // blocks that it was asked for, and sent
 	deaf     time.Time        // no Reqs to it until then
 	subs     bucket           // of Subs to it
@@ -350,6 +351,9 @@ func (r *rateOf) add(now time.Time, n int) {
 	r.sum += float64(n)
 	r.update(now)
 }
+
+// any reports whether there was ever anything: the rate is known only after a second.
+func (r *rateOf) any() bool { return r.sum > 0 || r.rate > 0 }
 
 // update takes in that time has passed.
 func (r *rateOf) update(now time.Time) {

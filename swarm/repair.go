@@ -229,7 +229,8 @@ func (m *Mesh) review(f *follow) (open int) {
 
 // timedOut takes back a Req of one block. If our own downlink is the bottleneck, less is to be asked for; else the other is slow or dead.
 func (m *Mesh) timedOut(f *follow, h *hole) {
-	if p := h.of; p != nil && !f.slow && !m.downlinkFull() {
+	if p := h.of; p != nil && !f.slow && !m.downlinkFull() && h.asked.After(p.vain) { // once for all the blocks of a Req
+		p.vain = h.asked
 		if p.silent++; p.silent >= maxSilent {
 			p.silent, p.deaf, p.fails = 0, m.now.Add(shunTime), min(p.fails+1, 4)
 		}

@@ -174,7 +174,7 @@ func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate)
 	if p.role == quicwire.Relay {
 		limit = max(limit, len(f.stripes)/2)
 	}
-	unproven := n >= 1 && p.tried && p.received.sum == 0 && p.received.rate == 0 && !source && m.now.Sub(f.run.began) > startFor && !e.small()
+	unproven := n >= 1 && p.tried && !p.received.any() && !source && m.now.Sub(f.run.began) > startFor && !e.small()
 	if !urgent && (n >= limit || unproven) {
 		return 0, false
 	}

@@ -131,7 +131,7 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 		return
 	}
 	p.fails++
-	if limit == leaveLiar && (p.fails >= 3 || p.received.rate == 0) {
+	if limit == leaveLiar && (p.fails >= 3 || !p.received.any()) {
 		p.refused = m.now.Add(shunTime)
 	}
 	p.claimFor(f.log).subbed[i] = m.now.Add(deadAfter)

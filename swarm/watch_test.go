@@ -69,3 +69,31 @@ func TestPromiseOfTheFarFuture(t *testing.T) {
 		t.Error("stripe 0 still comes from session 2, which sends nothing of it")
 	}
 }
+
+// Who has sent us blocks a moment ago, and is too slow now, has not broken a promise: it is asked again after a while. Who never sent any
+// is not, for half a minute.
+func TestSlowIsNoLiar(t *testing.T) {
+	for name, delivered := range map[string]uint64{"has sent some": 20, "never sent any": 0} {
+		s := newStriped(t, 2, 1, MeshConfig{})
+		s.do(Tick{})
+		s.answers(1)
+		s.answers(2)
+		s.up(1, 0, today, 10*ms)
+		s.up(2, 1, today, 400*ms)
+		s.status(1, today, 1, 1)
+		s.status(2, today, 1, 1)
+		if delivered == 0 {
+			s.bot(1).stuck = true
+		}
+		s.flow(0, delivered)
+		s.bot(1).stuck = true
+		s.shelf.put(tv(today), 100)
+		s.status(2, today, 1, 100)
+		for at := uint64(100); s.parent(0) == 1 && at < 180; at++ {
+			s.flow(at, at+1)
+		}
+		if banned := s.now.Before(s.m.peer(1).refused); banned != (delivered == 0) {
+			t.Errorf("%s: not asked for half a minute: %v", name, banned)
+		}
+	}
+}
