@@ -185,23 +185,23 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-// Who cannot take the stream is taken to the newest segment again and again; others notice nothing.
+// Who cannot take the stream is never far behind, as it is taken on to newer segments again and again; others notice nothing.
 func TestSlowSubscriber(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{Down: 400_000})}
 		s := w.streamer("s", at[0], feed.Config{})
 		a := w.viewer("a", at[1], Config{}, at[0])
 		slow := w.viewer("slow", at[2], Config{}, at[0])
-		pass(20 * time.Second)
+		pass(5 * time.Second)
+		for range 15 {
+			pass(time.Second)
+			if behind := s.size() - slow.size(); behind > 6*blocksASecond {
+				t.Errorf("%v: %d blocks behind, want at most 6 s", slow, behind)
+			}
+		}
 		wantFlow(t, s, 6, a)
 		if st := a.swarm.Status(); st.Blocks.Missed+st.Blocks.Repaired > 0 || st.LagP99 > 30*time.Millisecond {
 			t.Errorf("%v: want nothing missed, p99 at most 30 ms", a)
-		}
-		if n := s.swarm.Status().Skipped; n < 3 {
-			t.Errorf("the streamer skipped %d times for the slow one, want several", n)
-		}
-		if behind := s.size() - slow.size(); behind > 5*blocksASecond {
-			t.Errorf("%v: %d blocks behind, want at most 5 s", slow, behind)
 		}
 		if st := slow.swarm.Status(); st.Blocks.Verified < 7*blocksASecond {
 			t.Errorf("%v: got little of what its link can carry", slow)
@@ -229,16 +229,23 @@ func TestLoop(t *testing.T) {
 	})
 }
 
-// Who shares nothing says so.
+// Who shares nothing says so, and uploads no media; who knows nobody else says why nothing comes.
 func TestNoShare(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
 		s := w.streamer("s", at[0], feed.Config{})
 		a := w.viewer("a", at[1], Config{NoShare: true}, at[0])
+		pass(3 * time.Second)
+		s.plug(false)
 		b := w.viewer("b", at[2], Config{}, at[1])
-		pass(5 * time.Second)
-		wantFlow(t, s, 6, a)
+		pass(2 * time.Second)
 		wantReason(t, b, Starting, "the viewer 1.0.1.1:4433 does not serve us: it shares nothing")
+		s.plug(true)
+		pass(8 * time.Second)
+		wantFlow(t, s, 6, a, b) // a has told b of the streamer
+		if st := a.swarm.Status(); st.Sent.Media+st.Sent.Repair > 0 || st.Children > 0 {
+			t.Errorf("%v: sent %+v, want no media and no repairs", a, st.Sent)
+		}
 	})
 }
 
