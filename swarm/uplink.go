@@ -19,29 +19,27 @@ import (
 
 // How the uplink is used. docs/swarm.md gives the reasons.
 const (
-	guessTimes    = 2.0     // the uplink of one who does not know his, in streams
-	sourceTimes   = 4.0     // likewise of a source
-	guessLeast    = 125_000 // bytes per second: nobody who watches has less
-	slotShare     = 0.9     // of the uplink, for children
-	burstTime     = 2 * time.Millisecond
-	maxInflight   = 4  // Pushes to one peer that QUIC has not taken
-	maxStalled    = 64 // blocks that wait for one peer beyond that
-	repairShare   = 10 // repairs get one of so many turns while pushes wait
-	orphanShare   = 3  // orphans' repairs, and newcomers, one of so many
-	leafFirst     = 1200 * time.Millisecond
-	busyBacklog   = 150 * time.Millisecond // repairs are refused, but those of orphans
-	fullBacklog   = 400 * time.Millisecond // all are
-	shedBacklog   = 300 * time.Millisecond
-	growBacklog   = 40 * time.Millisecond
-	shedEvery     = 500 * time.Millisecond
-	growAfter     = 3 * time.Second // since the last shed
-	growEvery     = time.Second
-	growUnknown   = 1.3
-	growMeasured  = 1.15
-	outageAfter   = time.Second // without anything taken by anybody
-	measureWeight = 0.15        // of what one tick shows
-	burstTrust    = 0.6         // of what the first packets of blocks tell
-	burstEvery    = 6           // reports
+	guessTimes   = 2.0     // the uplink of one who does not know his, in streams
+	sourceTimes  = 4.0     // likewise of a source
+	guessLeast   = 125_000 // bytes per second: nobody who watches has less
+	slotShare    = 0.9     // of the uplink, for children
+	burstTime    = 2 * time.Millisecond
+	maxInflight  = 4  // Pushes to one peer that QUIC has not taken
+	maxStalled   = 64 // blocks that wait for one peer beyond that
+	repairShare  = 10 // repairs get one of so many turns while pushes wait
+	orphanShare  = 3  // orphans' repairs, and newcomers, one of so many
+	leafFirst    = 1200 * time.Millisecond
+	busyBacklog  = 150 * time.Millisecond // repairs are refused, but those of orphans
+	fullBacklog  = 400 * time.Millisecond // all are
+	shedBacklog  = 300 * time.Millisecond
+	growBacklog  = 40 * time.Millisecond
+	shedEvery    = 500 * time.Millisecond
+	growAfter    = 3 * time.Second // since the last shed
+	growEvery    = time.Second
+	growUnknown  = 1.3
+	growMeasured = 1.15
+	burstTrust   = 0.6 // of what the first packets of blocks tell
+	burstEvery   = 6   // reports
 )
 
 // A class is a queue of the uplink.
@@ -91,9 +89,9 @@ type uplink struct {
 	sent      uint64  // of the last Traffic
 	inflight  int     // bytes that QUIC has not taken
 	accounted float64 // bytes that free has in it
-	done      int     // bytes that QUIC has taken since measured
-	measured  time.Time
-	busy      int // measurements in a row with the uplink full
+	done      int     // bytes that QUIC has taken since the last tick
+	busy      int     // ticks in a row with the uplink full
+	sum, time float64 // bytes that QUIC has taken meanwhile, and seconds
 	ticked    time.Time
 	shed      time.Time
 	grown     time.Time
@@ -101,7 +99,7 @@ type uplink struct {
 }
 
 func (u *uplink) start(cfg *MeshConfig) {
-	u.cap, u.est = float64(cfg.Up)/8, float64(cfg.Known)/8
+	u.cap, u.est, u.meas = float64(cfg.Up)/8, float64(cfg.Known)/8, float64(cfg.Known)/8
 	u.share = !cfg.NoShare
 }
 
@@ -119,6 +117,22 @@ func (u *uplink) backlog() time.Duration {
 		return time.Duration((u.queued + float64(u.inflight)) / r * float64(time.Second))
 	}
 	return 0
+}
+
+// pushBacklog is backlog without what newcomers and repairs wait for: that goes by.
+func (m *Mesh) pushBacklog() time.Duration {
+	u := &m.up
+	r := u.rate()
+	if r <= 0 {
+		return 0
+	}
+	var bytes int
+	for _, k := range []class{interior, leaf} {
+		for i := range u.queues[k].items[u.queues[k].head:] {
+			bytes += u.queues[k].items[u.queues[k].head+i].f.wire(1)
+		}
+	}
+	return time.Duration(float64(bytes) / r * float64(time.Second))
 }
 
 // next returns when the uplink is free for what waits; false if nothing does.
@@ -157,7 +171,7 @@ func (u *uplink) forget(p *peer) {
 		})
 	}
 	u.inflight -= p.bytes
-	p.inflight, p.bytes, p.stalled = 0, 0, nil
+	p.inflight, p.bytes, p.stalled, p.pushes = 0, 0, nil, nil
 }
 
 // cancel drops pushes that a peer does not need any more.
@@ -291,6 +305,7 @@ func (m *Mesh) push(it item) {
 		m.pushedTo(it.f, a.Stripe, p, it.index)
 	}
 	p.inflight++
+	p.pushes = append(p.pushes, m.now)
 	p.bytes += n
 	u.inflight += n
 	u.accounted += float64(n)
@@ -318,6 +333,10 @@ func (m *Mesh) pushed(e Pushed) {
 	}
 	u := &m.up
 	p.inflight--
+	if len(p.pushes) > 0 {
+		p.took += (m.now.Sub(p.pushes[0]) - p.took) / 4
+		p.pushes = slices.Delete(p.pushes, 0, 1)
+	}
 	p.bytes -= e.Bytes
 	u.inflight -= e.Bytes
 	if !e.Failed {
@@ -366,7 +385,7 @@ func (m *Mesh) estimate() {
 	if !u.share || m.publisher() {
 		return
 	}
-	switch late := u.backlog(); {
+	switch late := m.pushBacklog(); {
 	case late > shedBacklog && m.now.Sub(u.shed) >= shedEvery:
 		m.shed()
 	case late < growBacklog && u.cap == 0:
@@ -374,51 +393,59 @@ func (m *Mesh) estimate() {
 	}
 }
 
-// measure notes how much the uplink carries while it is full: while nearly all of those that we push to have all they can take in. One or two
-// that are slow are slow themselves; and when nobody takes anything the network is away, which tells nothing about the uplink.
+// measure notes how much the uplink carries while it is full: while nearly all of those that we push to take blocks in much later than the
+// uplink should need. One or two that are slow are slow themselves; and when nobody takes anything the network is away, which tells nothing
+// about the uplink.
 func (m *Mesh) measure() {
 	u := &m.up
-	if !m.full() {
-		u.busy, u.done, u.measured = 0, 0, m.now
+	dt := m.now.Sub(u.ticked).Seconds()
+	done := float64(u.done)
+	u.done = 0
+	if dt <= 0 || dt > 1 || u.est == 0 || !m.full() {
+		u.busy, u.sum, u.time = 0, 0, 0
 		return
 	}
-	dt := m.now.Sub(u.measured)
-	if u.done == 0 && dt <= outageAfter {
-		return // blocks are large: one may take longer than a tick
-	}
-	rate := float64(u.done) / dt.Seconds()
-	u.done, u.measured = 0, m.now
-	if dt > outageAfter {
-		u.busy = 0
+	u.busy++
+	u.sum, u.time = u.sum+done, u.time+dt
+	if u.busy < measureTicks {
 		return
 	}
-	if u.busy++; u.busy < 3 {
+	if u.sum == 0 {
+		u.busy, u.time = 0, 0
 		return
 	}
-	if u.meas == 0 {
-		u.meas = rate
-	}
-	u.meas += (rate - u.meas) * min(measureWeight*float64(dt)/float64(TickEvery), 0.5)
-	if u.busy >= 6 && u.cap == 0 && u.meas < u.est {
-		u.est = u.meas
+	u.meas = u.sum / u.time
+	if u.cap == 0 && !m.publisher() && u.meas < u.est {
+		u.est = max(u.meas, u.est*0.8)
 		m.resize()
 	}
+	u.busy, u.sum, u.time = 0, 0, 0
 }
 
-// full reports whether nearly all of those that we push to, and more than two, have all they can take in.
+// measureTicks is over how many ticks the full uplink is measured at a time.
+const measureTicks = 6
+
+// full reports whether nearly all of those that we push to, and more than two, have to wait for our uplink.
 func (m *Mesh) full() bool {
+	limit := fullAfter + time.Duration(fullBlocks*blockGuess/m.up.est*float64(time.Second))
 	full, all := 0, 0
 	for _, p := range m.peers {
-		if p.served.IsZero() && p.inflight == 0 {
+		if len(p.pushes) == 0 {
 			continue
 		}
 		all++
-		if p.inflight >= maxInflight {
+		if p.took > limit || m.now.Sub(p.pushes[0]) > limit {
 			full++
 		}
 	}
 	return full > 2 && 4*full >= 3*all
 }
+
+// A block should be taken in by QUIC within the time that fullBlocks of them take on the uplink, and fullAfter.
+const (
+	fullAfter  = 40 * time.Millisecond
+	fullBlocks = 4
+)
 
 // dispersion takes in at which rate the first packets of blocks of ours came somewhere: a guess before the uplink was ever full.
 func (m *Mesh) dispersion(rate float64) {
@@ -454,8 +481,7 @@ func (m *Mesh) grow() {
 	if u.meas == 0 {
 		u.est *= growUnknown
 	} else {
-		u.est *= growMeasured
-		u.meas = max(u.meas, u.est/1.5)
+		u.est = min(u.est*growMeasured, max(u.est, u.meas))
 	}
 	m.resize()
 }

@@ -360,7 +360,10 @@ func TestShedAndGrow(t *testing.T) {
 		s.subscribe(n, uint8(n%4), n%2 == 0)
 	}
 	used := s.m.used()
-	s.m.up.queued = s.m.up.rate() // a second's worth
+	s.m.up.free = s.now.Add(time.Hour)
+	for i := uint64(100); s.m.up.backlog() < 500*ms; i++ {
+		s.block(1, today, i, false)
+	}
 	all := s.after(TickEvery)
 	moved, to := sent[*quicwire.Moved](all)
 	if len(moved) == 0 || moved[0].Reason != quicwire.Shed || slices.ContainsFunc(to, func(id SessionID) bool { return id%2 == 0 }) {
@@ -373,7 +376,7 @@ func TestShedAndGrow(t *testing.T) {
 		t.Errorf("got MOVED again after %v, want %v in between", shedEvery-2*TickEvery, shedEvery)
 	}
 
-	s = serving(t, 4, 40, MeshConfig{Known: 1_500_000})
+	s = serving(t, 4, 40, MeshConfig{})
 	before := s.m.up.rate()
 	for n := 2; n <= 40; n++ {
 		s.subscribe(n, uint8(n%4), true)
