@@ -104,7 +104,7 @@ func (s *script) at(d time.Duration) (all []Action) {
 // after returns what ticks do until so long from now.
 func (s *script) after(d time.Duration) []Action { return s.at(s.now.Sub(s.start) + d) }
 
-// do lets something happen. The bots answer, and peers take what is pushed to them.
+// do lets something happen. The bots answer, peers take what is pushed to them, and sessions that are closed are down.
 func (s *script) do(e Event) []Action {
 	if b, ok := e.(BlockIn); ok {
 		s.shelf.put(b.Log, b.Index)
@@ -115,6 +115,8 @@ func (s *script) do(e Event) []Action {
 		switch a := a.(type) {
 		case Dial:
 			s.dialled = append(s.dialled, a.Contact)
+		case Close:
+			all = append(all, s.do(SessionDown{a.Session, &quicwire.Error{Code: a.Code, Reason: a.Reason}})...)
 		case Send:
 			if b := s.bot(a.Session); b != nil {
 				all = append(all, s.react(b, a.Message)...)

@@ -269,6 +269,7 @@ func TestCancel(t *testing.T) {
 func TestSlowChildIsNoSlowUplink(t *testing.T) {
 	s := serving(t, 2, 6, MeshConfig{})
 	s.answers(2)
+	s.answers(3)
 	s.subscribe(2, 0, true)
 	s.full[2] = true
 	before := s.m.up.rate()

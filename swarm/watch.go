@@ -162,13 +162,16 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 // others reports whether somebody else could be asked for a stripe instead of p, who has more than we or to whom the stripe flows, as far as
 // the log does at all: where nobody has more, nothing is gained.
 func (m *Mesh) others(f *follow, i uint8, p *peer) bool {
-	flows := !f.joined.IsZero() && !m.silent(f)
+	flows, lacks := !f.joined.IsZero() && !m.silent(f), f.edge
+	if len(f.holes) > 0 {
+		lacks = f.holes[0].index
+	}
 	for _, q := range m.peers {
 		if q == p || !m.eligible(f.run, q) {
 			continue
 		}
-		if c := q.claimOf(f.log); c != nil && (c.size > f.edge || len(f.holes) > 0 && c.size > f.holes[0].index || flows && c.flows(i)) ||
-			q.pong.log == f.log && q.pong.next > f.edge && m.now.Sub(q.pong.at) < leaveHungry {
+		if c := q.claimOf(f.log); c != nil && (c.size > lacks || flows && c.flows(i)) ||
+			q.pong.log == f.log && q.pong.next > f.here.top && m.now.Sub(q.pong.at) < leaveHungry {
 			return true
 		}
 	}
