@@ -380,7 +380,7 @@ func TestNackStorm(t *testing.T) {
 	for _, n := range asked {
 		total, most = total+n, max(most, n)
 	}
-	if most > 16 || total > 100*12 {
+	if most > 12 || total > 400 {
 		t.Errorf("asked %d times for 100 missing blocks, %d times for one of them", total, most)
 	}
 }

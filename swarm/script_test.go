@@ -92,10 +92,11 @@ func (s *script) know(e Epoch) {
 	s.shelf.held[tv(e)], s.shelf.held[catalog(e)] = Holding{Stripes: s.stripes}, Holding{Stripes: 1}
 }
 
-// at moves the clock to so long after the start, with a Tick each TickEvery, and returns the actions of these.
+// at moves the clock to so long after the start, with a Tick whenever one is wanted, and returns the actions of these.
 func (s *script) at(d time.Duration) (all []Action) {
-	for s.now.Before(s.start.Add(d)) {
-		s.now = s.now.Add(min(TickEvery, s.start.Add(d).Sub(s.now)))
+	for end := s.start.Add(d); s.now.Before(end); {
+		step := max(time.Millisecond, s.m.Next().Sub(s.now))
+		s.now = s.now.Add(min(step, TickEvery, end.Sub(s.now)))
 		all = append(all, s.do(Tick{})...)
 	}
 	return all
@@ -267,8 +268,7 @@ func (s *script) heartbeat(n int, i uint64) []Action {
 func (s *script) flow(from, to uint64) (all []Action) {
 	for i := from; i < to; i++ {
 		all = append(all, s.sign(i)...)
-		s.now = s.now.Add(gap)
-		all = append(all, s.do(Tick{})...)
+		all = append(all, s.after(gap)...)
 	}
 	return all
 }
