@@ -126,16 +126,21 @@ type electorate struct {
 	limit int
 }
 
-// electorate returns those that are in the epoch, share, and are not clearly behind others.
+// electorate returns those that are in the epoch, share, and are not clearly behind others. If all of them have let us down, they are better
+// than nobody.
 func (m *Mesh) electorate(f *follow) (e electorate) {
+	can := m.eligible
+	if !slices.ContainsFunc(m.peers, func(p *peer) bool { return m.eligible(f.run, p) }) {
+		can = m.present
+	}
 	var most uint64
 	for _, p := range m.peers {
-		if m.eligible(f.run, p) {
+		if can(f.run, p) {
 			most = max(most, p.size(f.run))
 		}
 	}
 	for _, p := range m.peers {
-		if m.eligible(f.run, p) && p.size(f.run)+farBehind >= most {
+		if can(f.run, p) && p.size(f.run)+farBehind >= most {
 			e.peers = append(e.peers, p)
 		}
 	}
@@ -153,8 +158,11 @@ func (e *electorate) small() bool { return len(e.peers) < smallSwarm }
 const smallSwarm = 6
 
 // eligible reports whether p may be a parent in r at all.
-func (m *Mesh) eligible(r *run, p *peer) bool {
-	return p.epoch.ID == r.epoch.ID && p.shares() && !p.mute && !m.now.Before(p.refused)
+func (m *Mesh) eligible(r *run, p *peer) bool { return m.present(r, p) && !m.now.Before(p.refused) }
+
+// present reports whether p is there, in the epoch, and shares.
+func (m *Mesh) present(r *run, p *peer) bool {
+	return p.epoch.ID == r.epoch.ID && p.shares() && !p.mute
 }
 
 // candidate returns what it would cost to have a stripe from p: about how late a block would come. False: it is out of the question.

@@ -148,3 +148,56 @@ func TestNewcomerAsksForNothingOld(t *testing.T) {
 		t.Error("the new epoch is a note only: want the old one followed meanwhile")
 	}
 }
+
+// Three refusals of one that says it has room, and it is not asked for half a minute, if there is anybody else; one that says that it has none
+// is only busy.
+func TestThreeRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		slots uint32
+		other bool
+		left  bool
+	}{
+		"says it has room":             {20, true, true},
+		"says it has none":             {0, true, false},
+		"says so, and is the only one": {20, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := following(t, MeshConfig{})
+			s.do(SessionDown{2, errNoAnswer})
+			s.joins(3, 10*ms)
+			s.claims(3, c.slots, 0, 0)
+			if c.other {
+				s.answers(4)
+				s.joins(4, 400*ms)
+				s.claims(4, 20, 0, 0)
+				s.bot(4).keeps[0] = true
+			}
+			s.do(SessionDown{1, errNoAnswer})
+			refusals, began := 0, s.now
+			for at := uint64(100); at < 100+40*20; at++ { // 20 s
+				for all := s.flow(at, at+1); len(all) > 0; {
+					var more []Action
+					for _, x := range sentTo[*quicwire.Ping](all, 3) {
+						more = append(more, s.says(3, &quicwire.Pong{ID: x.ID, Log: x.Log, Stripe: x.Stripe, Flows: true})...)
+					}
+					for _, x := range sentTo[*quicwire.Sub](all, 3) {
+						if x.Log == tv(today) {
+							refusals++
+							more = append(more, s.says(3, &quicwire.SubNo{Log: x.Log, Stripe: x.Stripe, Reason: quicwire.RefusedBusy, Retry: time.Second})...)
+						}
+					}
+					all = more
+				}
+				if at%40 == 0 {
+					s.claims(3, c.slots, 0, 0)
+				}
+			}
+			if left := refusals <= 2*maxNoes; left != c.left {
+				t.Errorf("asked %d times in %v, want to leave it alone: %v", refusals, s.now.Sub(began), c.left)
+			}
+			if refusals > 100 {
+				t.Errorf("asked %d times in 20 s although it said: not within a second", refusals)
+			}
+		})
+	}
+}
