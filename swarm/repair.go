@@ -147,7 +147,7 @@ func (m *Mesh) duplicate(f *follow, p *peer, e BlockIn) {
 // coming takes in that a block has begun to arrive.
 func (m *Mesh) coming(e Coming) {
 	f := m.follow(e.Log)
-	if f == nil || f.joined.IsZero() || e.Index >= f.edge+mostAsked {
+	if f == nil || f.joined.IsZero() || e.Index >= min(f.edge+mostAsked, f.soon(m.now)) {
 		return
 	}
 	m.open(f, e.Index+1)
@@ -340,7 +340,7 @@ func (m *Mesh) wantFrom(p *peer, f *follow, i uint64) {
 		return
 	}
 	at, ok := f.find(i)
-	if !ok && i >= f.edge && i < f.edge+mostAsked {
+	if !ok && i >= f.edge && i < min(f.edge+mostAsked, f.soon(m.now)) {
 		m.open(f, i+1)
 		at, ok = f.find(i)
 	}

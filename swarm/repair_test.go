@@ -258,9 +258,7 @@ func TestRequestWindow(t *testing.T) {
 		p.minRTT, p.rtt = 10*ms, 500*ms
 	}
 	s.lack(s.size(), s.size()+60, 1)
-	for range 12 {
-		s.m.repairLog(f)
-	}
+	s.after(12 * repairEvery)
 	if f.window != fullAsked {
 		t.Errorf("window %.1f while all round trips have grown by half a second, want %d", f.window, fullAsked)
 	}
@@ -423,5 +421,25 @@ func TestSourceAsksAfterABlock(t *testing.T) {
 	}
 	if got := reqs(s.says(3, &quicwire.Ping{ID: 2, Log: tv(today), Stripe: 1, Index: 1 << 30}), 3); len(got) > 0 {
 		t.Errorf("asked for %v, which is far off", got)
+	}
+}
+
+// Headers of blocks that never come, and what somebody says the source looks for, do not make us believe that the log is longer than its clock
+// allows: we would ask for thousands of blocks that do not exist, and for none that do.
+func TestEdgeFollowsNoClaims(t *testing.T) {
+	s := following(t, MeshConfig{})
+	s.opens(SessionUp{Session: 3, Contact: -1, Peer: key(3), Addr: host(3), Role: quicwire.Streamer, Epoch: today, RTT: 20 * ms})
+	f := s.tv()
+	for i := uint64(100); i < 180; i++ {
+		s.flow(i, i+1)
+		s.do(Coming{Session: 1, Log: tv(today), Index: f.edge + mostAsked - 1})
+		s.says(3, &quicwire.Ping{ID: i, Log: tv(today), Stripe: 1, Index: f.edge + mostAsked - 1})
+	}
+	if ahead := f.edge - s.size(); ahead > mostAsked+4 {
+		t.Errorf("the edge is %d blocks further than the log", ahead)
+	}
+	s.flow(180, 400)
+	if b := s.m.blocks; b.Missed > 0 || len(f.holes) > mostAsked+4 {
+		t.Errorf("got %+v and %d holes, want nothing missed: all that there is has come", b, len(f.holes))
 	}
 }

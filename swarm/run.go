@@ -184,10 +184,14 @@ func (f *follow) flows(now time.Time) bool {
 	return f.ended || f.run.ours || !f.joined.IsZero() && !now.After(f.due())
 }
 
-// soon returns an index that is signed in a second or so, as far as the clock of the log tells; the largest there is as long as it does not.
+// soon returns an index that is signed in a second or so, as far as the clock of the log tells; before there is one, an index not far from
+// the newest block.
 func (f *follow) soon(now time.Time) uint64 {
-	if f.joined.IsZero() || f.clock.n < 8 || f.clock.gap <= 0 {
+	switch {
+	case f.joined.IsZero():
 		return merkle.MaxSize
+	case f.clock.n < 8 || f.clock.gap <= 0:
+		return f.here.top + mostAsked
 	}
 	return f.clock.index + uint64(max(0, now.Sub(f.clock.at))/f.clock.gap) + uint64(time.Second/f.clock.gap) + uint64(len(f.stripes))
 }

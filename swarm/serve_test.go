@@ -210,11 +210,11 @@ func TestReqRefused(t *testing.T) {
 	want(s, &req, quicwire.RefusedLog)
 	req.Log = tv(today)
 	want(s, &req, 0)
-	s.m.up.queued = s.m.up.rate() * 0.2
+	s.m.up.queued = int(s.m.up.rate() * 0.2)
 	want(s, &req, quicwire.RefusedBusy)
 	req.Orphan = true
 	want(s, &req, 0)
-	s.m.up.queued = s.m.up.rate() * 0.5
+	s.m.up.queued = int(s.m.up.rate() * 0.5)
 	want(s, &req, quicwire.RefusedBusy)
 
 	s = following(t, MeshConfig{NoShare: true})
