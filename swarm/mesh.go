@@ -231,12 +231,15 @@ func (m *Mesh) follow(log quicwire.LogID) *follow {
 
 // peer returns the peer of a session; nil if it is gone.
 func (m *Mesh) peer(id SessionID) *peer {
-	i, ok := slices.BinarySearchFunc(m.peers, id, func(p *peer, id SessionID) int { return cmp.Compare(p.id, id) })
+	i, ok := slices.BinarySearchFunc(m.peers, id, byID)
 	if !ok {
 		return nil
 	}
 	return m.peers[i]
 }
+
+// byID orders peers.
+func byID(p *peer, id SessionID) int { return cmp.Compare(p.id, id) }
 
 // chance draws true with the probability of one in n.
 func (m *Mesh) chance(n int) bool { return m.rand.IntN(n) == 0 }

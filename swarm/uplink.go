@@ -405,7 +405,8 @@ func (m *Mesh) estimate() {
 }
 
 // measure notes how much the uplink carries while it is full: while nearly all of those that we push to take blocks in much later than the
-// uplink should need. One or two that are slow are slow themselves.
+// uplink should need. One or two that are slow are slow themselves; and when nobody takes anything the network is away, which tells nothing
+// about the uplink.
 func (m *Mesh) measure() {
 	u := &m.up
 	dt := m.now.Sub(u.ticked).Seconds()
@@ -420,6 +421,10 @@ func (m *Mesh) measure() {
 	if u.busy < measureTicks {
 		return
 	}
+	if u.sum == 0 {
+		u.busy, u.time = 0, 0
+		return
+	}
 	u.meas = u.sum / u.time
 	if u.cap == 0 && !m.publisher() && u.meas < u.est {
 		u.est = max(u.meas, u.est*0.8)
@@ -431,7 +436,7 @@ func (m *Mesh) measure() {
 // measureTicks is over how many ticks the full uplink is measured at a time.
 const measureTicks = 6
 
-// full reports whether nearly all of those that we push to have to wait for our uplink.
+// full reports whether nearly all of those that we push to, and more than two, have to wait for our uplink.
 func (m *Mesh) full() bool {
 	limit := fullAfter + time.Duration(fullBlocks*blockGuess/m.up.est*float64(time.Second))
 	full, all := 0, 0
@@ -444,7 +449,7 @@ func (m *Mesh) full() bool {
 			full++
 		}
 	}
-	return all > 0 && 4*full >= 3*all
+	return full > 2 && 4*full >= 3*all
 }
 
 // A block should be taken in by QUIC within the time that fullBlocks of them take on the uplink, and fullAfter.

@@ -80,14 +80,14 @@ func (m *Mesh) watchStripes(f *follow) {
 // overdue returns by how much the next block of a stripe is later than usual; 0 if it is not, or if that is the source's silence.
 func (m *Mesh) overdue(f *follow, i uint8) time.Duration {
 	s := &f.stripes[i]
-	if s.parent == nil || f.joined.IsZero() {
+	if s.parent == nil {
 		return 0
 	}
 	next := f.align(s.next, i)
-	if next >= f.edge && !m.silent(f) {
+	if next >= f.edge && !f.joined.IsZero() && !m.silent(f) {
 		return 0
 	}
-	due := f.clock.of(next)
+	due := f.clock.of(next) // long ago as long as no block has come
 	if due.Before(s.since) {
 		due = s.since
 	}
@@ -149,25 +149,30 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 	if !s.claimed.IsZero() && m.now.Sub(s.claimed) >= believe {
 		limit = leaveLiar
 	}
-	if s.late < limit || mine || m.asleep() || !m.others(f, p) {
+	if s.late < limit || mine || m.asleep() || !m.others(f, i, p) {
 		return
 	}
 	p.fails++
-	if limit == leaveLiar && (p.fails >= 3 || p.received.rate == 0) {
+	if limit == leaveLiar && (p.fails >= 3 || !p.received.any()) {
 		p.refused = m.now.Add(shunTime)
 	}
 	p.claimFor(f.log).subbed[i] = m.now.Add(deadAfter)
 	m.leave(f, i, p, quicwire.UnsubStalled)
 }
 
-// others reports whether somebody else could be asked instead of p, and has more than we: where nobody has, nothing is gained.
-func (m *Mesh) others(f *follow, p *peer) bool {
+// others reports whether somebody else could be asked for a stripe instead of p, who has more than we or to whom the stripe flows, as far as
+// the log does at all: where nobody has more, nothing is gained.
+func (m *Mesh) others(f *follow, i uint8, p *peer) bool {
+	flows, lacks := !f.joined.IsZero() && !m.silent(f), f.edge
+	if len(f.holes) > 0 {
+		lacks = f.holes[0].index
+	}
 	for _, q := range m.peers {
 		if q == p || !m.eligible(f.run, q) {
 			continue
 		}
-		if c := q.claimOf(f.log); c != nil && (c.size > f.edge || len(f.holes) > 0 && c.size > f.holes[0].index) ||
-			q.pong.log == f.log && q.pong.next > f.edge && m.now.Sub(q.pong.at) < leaveHungry {
+		if c := q.claimOf(f.log); c != nil && (c.size > lacks || flows && c.flows(i)) ||
+			q.pong.log == f.log && q.pong.next > f.here.top && m.now.Sub(q.pong.at) < leaveHungry {
 			return true
 		}
 	}
@@ -502,7 +507,7 @@ func (m *Mesh) judgeShares(f *follow) {
 		}
 		s.judged = tally{since: m.now}
 		n := t.fresh + t.stale
-		if n < tallyLeast || m.downlinkFull() || !m.others(f, s.parent) {
+		if n < tallyLeast || m.downlinkFull() || !m.others(f, uint8(i), s.parent) {
 			continue
 		}
 		if 10*t.stale > n || m.holdsBack(f, uint8(i)) {
