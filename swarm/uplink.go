@@ -60,6 +60,7 @@ type item struct {
 	f      *follow
 	index  uint64
 	class  class
+	bytes  int     // on the wire, about; as it was when it was queued
 	given  *giving // nil: a push
 	caught bool    // the child is catching up
 }
@@ -132,8 +133,9 @@ func (u *uplink) next() (time.Time, bool) {
 func (f *follow) wire(n int) int { return n * int(f.size*1.045+300) }
 
 func (u *uplink) add(it item) {
+	it.bytes = it.f.wire(it.blocks())
 	u.queues[it.class].push(it)
-	u.queued += float64(it.f.wire(it.blocks()))
+	u.queued += float64(it.bytes)
 }
 
 func (it *item) blocks() int {
@@ -148,7 +150,7 @@ func (u *uplink) forget(p *peer) {
 	for k := range u.queues {
 		u.queues[k].remove(func(it *item) bool {
 			if it.peer == p {
-				u.queued -= float64(it.f.wire(it.blocks()))
+				u.queued -= float64(it.bytes)
 			}
 			return it.peer == p
 		})
@@ -163,7 +165,7 @@ func (u *uplink) cancel(p *peer, log quicwire.LogID, blocks []uint64) {
 		u.queues[k].remove(func(it *item) bool {
 			out := it.peer == p && it.given == nil && it.f.log == log && slices.Contains(blocks, it.index)
 			if out {
-				u.queued -= float64(it.f.wire(1))
+				u.queued -= float64(it.bytes)
 			}
 			return out
 		})
@@ -197,7 +199,7 @@ func (m *Mesh) pop() (item, bool) {
 			return item{}, false
 		}
 		it := u.queues[k].pop()
-		u.queued -= float64(it.f.wire(it.blocks()))
+		u.queued -= float64(it.bytes)
 		if it.caught {
 			m.caughtUp(&it)
 		}
@@ -276,7 +278,7 @@ func (m *Mesh) stall(it item) {
 
 // push hands an item to QUIC, and counts the time that it takes.
 func (m *Mesh) push(it item) {
-	u, p, n := &m.up, it.peer, it.f.wire(it.blocks())
+	u, p, n := &m.up, it.peer, it.bytes
 	a := Push{Session: p.id, Log: it.f.log, Bytes: n}
 	if g := it.given; g != nil {
 		a.Request, a.Blocks, a.Orphan = g.id, g.blocks, g.orphan

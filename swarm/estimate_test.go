@@ -1,0 +1,53 @@
+package swarm
+
+import (
+	"testing"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// What a node believes that its uplink carries.
+
+// signing returns a script of a source of 4 Mbit/s in two stripes, with two children in each.
+func signing(t *testing.T, cfg MeshConfig) *script {
+	cfg.Role = quicwire.Streamer
+	s := newScript(t, 0, cfg)
+	s.shelf.renditions[0].Bitrate = 4_000_000
+	s.do(Publishing{today})
+	for n := 1; n <= 2; n++ {
+		s.do(SessionUp{Session: SessionID(n), Contact: -1, Peer: key(n), Addr: "192.0.2.1:4433", Role: quicwire.Viewer, Epoch: today, RTT: 20 * time.Millisecond})
+		for i := range uint8(2) {
+			s.says(n, &quicwire.Sub{Log: tv(today), Stripe: i, Stripes: 2, Home: true, Patience: patience})
+		}
+	}
+	return s
+}
+
+// sign signs block i, of that size, at its time, and returns the pushes since the one before.
+func (s *script) sign(i uint64, size int) []Push {
+	all := s.do(BlockIn{Log: tv(today), Index: i, Kind: feed.Media, Back: uint32(i % 60), Size: size, Wall: s.now, Fresh: true})
+	s.now = s.now.Add(16 * time.Millisecond)
+	return of[Push](append(all, s.do(Tick{})...))
+}
+
+// took says that QUIC has taken pushes.
+func (s *script) took(list ...Push) (all []Push) {
+	for _, a := range list {
+		all = append(all, of[Push](s.do(Pushed{Session: a.Session, Log: a.Log, Stripe: a.Stripe, Bytes: a.Bytes}))...)
+	}
+	return all
+}
+
+// What is queued is counted as it was when it was queued, although blocks change in size.
+func TestQueueCountsExactly(t *testing.T) {
+	s := signing(t, MeshConfig{Known: 10_000_000})
+	for i := range uint64(300) {
+		s.took(s.sign(i, 500+int(i%7)*1000)...)
+	}
+	s.took(of[Push](s.at(s.now.Sub(s.start) + time.Second))...)
+	if u := &s.m.up; u.queued != 0 || u.inflight != 0 {
+		t.Errorf("with nothing queued and nothing under way, %v and %d bytes are counted", u.queued, u.inflight)
+	}
+}
