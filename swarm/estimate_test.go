@@ -10,6 +10,29 @@ import (
 
 // What a node believes that its uplink carries.
 
+// An uplink that is known from the last time is not guessed at: how fast the first packets of blocks came tells of the others' downlinks, too.
+func TestKnownUplink(t *testing.T) {
+	tests := []struct {
+		known, want uint64
+	}{
+		{8_000_000, 8_000_000},
+		{0, 1_800_000}, // 60 % of what the reports say
+	}
+	for _, c := range tests {
+		s := newScript(t, 1, MeshConfig{Known: c.known})
+		s.shelf.renditions[0].Bitrate = 4_000_000
+		s.do(Tick{})
+		s.up(2, 0, today, 10*time.Millisecond)
+		s.after(time.Second)
+		for i := range uint64(12) {
+			s.says(2, &quicwire.Status{Log: tv(today), Size: 100 + i, Lags: []time.Duration{0, 0}, Rate: 3_000_000})
+		}
+		if got := s.m.status(s.now).Uplink; got != c.want {
+			t.Errorf("known %d: after reports of 3 Mbit/s the uplink is believed to carry %d, want %d", c.known, got, c.want)
+		}
+	}
+}
+
 // signing returns a script of a source of 4 Mbit/s in two stripes, with two children in each.
 func signing(t *testing.T, cfg MeshConfig) *script {
 	cfg.Role = quicwire.Streamer

@@ -98,8 +98,10 @@ type uplink struct {
 	started   bool
 }
 
+// start begins with what is known: that counts as measured, so that first packets and guesses do not overrule it.
 func (u *uplink) start(cfg *MeshConfig) {
 	u.cap, u.est = float64(cfg.Up)/8, float64(cfg.Known)/8
+	u.meas = u.est
 	u.share = !cfg.NoShare
 }
 
@@ -434,7 +436,7 @@ func (m *Mesh) burst(e Burst) {
 // grow takes the uplink to be wider when it is used and nothing waits.
 func (m *Mesh) grow() {
 	u := &m.up
-	if u.est == 0 || m.now.Sub(u.grown) < growEvery || m.now.Sub(u.shed) < growAfter || m.used()*10 < m.slots()*9 {
+	if u.est == 0 || m.streamRate() == 0 || m.now.Sub(u.grown) < growEvery || m.now.Sub(u.shed) < growAfter || m.used()*10 < m.slots()*9 {
 		return
 	}
 	u.grown = m.now
