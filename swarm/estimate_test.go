@@ -63,6 +63,36 @@ func (s *script) took(list ...Push) (all []Push) {
 	return all
 }
 
+// A source whose uplink failed for two seconds, or carried very little, goes on as before: it does not believe for ever that it can send no
+// more than that.
+func TestSourceAfterOutage(t *testing.T) {
+	s := signing(t, MeshConfig{Known: 10_000_000})
+	i := uint64(0)
+	for ; i < 120; i++ {
+		s.took(s.sign(i, 8192)...)
+	}
+	var stuck []Push
+	for ; i < 240; i++ {
+		stuck = append(stuck, s.sign(i, 8192)...)
+		if i%20 == 0 && len(stuck) > 0 { // one block gets through now and then
+			stuck = append(stuck[1:], s.took(stuck[0])...)
+		}
+	}
+	for len(stuck) > 0 {
+		stuck = s.took(stuck...)
+	}
+	var late int
+	for ; i < 480; i++ {
+		s.took(s.sign(i, 8192)...)
+		if s.m.up.backlog() > 100*time.Millisecond {
+			late++
+		}
+	}
+	if got := s.m.status(s.now).Uplink; got < 9_000_000 || late > 120 {
+		t.Errorf("after an outage the source believes in %d bit/s, and for %d of 240 blocks its queue was longer than 100 ms; want 9 Mbit/s, half", got, late)
+	}
+}
+
 // What is queued is counted as it was when it was queued, although blocks change in size.
 func TestQueueCountsExactly(t *testing.T) {
 	s := signing(t, MeshConfig{Known: 10_000_000})

@@ -364,7 +364,11 @@ func (m *Mesh) estimate() {
 		u.est = u.cap
 		m.resize()
 	}
-	if !u.share || m.publisher() {
+	switch {
+	case m.publisher() && u.cap == 0:
+		m.insist()
+		return
+	case m.publisher(), !u.share:
 		return
 	}
 	switch late := u.backlog(); {
@@ -372,6 +376,18 @@ func (m *Mesh) estimate() {
 		m.shed()
 	case late < growBacklog && u.cap == 0:
 		m.grow()
+	}
+}
+
+// insist keeps a source from believing that its uplink carries less than what it has to send: then blocks would queue here, for ever, instead
+// of where QUIC notices whether they get through. After an outage it believes a little more each second, up to a guess.
+func (m *Mesh) insist() {
+	u := &m.up
+	u.est = max(u.est, float64(m.cfg.Copies)*m.wireRate()/slotShare)
+	if u.backlog() < growBacklog && m.now.Sub(u.grown) >= growEvery && u.est < m.guess() {
+		u.grown = m.now
+		u.est = min(u.est*growMeasured, m.guess())
+		u.meas = max(u.meas, u.est/1.5)
 	}
 }
 
