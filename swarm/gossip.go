@@ -10,20 +10,24 @@ import (
 // Here a Mesh says to its peers how it does (STATUS) and whom it knows (PEX).
 
 const (
-	statusSlow   = 6 * time.Second // of a stream of a stripe or fewer: the slower the stream, the rarer
-	statusMiddle = 2500 * time.Millisecond
-	statusFast   = time.Second
-	statusSoon   = 300 * time.Millisecond // after something changed
-	pexEvery     = 30 * time.Second
-	pexFirst     = 12 // records for a newcomer
-	pexSource    = 6  // by a source, which has little to spare
-	pexLater     = 2
-	recordFor    = 40 * time.Minute
+	statusSlow    = 6 * time.Second // of a stream of a stripe or fewer: the slower the stream, the rarer
+	statusMiddle  = 2500 * time.Millisecond
+	statusFast    = time.Second
+	statusSource  = 3 * time.Second        // by a source: with it nothing changes but the size
+	beatsToSource = 3                      // a source hears every so many
+	statusSoon    = 300 * time.Millisecond // after something changed
+	pexEvery      = 30 * time.Second
+	pexFirst      = 12 // records for a newcomer
+	pexSource     = 6  // by a source, which has little to spare
+	pexLater      = 2
+	recordFor     = 40 * time.Minute
 )
 
 // statusEvery returns how often a STATUS is due.
 func (m *Mesh) statusEvery() time.Duration {
 	switch n := m.stripes(); {
+	case m.publisher():
+		return statusSource
 	case n == 0 || n > 8:
 		return statusFast
 	case n > 1:
@@ -44,8 +48,11 @@ func (m *Mesh) beat() {
 	}
 	every := m.statusEvery()
 	m.said, m.lastStatus, m.nextStatus = digest, m.now, m.now.Add(every-every/10+time.Duration(m.rand.Int64N(int64(every/5))))
+	m.beats++
 	for _, p := range m.peers {
-		m.tell(p)
+		if p.role != quicwire.Streamer || m.beats%beatsToSource == 0 {
+			m.tell(p)
+		}
 	}
 }
 

@@ -70,6 +70,7 @@ type Mesh struct {
 	nextStatus time.Time
 	lastStatus time.Time
 	said       uint64 // what the last statuses said: a digest of what flows and whether there is room
+	beats      int
 	nextPex    time.Time
 	storm      time.Time // when a parent was last found dead
 

@@ -59,12 +59,14 @@ type peer struct {
 	mute   bool // it has not answered in time
 
 	// As somebody who is served.
-	fed      time.Time // when it last took blocks
-	served   time.Time // when it got the first of its stripes; zero: it has none
-	inflight int       // Pushes that QUIC has not taken
-	bytes    int       // of them
-	stalled  []item    // due, but inflight is at its bound; at most maxStalled
-	burst    uint64    // how fast blocks from it came lately, bits per second; 0: not known
+	fed      time.Time     // when it last took blocks
+	served   time.Time     // when it got the first of its stripes; zero: it has none
+	inflight int           // Pushes that QUIC has not taken
+	pushes   []time.Time   // when these were made
+	took     time.Duration // how long QUIC takes to take one
+	bytes    int           // of them
+	stalled  []item        // due, but inflight is at its bound; at most maxStalled
+	burst    uint64        // how fast blocks from it came lately, bits per second; 0: not known
 }
 
 // A claim is what a peer says of a log, in its last Status.
@@ -77,6 +79,7 @@ type claim struct {
 	retry   time.Time                      // not to be asked for this log before
 	waiting uint32                         // stripes that it was asked for and may still give: a source draws by lot
 	subbed  [quicwire.MaxStripes]time.Time // when it was last asked; or may be asked again, less askAgain
+	strayed time.Time                      // when it was last told that we do not want its pushes
 	told    bool                           // it has had a signed status of ours
 	marks   []mark                         // how far it was served; nil: never
 }
@@ -388,4 +391,3 @@ func (m *Mesh) shelter(but *peer) (list []quicwire.Referral) {
 func (m *Mesh) needed() bool {
 	return slices.ContainsFunc(m.peers, func(p *peer) bool { return !p.served.IsZero() && !p.gone })
 }
-

@@ -16,10 +16,12 @@ const (
 	possession    = 20 * time.Millisecond // a peer that said its lag has a block so long after that
 	mostAsked     = 48                    // blocks asked for at a time, in one log
 	leastAsked    = 4
-	fullAsked     = 2    // while our downlink is full
-	maxHoles      = 2048 // remembered in one log; the oldest are given up
-	maxSilent     = 2    // Reqs in a row without any answer, then another is asked
-	mostReq       = 8    // blocks of one Req
+	fullAsked     = 2                      // while our downlink is full
+	maxHoles      = 2048                   // remembered in one log; the oldest are given up
+	catchUp       = 600 * time.Millisecond // for a new parent to push what was lacking
+	nackPause     = 100 * time.Millisecond // after the first NACK, times their number
+	maxSilent     = 2                      // Reqs in a row without any answer, then another is asked
+	mostReq       = 8                      // blocks of one Req
 )
 
 // A hole is a block that is not here, although it exists.
@@ -29,6 +31,7 @@ type hole struct {
 	asked  time.Time // when it was last asked for; zero: it is not being asked for
 	of     *peer     // who was asked
 	nacks  [3]*peer  // who did not have it, or did not answer, the latest first
+	noes   int       // NACKs
 	after  time.Time // not to be asked for before
 }
 
@@ -238,16 +241,18 @@ func (m *Mesh) timedOut(f *follow, h *hole) {
 	h.asked, h.of = time.Time{}, nil
 }
 
-// missing reports whether a hole is overdue: later than its stripe's blocks usually are, or at once if nobody will push it.
+// missing reports whether a hole is overdue: later than its stripe's blocks usually are, or at once if nobody will push it. A new parent
+// has some time to push what we lacked when it became one.
 func (m *Mesh) missing(f *follow, h *hole) bool {
 	s := &f.stripes[f.stripeOf(h.index)]
-	switch {
-	case m.now.Sub(f.joined) < startFor && s.next <= h.index && s.parent != nil && m.now.Sub(s.since) < overdueAfter:
-		return false // its parent is about to send it
-	case s.parent == nil:
+	if s.parent == nil {
 		return true
 	}
-	return m.now.Sub(h.signed) > s.lag+m.patience(f)
+	due := h.signed.Add(s.lag)
+	if caught := s.since.Add(catchUp); h.index >= s.next && h.index >= s.first && due.Before(caught) && h.signed.Before(s.since) {
+		due = caught
+	}
+	return m.now.Sub(due) > m.patience(f)
 }
 
 // holder returns whom to ask for a block: who has it, as far as its lag says, and can send it soonest. The source comes last: it has its
@@ -339,6 +344,9 @@ func (m *Mesh) heardNack(p *peer, x *quicwire.Nack) {
 		again = again || h.nacks[0] == nil
 		h.nacks = [3]*peer{p, h.nacks[0], h.nacks[1]}
 		h.asked, h.of = time.Time{}, nil
+		if h.noes++; h.noes > 1 {
+			h.after = m.now.Add(time.Duration(min(h.noes, 8)) * nackPause)
+		}
 	}
 	if again && m.now.Sub(f.asked) >= 20*time.Millisecond {
 		m.repairLog(f)

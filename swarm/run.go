@@ -45,15 +45,17 @@ type follow struct {
 	clock   clock
 	rate    float64 // bytes of payload a second
 	size    float64 // bytes of payload a block
-	bytes   rateOf
+	paced   pace
 
 	last   time.Time     // when the last new block came, from whomever
 	gap    time.Duration // usual time between two pushed blocks
 	pushed time.Time     // when the last one came; at first, when we asked for them
 	seen   int           // new blocks, however they came
 	jitter time.Duration // of their age
-	window float64       // blocks that may be asked for at a time
-	asked  time.Time     // when Reqs last went out
+	least  time.Duration // of what Stripe.excess was lately, less leastGain a second
+	leastT time.Time
+	window float64   // blocks that may be asked for at a time
+	asked  time.Time // when Reqs last went out
 }
 
 // A stripe is one subscription of ours, and those of others.
@@ -62,11 +64,16 @@ type stripe struct {
 	old     *peer // the parent before, which goes on until the new one delivers; nil: none
 	pending *peer // asked, has not answered; nil: none
 	pended  time.Time
+	urged   bool      // it was told that there is no parent
 	lost    time.Time // since when there is no parent
 	since   time.Time // since when the parent is
+	first   uint64    // where the parent began
 	next    uint64    // index after the newest block that the parent brought
 	arrived time.Time // when the parent last brought one
+	asked   time.Time // when the parent was last asked whether it flows
+	claimed time.Time // since when it says so, and nothing comes; zero: it does not, or something comes
 	lag     time.Duration
+	excess  time.Duration      // by how much later than their age says blocks come: differences of clocks, and queues that nobody counts
 	path    []quicwire.ShortID // from the source to the parent, both included
 	dry     bool               // the next block is overdue
 	late    time.Duration      // by how much
@@ -328,23 +335,44 @@ func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
 	if s := &f.stripes[f.stripeOf(e.Index)]; e.Repaired && s.parent != nil && s.parent != p {
 		s.judged.count(m.now, false)
 	}
-	f.measure(m.now, e)
+	f.measure(e, at)
 }
 
-// measure keeps rate and size of blocks.
-func (f *follow) measure(now time.Time, e BlockIn) {
+// measure keeps rate and size of blocks: of those that are signed, not of those that come.
+func (f *follow) measure(e BlockIn, at time.Time) {
 	f.size += (float64(e.Size) - f.size) / 16
-	f.bytes.add(now, e.Size)
-	if f.seen > 50 && f.bytes.rate > 0 {
-		f.rate = f.bytes.rate
+	p := &f.paced
+	switch dt := at.Sub(p.at); {
+	case p.at.IsZero() || e.Index < p.index:
+		*p = pace{e.Index, at}
+	case dt >= paceWindow:
+		rate := float64(e.Index-p.index) / dt.Seconds() * f.size
+		if f.seen < 200 {
+			f.rate = rate
+		}
+		f.rate += (rate - f.rate) * 0.3
+		*p = pace{e.Index, at}
 	}
 }
+
+// A pace is a block and when it was signed: where a measurement of the rate began.
+type pace struct {
+	index uint64
+	at    time.Time
+}
+
+// paceWindow is how long the rate of a log is measured at a time.
+const paceWindow = 2 * time.Second
 
 // delivered notes what a parent does for us.
 func (m *Mesh) delivered(f *follow, p *peer, e BlockIn) {
 	s := &f.stripes[f.stripeOf(e.Index)]
-	if s.parent == p {
+	switch p {
+	case s.parent:
 		m.proved(f, s, p, e)
+	case s.old, s.pending:
+	default:
+		m.stray(f, p, f.stripeOf(e.Index))
 	}
 	if !e.Fresh {
 		return
@@ -365,9 +393,18 @@ func (m *Mesh) delivered(f *follow, p *peer, e BlockIn) {
 	}
 }
 
+// stray answers a push that nobody wants: an UNSUB may have been crossed, or we have taken its sender for dead.
+func (m *Mesh) stray(f *follow, p *peer, i uint8) {
+	if c := p.claimFor(f.log); m.now.Sub(c.strayed) >= askAgain {
+		c.strayed = m.now
+		m.unsub(p, f, i, quicwire.UnsubUnsolicited)
+	}
+}
+
 // proved takes in a block of the parent of a stripe.
 func (m *Mesh) proved(f *follow, s *stripe, p *peer, e BlockIn) {
 	s.next, s.dry, s.late, s.arrived = max(s.next, e.Index+1), false, 0, m.now
+	s.claimed = time.Time{}
 	d := (e.Age - s.lag).Abs()
 	if d < time.Second {
 		f.jitter += (d - f.jitter) / 50
@@ -387,8 +424,23 @@ func (m *Mesh) proved(f *follow, s *stripe, p *peer, e BlockIn) {
 	if e.Fresh {
 		s.judged.count(m.now, true)
 	}
+	m.queues(f, s, e)
 	m.route(f, f.stripeOf(e.Index), e.Path)
 }
+
+// queues notes how long a block has waited in queues that its age does not count: the last of them is that of our own downlink.
+func (m *Mesh) queues(f *follow, s *stripe, e BlockIn) {
+	x := m.now.Sub(e.Wall) - e.Age
+	if f.leastT.IsZero() {
+		f.least, f.leastT = x, m.now
+	}
+	f.least += time.Duration(float64(m.now.Sub(f.leastT)) * leastGain)
+	f.least, f.leastT = min(f.least, x), m.now
+	s.excess += (x - s.excess) / 2
+}
+
+// leastGain lets the least excess grow by so much a second, as clocks drift and ways change.
+const leastGain = 0.002
 
 // inTime reports whether the delay of a block tells something about the way it took: it was pushed, and not to catch up after joining.
 func (m *Mesh) inTime(e BlockIn, now time.Time) bool {

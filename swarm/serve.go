@@ -46,9 +46,11 @@ func (m *Mesh) heardSub(p *peer, x *quicwire.Sub) {
 		m.refuse(p, x, why, retry)
 		return
 	}
-	if c := f.childOf(x.Stripe, p); c != nil {
+	if c := f.childOf(x.Stripe, p); c != nil && c.until == 0 {
 		m.begin(f, c, x)
 		return
+	} else if c != nil {
+		m.remove(f, x.Stripe, c, false) // it has been moved, and applies again
 	}
 	switch {
 	case m.publisher() && !f.catalog():
@@ -159,7 +161,7 @@ func (m *Mesh) preempt(f *follow, i uint8, p *peer, home bool) bool {
 	best := m.rank(p, home) * switchBelow
 	var victim *child
 	for _, c := range f.stripes[i].children {
-		if c.lot || c.until > 0 {
+		if c.lot && c.home || c.until > 0 {
 			continue
 		}
 		if r := m.rank(c.peer, c.home); r < best {
@@ -173,17 +175,24 @@ func (m *Mesh) preempt(f *follow, i uint8, p *peer, home bool) bool {
 	return true
 }
 
-// move takes a place from a child: one more block comes, so that it has time to find another parent. to is who took the place; nil: nobody.
+// move takes a place from a child: one more block comes, so that it has time to find another parent; but none from a source, which has
+// little to spare. to is who took the place; nil: nobody.
 func (m *Mesh) move(f *follow, i uint8, c *child, why quicwire.Refusal, to *peer) {
 	n := uint64(len(f.stripes))
-	c.until = max(f.align(f.edge, i), c.next) + n
-	x := &quicwire.Moved{Log: f.log, Stripe: i, Reason: why, Until: c.until - n, Retry: 2 * time.Second}
+	c.until = max(f.align(f.edge, i), c.next)
+	if !m.publisher() {
+		c.until += n
+	}
+	x := &quicwire.Moved{Log: f.log, Stripe: i, Reason: why, Until: c.until - min(n, c.until), Retry: 2 * time.Second}
 	if to != nil && to.at.IsValid() {
 		x.Referrals = append(x.Referrals, quicwire.Referral{Node: to.key, Addr: to.at})
 	}
 	x.Referrals = append(x.Referrals, m.referrals(f, i, c.peer)...)
 	x.Referrals = x.Referrals[:min(len(x.Referrals), 3)]
 	m.send(c.peer, x)
+	if f.align(c.next, i) >= c.until {
+		m.remove(f, i, c, false)
+	}
 }
 
 // accept gives p a place.
@@ -283,7 +292,7 @@ func (m *Mesh) pushedTo(f *follow, i uint8, p *peer, index uint64) {
 	c := f.childOf(i, p)
 	c.next = index + 1
 	p.claimFor(f.log).mark(f, i).next = index + 1
-	if c.until > 0 && c.next+uint64(len(f.stripes)) > c.until {
+	if c.until > 0 && f.align(c.next, i) >= c.until {
 		m.remove(f, i, c, false)
 	}
 }

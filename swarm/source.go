@@ -14,7 +14,7 @@ import (
 
 // How the source defends itself. docs/swarm.md gives the reasons.
 const (
-	redrawFrom   = 10 * time.Second // a place goes by lot again after redrawFrom to redrawTo
+	redrawFrom   = 20 * time.Second // a place goes by lot again after redrawFrom to redrawTo
 	redrawTo     = 30 * time.Second
 	maxWaiting   = 32 // applicants for one stripe; a random one goes if there are more
 	checkEvery   = 250 * time.Millisecond
@@ -158,7 +158,7 @@ func (m *Mesh) leafOf(s *stripe) *child {
 
 // makeRoom moves one child that is not pinned.
 func (m *Mesh) makeRoom(f *follow, i uint8, to *peer) {
-	for _, c := range f.stripes[i].children {
+	for _, c := range slices.Clone(f.stripes[i].children) {
 		if c.until == 0 && !m.pinned(c.peer) {
 			m.move(f, i, c, quicwire.Preempted, to)
 			return
@@ -211,7 +211,7 @@ func (m *Mesh) defend() {
 func (m *Mesh) draw(f *follow, i uint8) {
 	s := &f.stripes[i]
 	s.waiting = slices.DeleteFunc(s.waiting, func(w waiter) bool { return m.now.Sub(w.since) > drawFor || m.now.Before(m.source.out[w.peer.key]) })
-	for _, c := range s.children {
+	for _, c := range slices.Clone(s.children) {
 		if c.until == 0 && !c.redraw.IsZero() && m.now.After(c.redraw) && !m.pinned(c.peer) {
 			c.redraw = m.now.Add(m.between(redrawFrom, redrawTo))
 			if w := m.lot(s); w != nil {
@@ -224,6 +224,7 @@ func (m *Mesh) draw(f *follow, i uint8) {
 		if w == nil {
 			return
 		}
+		w.sub.Start = quicwire.StartNext // it has had a parent all the while
 		m.place(f, w.peer, &w.sub)
 	}
 }

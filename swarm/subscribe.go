@@ -86,6 +86,9 @@ func (m *Mesh) attach(f *follow) {
 			f.orphans = f.orphans || s.parent == nil
 			continue
 		}
+		if p := s.pending; p != nil && p.role == quicwire.Streamer {
+			p.claimFor(f.log).waiting |= 1 << i // its answer may come when it draws lots
+		}
 		s.pending = nil
 		if s.parent == nil {
 			f.orphans = true
@@ -215,9 +218,9 @@ func (m *Mesh) sub(p *peer, f *follow, i uint8, urgent bool) {
 		return
 	}
 	s, c := &f.stripes[i], p.claimFor(f.log)
-	s.pending, s.pended, c.subbed[i], p.tried = p, m.now, m.now, true
+	s.pending, s.pended, s.urged, c.subbed[i], p.tried = p, m.now, s.parent == nil && (urgent || m.now.Sub(f.joined) > startFor), m.now, true
 	c.waiting &^= 1 << i
-	x := &quicwire.Sub{Log: f.log, Stripe: i, Stripes: uint8(len(f.stripes)), Urgent: s.parent == nil && urgent, Home: s.home, Patience: patience}
+	x := &quicwire.Sub{Log: f.log, Stripe: i, Stripes: uint8(len(f.stripes)), Urgent: s.urged, Home: s.home, Patience: patience}
 	if !f.joined.IsZero() {
 		x.Start, x.From = quicwire.StartIndex, f.lacks(i)
 	} else if f.left > 0 {
@@ -240,7 +243,7 @@ func (f *follow) lacks(stripe uint8) uint64 {
 
 // unsub ends one subscription.
 func (m *Mesh) unsub(p *peer, f *follow, i uint8, why quicwire.UnsubReason) {
-	if !p.gone && !p.mute {
+	if !p.gone {
 		m.send(p, &quicwire.Unsub{Log: f.log, Stripe: i, Reason: why})
 	}
 }
@@ -392,7 +395,8 @@ func (m *Mesh) adopt(f *follow, i uint8, p *peer, x *quicwire.SubOK) {
 	if s.pending != nil && s.pending != p {
 		m.unsub(s.pending, f, i, quicwire.UnsubDone)
 	}
-	s.parent, s.pending, s.since, s.next, s.judged = p, nil, m.now, x.First, tally{}
+	s.parent, s.pending, s.since, s.first, s.next, s.judged = p, nil, m.now, x.First, x.First, tally{}
+	s.claimed, s.asked = time.Time{}, time.Time{}
 	s.lag = min(x.Lag, latestDue) + p.owd() + m.serialisation(f, p)
 	if f.joined.IsZero() {
 		f.pushed = m.now
@@ -440,8 +444,9 @@ func (m *Mesh) heardSubNo(p *peer, x *quicwire.SubNo) {
 	}
 	c.waiting &^= 1 << x.Stripe
 	m.refer(x.Referrals)
-	m.refusedBy(p, c, x.Stripe, x.Reason, x.Retry)
-	if s := &f.stripes[x.Stripe]; s.pending == p {
+	s := &f.stripes[x.Stripe]
+	m.refusedBy(p, c, x.Stripe, x.Reason, x.Retry, s.pending == p && s.urged)
+	if s.pending == p {
 		s.pending = nil
 		if s.parent == nil {
 			m.subscribe(f, x.Stripe, m.now.Sub(s.lost) > urgentAfter, 0)
@@ -450,7 +455,7 @@ func (m *Mesh) heardSubNo(p *peer, x *quicwire.SubNo) {
 }
 
 // refusedBy notes whom not to ask, and for how long.
-func (m *Mesh) refusedBy(p *peer, c *claim, stripe uint8, why quicwire.Refusal, retry time.Duration) {
+func (m *Mesh) refusedBy(p *peer, c *claim, stripe uint8, why quicwire.Refusal, retry time.Duration, urged bool) {
 	retry = min(max(retry, askAgain), shunTime)
 	c.subbed[stripe] = m.now.Add(retry - askAgain)
 	switch why {
@@ -460,8 +465,8 @@ func (m *Mesh) refusedBy(p *peer, c *claim, stripe uint8, why quicwire.Refusal, 
 		p.refused, p.refusal = m.now.Add(retry), why
 	case quicwire.RefusedBusy:
 		p.refusal = why
-		if p.slots == 0 {
-			return
+		if p.slots == 0 || !urged || p.role == quicwire.Streamer {
+			return // it may have room in other stripes; a source draws lots
 		}
 		if p.noes++; p.noes >= maxNoes { // it says it has room, and has none
 			p.noes, p.refused, p.fails = 0, m.now.Add(shunTime), p.fails+1

@@ -92,6 +92,7 @@ type uplink struct {
 	accounted float64 // bytes that free has in it
 	done      int     // bytes that QUIC has taken since the last tick
 	busy      int     // ticks in a row with the uplink full
+	sum, time float64 // bytes that QUIC has taken meanwhile, and seconds
 	ticked    time.Time
 	shed      time.Time
 	grown     time.Time
@@ -100,8 +101,7 @@ type uplink struct {
 
 // start begins with what is known: that counts as measured, so that first packets and guesses do not overrule it.
 func (u *uplink) start(cfg *MeshConfig) {
-	u.cap, u.est = float64(cfg.Up)/8, float64(cfg.Known)/8
-	u.meas = u.est
+	u.cap, u.est, u.meas = float64(cfg.Up)/8, float64(cfg.Known)/8, float64(cfg.Known)/8
 	u.share = !cfg.NoShare
 }
 
@@ -119,6 +119,22 @@ func (u *uplink) backlog() time.Duration {
 		return time.Duration((u.queued + float64(u.inflight)) / r * float64(time.Second))
 	}
 	return 0
+}
+
+// pushBacklog is backlog without what newcomers and repairs wait for: that goes by.
+func (m *Mesh) pushBacklog() time.Duration {
+	u := &m.up
+	r := u.rate()
+	if r <= 0 {
+		return 0
+	}
+	var bytes int
+	for _, k := range []class{interior, leaf} {
+		for i := range u.queues[k].items[u.queues[k].head:] {
+			bytes += u.queues[k].items[u.queues[k].head+i].bytes
+		}
+	}
+	return time.Duration(float64(bytes) / r * float64(time.Second))
 }
 
 // next returns when the uplink is free for what waits; false if nothing does.
@@ -158,7 +174,7 @@ func (u *uplink) forget(p *peer) {
 		})
 	}
 	u.inflight -= p.bytes
-	p.inflight, p.bytes, p.stalled = 0, 0, nil
+	p.inflight, p.bytes, p.stalled, p.pushes = 0, 0, nil, nil
 }
 
 // cancel drops pushes that a peer does not need any more.
@@ -292,6 +308,7 @@ func (m *Mesh) push(it item) {
 		m.pushedTo(it.f, a.Stripe, p, it.index)
 	}
 	p.inflight++
+	p.pushes = append(p.pushes, m.now)
 	p.bytes += n
 	u.inflight += n
 	u.accounted += float64(n)
@@ -319,6 +336,10 @@ func (m *Mesh) pushed(e Pushed) {
 	}
 	u := &m.up
 	p.inflight--
+	if len(p.pushes) > 0 {
+		p.took += (m.now.Sub(p.pushes[0]) - p.took) / 4
+		p.pushes = slices.Delete(p.pushes, 0, 1)
+	}
 	p.bytes -= e.Bytes
 	u.inflight -= e.Bytes
 	if !e.Failed {
@@ -371,7 +392,7 @@ func (m *Mesh) estimate() {
 	case m.publisher(), !u.share:
 		return
 	}
-	switch late := u.backlog(); {
+	switch late := m.pushBacklog(); {
 	case late > shedBacklog && m.now.Sub(u.shed) >= shedEvery:
 		m.shed()
 	case late < growBacklog && u.cap == 0:
@@ -380,50 +401,59 @@ func (m *Mesh) estimate() {
 }
 
 // insist keeps a source from believing that its uplink carries less than what it has to send: then blocks would queue here, for ever, instead
-// of where QUIC notices whether they get through. After an outage it believes a little more each second, up to a guess.
+// of where QUIC notices whether they get through.
 func (m *Mesh) insist() {
-	u := &m.up
-	u.est = max(u.est, float64(m.cfg.Copies)*m.wireRate()/slotShare)
-	if u.backlog() < growBacklog && m.now.Sub(u.grown) >= growEvery && u.est < m.guess() {
-		u.grown = m.now
-		u.est = min(u.est*growMeasured, m.guess())
-		u.meas = max(u.meas, u.est/1.5)
-	}
+	m.up.est = max(m.up.est, float64(m.cfg.Copies)*m.wireRate()/slotShare)
 }
 
-// measure notes how much the uplink carries while it is full: while nearly all of those that we push to have all they can take in. One or two
-// that are slow are slow themselves.
+// measure notes how much the uplink carries while it is full: while nearly all of those that we push to take blocks in much later than the
+// uplink should need. One or two that are slow are slow themselves.
 func (m *Mesh) measure() {
 	u := &m.up
 	dt := m.now.Sub(u.ticked).Seconds()
 	done := float64(u.done)
 	u.done = 0
+	if dt <= 0 || dt > 1 || u.est == 0 || !m.full() {
+		u.busy, u.sum, u.time = 0, 0, 0
+		return
+	}
+	u.busy++
+	u.sum, u.time = u.sum+done, u.time+dt
+	if u.busy < measureTicks {
+		return
+	}
+	u.meas = u.sum / u.time
+	if u.cap == 0 && !m.publisher() && u.meas < u.est {
+		u.est = max(u.meas, u.est*0.8)
+		m.resize()
+	}
+	u.busy, u.sum, u.time = 0, 0, 0
+}
+
+// measureTicks is over how many ticks the full uplink is measured at a time.
+const measureTicks = 6
+
+// full reports whether nearly all of those that we push to have to wait for our uplink.
+func (m *Mesh) full() bool {
+	limit := fullAfter + time.Duration(fullBlocks*blockGuess/m.up.est*float64(time.Second))
 	full, all := 0, 0
 	for _, p := range m.peers {
-		if p.served.IsZero() && p.inflight == 0 {
+		if len(p.pushes) == 0 {
 			continue
 		}
 		all++
-		if p.inflight >= maxInflight {
+		if p.took > limit || m.now.Sub(p.pushes[0]) > limit {
 			full++
 		}
 	}
-	if all == 0 || 4*full < 3*all || dt <= 0 || dt > 1 {
-		u.busy = 0
-		return
-	}
-	if u.busy++; u.busy < 3 {
-		return
-	}
-	if u.meas == 0 {
-		u.meas = done / dt
-	}
-	u.meas += (done/dt - u.meas) * 0.15
-	if u.busy >= 6 && u.cap == 0 && u.meas < u.est {
-		u.est = u.meas
-		m.resize()
-	}
+	return all > 0 && 4*full >= 3*all
 }
+
+// A block should be taken in by QUIC within the time that fullBlocks of them take on the uplink, and fullAfter.
+const (
+	fullAfter  = 40 * time.Millisecond
+	fullBlocks = 4
+)
 
 // dispersion takes in at which rate the first packets of blocks of ours came somewhere: a guess before the uplink was ever full.
 func (m *Mesh) dispersion(rate float64) {
@@ -459,8 +489,7 @@ func (m *Mesh) grow() {
 	if u.meas == 0 {
 		u.est *= growUnknown
 	} else {
-		u.est *= growMeasured
-		u.meas = max(u.meas, u.est/1.5)
+		u.est = min(u.est*growMeasured, max(u.est, u.meas))
 	}
 	m.resize()
 }

@@ -13,13 +13,15 @@ import (
 const (
 	overdueAfter = 200 * time.Millisecond  // later than usual; or three times the jitter
 	pingEvery    = 400 * time.Millisecond  // a parent that is overdue
-	muteAfter    = 150 * time.Millisecond  // without a PONG, or two and a half round trips: no parent any more
+	muteAfter    = 200 * time.Millisecond  // without a PONG, or three round trips: no parent any more
+	muteFull     = 1500 * time.Millisecond // likewise while our downlink is full
 	leaveLiar    = 700 * time.Millisecond  // a parent that says the stripe flows, and does not send it
 	leaveHungry  = 1200 * time.Millisecond // one that admits that it has nothing
 	deadAfter    = 3 * time.Second         // without a PONG: the session ends
 	stormFor     = time.Second             // after a parent was found dead, others are doubted sooner
 	fullRTT      = 100 * time.Millisecond  // by which all round trips grow when our downlink is full
-	maxPings     = 16                      // that may wait for their Pong: more than are sent until a peer counts as dead
+	believe      = 350 * time.Millisecond  // a parent that says that the stripe flows, and then nothing comes
+	maxPings     = 64                      // that may wait for their Pong: more than are sent until a peer counts as dead
 	stillComes   = 800 * time.Millisecond  // since the last block of a stripe: its parent is slow or we are, but it is not a liar
 	muchLater    = 150 * time.Millisecond  // than the best copy, for a window: a parent that holds blocks back
 )
@@ -99,8 +101,12 @@ func (m *Mesh) silent(f *follow) bool { return m.now.After(f.due()) }
 // patience is how much later than usual a block may be.
 func (m *Mesh) patience(f *follow) time.Duration { return max(overdueAfter, 3*f.jitter) }
 
-// downlinkFull reports whether the round trips of all peers have grown together.
+// downlinkFull reports whether our own downlink is the bottleneck: blocks of nearly all parents wait longer than they used to, or the round
+// trips of nearly all peers have grown.
 func (m *Mesh) downlinkFull() bool {
+	if m.run != nil && slices.ContainsFunc(m.run.logs, m.queued) {
+		return true
+	}
 	grown, all := 0, 0
 	for _, p := range m.peers {
 		if p.minRTT > 0 {
@@ -113,19 +119,34 @@ func (m *Mesh) downlinkFull() bool {
 	return all > 0 && 4*grown >= 3*all
 }
 
+// queued reports whether the blocks of nearly all stripes have come late lately, beyond what their age says.
+func (m *Mesh) queued(f *follow) bool {
+	late, all := 0, 0
+	for i := range f.stripes {
+		if s := &f.stripes[i]; s.parent != nil && m.now.Sub(s.arrived) < stillComes {
+			all++
+			if s.excess > f.least+fullRTT {
+				late++
+			}
+		}
+	}
+	return all > len(f.stripes)/3 && all > 1 && 4*late >= 3*all
+}
+
 // doubt asks a parent whether the stripe flows there, and leaves it when it has had its time.
 func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 	s := &f.stripes[i]
 	p := s.parent
-	if m.now.Sub(p.asked) >= pingEvery {
+	if m.now.Sub(s.asked) >= pingEvery {
+		s.asked = m.now
 		m.ping(p, f, i, f.align(s.next, i))
 	}
 	if m.mute(p) {
 		return
 	}
-	limit := leaveLiar
-	if m.hungry(f, i, p) {
-		limit = leaveHungry
+	limit := leaveHungry
+	if !s.claimed.IsZero() && m.now.Sub(s.claimed) >= believe {
+		limit = leaveLiar
 	}
 	if s.late < limit || mine || !m.others(f, p) {
 		return
@@ -152,15 +173,6 @@ func (m *Mesh) others(f *follow, p *peer) bool {
 	return false
 }
 
-// hungry reports whether p admits that the stripe does not flow there.
-func (m *Mesh) hungry(f *follow, i uint8, p *peer) bool {
-	if p.pong.log == f.log && p.pong.stripe == i && m.now.Sub(p.pong.at) < leaveHungry {
-		return !p.pong.flows
-	}
-	c := p.claimOf(f.log)
-	return c != nil && int(i) < len(c.lags) && c.lags[i] == quicwire.NoLag
-}
-
 // ping asks p for a stripe.
 func (m *Mesh) ping(p *peer, f *follow, i uint8, index uint64) {
 	m.nextReq++
@@ -176,16 +188,29 @@ func (m *Mesh) ping(p *peer, f *follow, i uint8, index uint64) {
 
 // mute takes all stripes from a parent that has not answered a PING in time. It may still be there: its session lives on for a while.
 func (m *Mesh) mute(p *peer) bool {
-	if p.pinged.IsZero() || m.now.Sub(p.pinged) < max(muteAfter, 5*p.rtt/2) {
+	if !m.silentFor(p) {
 		return false
 	}
 	if m.hears() == 0 {
 		return false // nobody else speaks either: it is more likely us, and there is nobody to turn to
 	}
 	p.mute, m.storm = true, m.now
+	m.leaveAll(p, quicwire.UnsubStalled)
 	m.drop(p)
 	m.maintain()
 	return true
+}
+
+// silentFor reports whether p has let a PING go unanswered for too long. While our own downlink is full, answers are late as all is.
+func (m *Mesh) silentFor(p *peer) bool {
+	if p.pinged.IsZero() {
+		return false
+	}
+	limit := max(muteAfter, 3*p.rtt)
+	if m.downlinkFull() {
+		limit = max(limit, muteFull)
+	}
+	return m.now.Sub(p.pinged) >= limit
 }
 
 // doubtChildren asks those that take nothing although something is there for them, and takes their places if they do not answer.
@@ -197,7 +222,7 @@ func (m *Mesh) doubtChildren() {
 		if m.now.Sub(p.asked) >= pingEvery {
 			m.pingAny(p)
 		}
-		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= max(muteAfter, 5*p.rtt/2) {
+		if m.silentFor(p) {
 			p.mute = true
 			m.drop(p)
 		}
@@ -282,8 +307,25 @@ func (m *Mesh) heardPong(p *peer, x *quicwire.Pong) {
 	}
 	p.pong = pong{m.now, x.Log, x.Stripe, x.Next, x.Flows}
 	p.backlog = x.Backlog
+	m.claims(p, x)
 	m.clock(p, x.Wall)
 	m.spotted(p, x)
+}
+
+// claims notes since when a parent has said that a stripe flows, and that it has more than we, without sending it. One that has just begun
+// to flow again says so, too: so it counts only if nothing comes for a while.
+func (m *Mesh) claims(p *peer, x *quicwire.Pong) {
+	f := m.run.follow(x.Log)
+	if f == nil || int(x.Stripe) >= len(f.stripes) {
+		return
+	}
+	switch s := &f.stripes[x.Stripe]; {
+	case s.parent != p:
+	case !x.Flows || x.Next <= s.next:
+		s.claimed = time.Time{}
+	case s.claimed.IsZero():
+		s.claimed = m.now
+	}
 }
 
 // endDead ends sessions whose peer does not answer: a node that was killed says nothing, and QUIC would wait for 15 s.
