@@ -4,12 +4,8 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
-	"strconv"
 	"sync"
-	"syscall"
-	"unsafe"
 	"testing"
 	"time"
 
@@ -19,7 +15,7 @@ import (
 	"tailcast/quicwire"
 )
 
-// A stream is what a source signs: blocks of one size, evenly.
+// A stream is what a source signs: blocks of one size, evenly, a segment a second.
 type stream struct {
 	rate    int // bits of payload per second
 	block   int // bytes of payload
@@ -31,25 +27,114 @@ func (s stream) gap() time.Duration {
 	return time.Duration(float64(8*s.block) / float64(s.rate) * float64(time.Second))
 }
 
-// A crowd is a source and its viewers, in virtual time. Viewers know nothing but the address of the source.
+// tv is what docs/swarm.md has for television: 8 KiB, 16 stripes.
+var tvStream = stream{4_000_000, 8 << 10, 16}
+
+// A crowd is a source and its viewers, real nodes on a network where round trips are 20 to 120 ms. Viewers know nothing but the address of
+// the source.
 type crowd struct {
 	*world
-	stream  stream
+	cfg     crowdConfig
+	random  *rand.Rand
 	source  *node
 	host    place // of source
 	viewers []*watching
-	ticket  *ticket
+	clock   *ticket
+	gate    gate // of all nodes
+	guard   guard
 }
 
 // A crowdConfig says who takes part.
 type crowdConfig struct {
-	stream stream
-	source netsim.Link
-	copies int
-	mix    []float64 // uplinks of viewers in streams, one after the other and again; 0: shares nothing
-	guess  bool      // viewers do not know their uplinks
-	net    netsim.Config
-	viewer Config // of all viewers
+	stream  stream
+	source  Config    // of the source
+	uplink  int       // of the source, bits per second. If zero, 1 Gbit/s
+	mix     []float64 // uplinks of viewers in streams, one after the other and again; 0: shares nothing
+	guess   bool      // viewers do not know their uplinks from an earlier run
+	viewers Config    // of all viewers
+	loss    float64
+	seed    uint64
+}
+
+// tightMix has uplinks of 2.4 streams on average: some none, many less than they take.
+var tightMix = []float64{2, .5, 2, 10, 0, 2, .5, 2, 2, .5}
+
+// gather runs f in virtual time with a source that is on the air.
+func gather(t *testing.T, cfg crowdConfig, f func(t *testing.T, c *crowd)) {
+	t.Helper()
+	simulate(t, func(t *testing.T, w *world) {
+		w.net = netsim.New(t, netsim.Config{Latency: 10 * time.Millisecond, Spread: 50 * time.Millisecond, Loss: cfg.loss, Seed: cfg.seed})
+		c := &crowd{world: w, cfg: cfg, random: rand.New(rand.NewPCG(cfg.seed, 9)), clock: new(ticket)}
+		c.guard.crowd = c
+		c.host = w.place(netsim.Link{Up: cfg.uplink, X: 0.5, Y: 0.5})
+		c.begin()
+		f(t, c)
+	})
+}
+
+// begin starts the source.
+func (c *crowd) begin() {
+	c.t.Helper()
+	replica, err := feed.Open(c.station.Root(), feed.Config{})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	writer, err := feed.NewWriter(feed.WriterConfig{Replica: replica, Station: c.station})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	s := c.cfg.stream
+	state := feed.State{Title: "Test", Renditions: []feed.Rendition{{Name: feedtest.Rendition, Stripes: s.stripes, Bitrate: int64(s.rate)}}}
+	if err := writer.SetState(state); err != nil {
+		c.t.Fatal(err)
+	}
+	log, err := writer.Log(feedtest.Rendition)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	cfg := c.cfg.source
+	cfg.Role, cfg.Now = quicwire.Streamer, c.gate.now
+	c.source = start(c.t, "source", c.host, replica, cfg)
+	c.source.also(func(ctx context.Context) { writer.Run(ctx) })
+	c.source.also(func(ctx context.Context) { c.air(ctx, log) })
+}
+
+// air signs blocks until ctx ends.
+func (c *crowd) air(ctx context.Context, log *feed.LogWriter) {
+	tick := time.NewTicker(c.cfg.stream.gap())
+	defer tick.Stop()
+	var segment time.Time
+	for i := uint64(0); ; i++ {
+		var flags feed.Flags
+		if now := time.Now(); now.Sub(segment) >= time.Second {
+			segment, flags = now, feed.SegmentFirst|feed.RandomAccess
+		}
+		c.clock.stamp()
+		if _, err := log.Append(feed.Entry{Kind: feed.Media, Flags: flags, Payload: feedtest.Payload(i, c.cfg.stream.block)}); err != nil {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// join lets n viewers come, spread over some time.
+func (c *crowd) join(n int, over time.Duration) {
+	c.t.Helper()
+	for range n {
+		times, rate := c.cfg.mix[len(c.viewers)%len(c.cfg.mix)], float64(c.cfg.stream.rate)
+		link := netsim.Link{Up: int(max(times, 0.25) * rate), Down: int(4 * rate), X: c.random.Float64(), Y: c.random.Float64()}
+		cfg := c.cfg.viewers
+		cfg.NoShare = cfg.NoShare || times == 0
+		if !c.cfg.guess && times > 0 {
+			cfg.Known = uint64(link.Up)
+		}
+		c.watch(fmt.Sprint("viewer ", len(c.viewers)), link, cfg)
+		pass(over / time.Duration(n))
+	}
 }
 
 // A ticket remembers when which block was signed.
@@ -58,12 +143,21 @@ type ticket struct {
 	signed []time.Time
 }
 
-func (k *ticket) stamp(i uint64) {
+func (k *ticket) stamp() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if i == uint64(len(k.signed)) {
-		k.signed = append(k.signed, time.Now())
+	k.signed = append(k.signed, time.Now())
+}
+
+// between returns the indices of the blocks that were signed from one time up to another.
+func (k *ticket) between(from, to time.Time) (first, end int) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	search := func(at time.Time) int {
+		i, _ := slices.BinarySearchFunc(k.signed, at, time.Time.Compare)
+		return i
 	}
+	return search(from), search(to)
 }
 
 // A watching is a viewer, and when which block was there.
@@ -77,80 +171,11 @@ type watching struct {
 	at []time.Time
 }
 
-// newCrowd starts a source.
-func (w *world) newCrowd(cfg crowdConfig) *crowd {
-	w.t.Helper()
-	w.net = netsim.New(w.t, cfg.net)
-	c := &crowd{world: w, stream: cfg.stream, ticket: new(ticket)}
-	replica, err := feed.Open(w.station.Root(), feed.Config{})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	writer, err := feed.NewWriter(feed.WriterConfig{Replica: replica, Station: w.station})
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	s := cfg.stream
-	state := feed.State{Title: "Test", Renditions: []feed.Rendition{{Name: feedtest.Rendition, Stripes: s.stripes, Bitrate: int64(s.rate)}}}
-	if err := writer.SetState(state); err != nil {
-		w.t.Fatal(err)
-	}
-	log, err := writer.Log(feedtest.Rendition)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	c.host = w.place(cfg.source)
-	c.source = start(w.t, "source", c.host, replica, Config{Role: quicwire.Streamer, Copies: cfg.copies, Known: uint64(env("KNOWN", 0)), Up: uint64(env("UP", 0))})
-	c.source.also(func(ctx context.Context) { writer.Run(ctx) })
-	c.source.also(func(ctx context.Context) { c.air(ctx, log) })
-	return c
-}
-
-// air signs blocks until ctx ends.
-func (c *crowd) air(ctx context.Context, log *feed.LogWriter) {
-	tick := time.NewTicker(c.stream.gap())
-	defer tick.Stop()
-	var segment time.Time
-	for i := uint64(0); ; i++ {
-		var flags feed.Flags
-		if now := time.Now(); now.Sub(segment) >= time.Second {
-			segment, flags = now, feed.SegmentFirst|feed.RandomAccess
-		}
-		c.ticket.stamp(i)
-		if _, err := log.Append(feed.Entry{Kind: feed.Media, Flags: flags, Payload: feedtest.Payload(i, c.stream.block)}); err != nil {
-			return
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-// join lets n viewers come, spread over some time.
-func (c *crowd) join(cfg crowdConfig, n int, over time.Duration) {
-	c.t.Helper()
-	random := rand.New(rand.NewPCG(cfg.net.Seed, 9))
-	for k := range n {
-		times := cfg.mix[k%len(cfg.mix)]
-		link := netsim.Link{
-			Up: max(int(times*float64(cfg.stream.rate)), cfg.stream.rate/4), Down: 4 * cfg.stream.rate, X: random.Float64(), Y: random.Float64(),
-		}
-		vcfg := cfg.viewer
-		vcfg.NoShare = vcfg.NoShare || times == 0
-		if !cfg.guess && times > 0 {
-			vcfg.Known = uint64(link.Up)
-		}
-		c.watch(fmt.Sprint("viewer ", len(c.viewers)), link, vcfg)
-		pass(over / time.Duration(n))
-	}
-}
-
 // watch starts a viewer.
 func (c *crowd) watch(name string, link netsim.Link, cfg Config) *watching {
 	c.t.Helper()
 	v := &watching{host: c.place(link), uplink: link.Up, joined: time.Now()}
+	cfg.Now = c.gate.now
 	v.node = c.viewer(name, v.host, cfg, c.host)
 	v.also(v.run)
 	c.viewers = append(c.viewers, v)
@@ -159,22 +184,14 @@ func (c *crowd) watch(name string, link netsim.Link, cfg Config) *watching {
 
 // run notes when blocks are there.
 func (v *watching) run(ctx context.Context) {
-	var l *feed.Log
-	var pending []uint64
+	var missing []uint64
 	for next := uint64(0); ; {
 		changed := v.replica.Changed()
-		if l == nil {
-			l = v.media()
-		}
-		if l != nil {
-			head := l.Head().Size
-			if next == 0 {
-				next = l.Base()
+		if l := v.media(); l != nil {
+			for next = max(next, l.Base()); next < l.Head().Size; next++ {
+				missing = append(missing, next)
 			}
-			for ; next < head; next++ {
-				pending = append(pending, next)
-			}
-			v.note(l, &pending)
+			missing = slices.DeleteFunc(missing, func(i uint64) bool { return l.Has(i) && v.came(i) })
 		}
 		select {
 		case <-changed:
@@ -184,214 +201,88 @@ func (v *watching) run(ctx context.Context) {
 	}
 }
 
-func (v *watching) note(l *feed.Log, pending *[]uint64) {
+// came notes that a block is there now.
+func (v *watching) came(i uint64) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	*pending = slices.DeleteFunc(*pending, func(i uint64) bool {
-		if !l.Has(i) {
-			return false
-		}
-		for uint64(len(v.at)) <= i {
-			v.at = append(v.at, time.Time{})
-		}
-		v.at[i] = time.Now()
-		return true
-	})
+	if more := int(i) + 1 - len(v.at); more > 0 {
+		v.at = append(v.at, make([]time.Time, more)...)
+	}
+	v.at[i] = time.Now()
+	return true
 }
 
-// A figures is what a crowd did in a while.
+// lag returns how long after a time block i was there; never if it is not.
+func (v *watching) lag(i int, signed time.Time) time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if i >= len(v.at) || v.at[i].IsZero() {
+		return never
+	}
+	return v.at[i].Sub(signed)
+}
+
+const never = time.Hour
+
+// figures are what a crowd did in a while.
 type figures struct {
-	egress     float64 // bytes on the wire of the source by payload
-	lags       []time.Duration
-	missed     [3]int // after 1, 2, 5 s
-	wanted     int
-	duplicates uint64
+	egress   float64         // bytes on the wire that the source sent, for one of payload
+	lags     []time.Duration // of all blocks at all viewers, ascending
+	received float64         // bytes of blocks that the viewer with most of them received, for one of payload
 }
 
 func (f *figures) lag(q float64) time.Duration {
 	if len(f.lags) == 0 {
-		return 0
+		return never
 	}
 	return f.lags[min(len(f.lags)-1, int(q*float64(len(f.lags))))]
 }
 
-func (f *figures) String() string {
-	return fmt.Sprintf("egress %.2f lag %v/%v/%v missed %v of %d", f.egress, f.lag(.5), f.lag(.99), f.lag(1), f.missed, f.wanted)
+// missed counts the blocks that were not there so long after they were signed.
+func (f *figures) missed(after time.Duration) int {
+	i, _ := slices.BinarySearch(f.lags, after+1)
+	return len(f.lags) - i
 }
 
-// measure measures for so long.
+func (f *figures) String() string {
+	ms := time.Millisecond
+	return fmt.Sprintf("egress %.2f, lag p50 %v p99 %v, missed after 1 s %d, after 2 s %d of %d, receipts at most %.3f",
+		f.egress, f.lag(0.5).Round(ms), f.lag(0.99).Round(ms), f.missed(time.Second), f.missed(2*time.Second), len(f.lags), f.received)
+}
+
+// measure measures for so long; what was signed in that time has two seconds more to arrive.
 func (c *crowd) measure(d time.Duration) *figures {
-	from := time.Now()
-	sent := c.host.Sent()
-	pass(d)
-	f := new(figures)
-	payload := 0
-	for _, at := range c.ticket.signed {
-		if !at.Before(from) {
-			payload += c.stream.block
+	from, sent, received := time.Now(), c.host.Sent().Bytes, c.received()
+	c.pass(d)
+	to, sent, now := time.Now(), c.host.Sent().Bytes-sent, c.received()
+	c.pass(2*time.Second + time.Millisecond)
+	first, end := c.clock.between(from, to)
+	payload := float64((end - first) * c.cfg.stream.block)
+	f := &figures{egress: float64(sent) / payload}
+	for k, v := range c.viewers {
+		f.received = max(f.received, float64(now[k]-received[k])/payload)
+		for i := first; i < end; i++ {
+			f.lags = append(f.lags, v.lag(i, c.clock.signed[i]))
 		}
-	}
-	f.egress = float64(c.host.Sent().Bytes-sent.Bytes) / float64(payload)
-	to := time.Now()
-	pass(2500 * time.Millisecond)
-	for _, v := range c.viewers {
-		v.mu.Lock()
-		for i, at := range c.ticket.signed {
-			if at.Before(from) || !at.Before(to) {
-				continue
-			}
-			f.wanted++
-			lag := time.Hour
-			if i < len(v.at) && !v.at[i].IsZero() {
-				lag = v.at[i].Sub(at)
-			}
-			f.lags = append(f.lags, lag)
-			for k, late := range []time.Duration{time.Second, 2 * time.Second, 5 * time.Second} {
-				if lag > late {
-					f.missed[k]++
-				}
-			}
-		}
-		v.mu.Unlock()
 	}
 	slices.Sort(f.lags)
 	return f
 }
 
-func env(name string, or float64) float64 {
-	if v := os.Getenv(name); v != "" {
-		f, err := strconv.ParseFloat(v, 64)
-		if err != nil {
-			panic(err)
-		}
-		return f
+// received returns what each viewer has received of blocks so far: payloads, and all of repairs.
+func (c *crowd) received() (list []uint64) {
+	for _, v := range c.viewers {
+		r := v.swarm.Status().Received
+		list = append(list, r.Media+r.Repair)
 	}
-	return or
+	return list
 }
 
-func TestTry(t *testing.T) {
-	n := int(env("N", 8))
-	for seed := range int(env("SEEDS", 1)) {
-		simulate(t, func(t *testing.T, w *world) {
-			begun := w.real()
-			cfg := crowdConfig{
-				stream: stream{int(env("RATE", 4e6)), int(env("BLOCK", 8192)), int(env("S", 16))}, source: netsim.Link{Up: int(env("SRC", 1e7))},
-				mix: []float64{2, .5, 2, 10, 0, 2, .5, 2, 2, .5},
-				net: netsim.Config{Latency: 10 * time.Millisecond, Spread: 50 * time.Millisecond, Seed: uint64(seed), Loss: env("LOSS", 0)},
-			}
-			if m := env("MIX", -1); m >= 0 {
-				cfg.mix = []float64{m}
-			}
-			cfg.copies = int(env("COPIES", 0))
-			if env("PLAIN", 0) > 0 {
-				cfg.copies, cfg.viewer.NoShare = n, true
-			}
-			cfg.guess = env("GUESS", 0) > 0
-			c := w.newCrowd(cfg)
-			c.join(cfg, n, time.Duration(env("JOIN", 2)*1e9))
-			if env("V", 0) > 1 {
-				for range 12 {
-					pass(500 * time.Millisecond)
-					fmt.Printf("%s backlog %v queued %.0f inflight %d used %d/%d est %.1f:", time.Now().Format("05.000"), c.source.swarm.mesh.up.backlog(), c.source.swarm.mesh.up.queued, c.source.swarm.mesh.up.inflight, c.source.swarm.mesh.used(), c.source.swarm.mesh.slots(), c.source.swarm.mesh.up.est*8e-6)
-					for _, p := range c.source.swarm.mesh.peers {
-						st := c.source.swarm.sessions[p.id].wire.Stats()
-						fmt.Printf(" %s inflight %d stalled %d rtt %v/%v lost %d of %d cwnd %d|", p.addr, p.inflight, len(p.stalled), p.rtt, p.minRTT, st.PacketsLost, st.PacketsSent, st.Window)
-					}
-					fmt.Println()
-				}
-			}
-			pass(time.Duration(env("WARM", 4) * 1e9))
-			if o := env("OUT", 0); o > 0 {
-				host := c.host
-				if i := int(env("WHO", -1)); i >= 0 {
-					host = c.viewers[i].host
-				}
-				host.Cut(true)
-				pass(time.Duration(o * 1e9))
-				host.Cut(false)
-				for range 20 {
-					pass(500 * time.Millisecond)
-					m := c.source.swarm.mesh
-					if i := int(env("WHO", -1)); i >= 0 {
-						m = c.viewers[i].swarm.mesh
-					}
-					fmt.Printf("%s est %.2f backlog %v used %d peers %d; sizes behind", time.Now().Format("05.000"), m.up.est*8e-6, m.up.backlog(), m.used(), len(m.peers))
-					for _, v := range c.viewers {
-						fmt.Printf(" %d", c.source.size()-v.size())
-					}
-					fmt.Println()
-				}
-			}
-			if env("V", 0) == 3 {
-				for _, v := range c.viewers {
-					m := v.swarm.mesh
-					fmt.Printf("%s %x\n", v.name, m.cfg.Self)
-					for _, p := range m.peers {
-						cl := p.claimOf(quicwire.LogID{Epoch: m.run.epoch.ID, Name: feedtest.Rendition})
-						fmt.Printf("   %s role %v mute %v refused in %v (%d) fails %d deaf %v leaving %v rtt %v slots %d", p.addr, p.role, p.mute, p.refused.Sub(m.now), p.refusal, p.fails, p.deaf.Sub(m.now), p.leaving, p.rtt, p.slots)
-						if cl != nil {
-							fmt.Printf(" lags %v homes %x waiting %x retry %v", cl.lags, cl.homes, cl.waiting, cl.retry.Sub(m.now))
-						}
-						fmt.Println()
-					}
-					for _, f := range m.run.logs {
-						fmt.Printf("   %s holes %d edge %d:", f.log.Name, len(f.holes), f.edge)
-						for i := range f.stripes {
-							s := &f.stripes[i]
-							if s.parent != nil {
-								fmt.Printf(" %s", s.parent.addr[4:5])
-								if s.dry {
-									fmt.Print("dry")
-								}
-							} else {
-								fmt.Printf(" none(%v)", m.now.Sub(s.lost))
-							}
-							if s.pending != nil {
-								fmt.Printf("<%s", s.pending.addr[4:5])
-							}
-							if s.home {
-								fmt.Printf("h%d", len(s.children))
-							}
-						}
-						fmt.Println()
-					}
-				}
-				fmt.Println("source")
-				m := c.source.swarm.mesh
-				for k, until := range m.source.out {
-					fmt.Printf("  out %x %v\n", quicwire.ShortIDOf(k), until.Sub(m.now))
-				}
-				for _, f := range m.own.logs {
-					for i := range f.stripes {
-						s := &f.stripes[i]
-						fmt.Printf(" %d children, %d wait, suspect %v|", s.count(), len(s.waiting), s.suspect)
-					}
-					fmt.Println()
-				}
-			}
-			f := c.measure(time.Duration(env("DUR", 6) * 1e9))
-			var b Blocks
-			for _, v := range c.viewers {
-				x := v.swarm.Status().Blocks
-				b.Verified += x.Verified
-				b.Duplicate += x.Duplicate
-				b.Repaired += x.Repaired
-				b.Missed += x.Missed
-				b.Rejected += x.Rejected
-			}
-			t.Logf("%d viewers: %v blocks %+v; %v real", n, f, b, w.real()-begun)
-			if env("V", 0) > 0 {
-				for _, v := range c.viewers {
-					st := v.swarm.Status()
-					t.Logf("%s up %d: %v slots %d/%d missing %d children %d uplink %d blocks %+v lag %v/%v sent %d", v.name, v.uplink, st.State, st.Used, st.Slots, st.Missing, st.Children, st.Uplink, st.Blocks, st.LagP50, st.LagP99, v.host.Sent().Bytes)
-				}
-			}
-		})
+// pass lets time pass, and looks at the invariants meanwhile.
+func (c *crowd) pass(d time.Duration) {
+	const every = 100 * time.Millisecond
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		pass(min(every, time.Until(end)))
+		c.guard.look()
 	}
-}
-
-func (w *world) real() time.Duration {
-	var ts syscall.Timespec
-	syscall.Syscall(syscall.SYS_CLOCK_GETTIME, 1, uintptr(unsafe.Pointer(&ts)), 0)
-	return time.Duration(ts.Nano())
 }

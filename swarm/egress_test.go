@@ -1,0 +1,42 @@
+package swarm
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+)
+
+func env(name string, or float64) float64 {
+	if v := os.Getenv(name); v != "" {
+		f, err := strconv.ParseFloat(v, 64)
+		if err != nil {
+			panic(err)
+		}
+		return f
+	}
+	return or
+}
+
+func TestTry(t *testing.T) {
+	n := int(env("N", 8))
+	for seed := range int(env("SEEDS", 1)) {
+		cfg := crowdConfig{
+			stream: stream{int(env("RATE", 4e6)), int(env("BLOCK", 8192)), int(env("S", 16))}, uplink: int(env("SRC", 1e7)),
+			mix: tightMix, seed: uint64(seed), loss: env("LOSS", 0), guess: env("GUESS", 0) > 0,
+			source: Config{Copies: int(env("COPIES", 0))},
+		}
+		if env("PLAIN", 0) > 0 {
+			cfg.source.Copies, cfg.viewers.NoShare = n, true
+		}
+		gather(t, cfg, func(t *testing.T, c *crowd) {
+			c.join(n, time.Duration(env("JOIN", 2)*1e9))
+			c.pass(time.Duration(env("WARM", 6) * 1e9))
+			c.guard.settled = true
+			f := c.measure(time.Duration(env("DUR", 5) * 1e9))
+			c.wantSame()
+			fmt.Printf("%d viewers: %v\n", n, f)
+		})
+	}
+}
