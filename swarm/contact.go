@@ -26,7 +26,7 @@ const (
 	strangerRate  = 1  // dials a second to addresses that strangers gave: who makes many of us dial a victim gets little by it
 	strangerBurst = 24 // at first: one mesh
 	maxSubnet     = 2  // of them in one /24 or /48 at a time
-	enoughOf      = 4  // quarters of the mesh below which more are dialled: 3
+	moreIfNeedy   = 2  // more dials at a time while a stripe has no parent
 )
 
 // A contactState says what is being done about a contact.
@@ -104,7 +104,10 @@ func (m *Mesh) dial() {
 		have = m.dialled() + dials
 	}
 	want := m.degree()
-	if !m.needy() && 4*have >= 3*want {
+	switch needy := m.needy(); {
+	case needy:
+		want = min(max(want, have+moreIfNeedy), m.cfg.MaxPeers) // those we have are full
+	case 4*have >= 3*want:
 		want = 0
 	}
 	for _, c := range m.order() {
@@ -175,13 +178,17 @@ func (m *Mesh) order() []*contact {
 	at := m.rand.IntN(len(rest))
 	list := append(slices.Clone(m.contacts[:n]), rest[at:]...)
 	list = append(list, rest[:at]...)
-	slices.SortStableFunc(list[n:], func(a, b *contact) int { return int(boolInt(a.strange())) - int(boolInt(b.strange())) })
+	slices.SortStableFunc(list[n:], func(a, b *contact) int { return a.order() - b.order() })
 	return list
 }
 
-func boolInt(b bool) int {
-	if b {
+// order is lower for those that are dialled first: whom we know, whom we were just referred to, and then anybody.
+func (c *contact) order() int {
+	switch c.origin {
+	case FromReferral:
 		return 1
+	case FromPeer:
+		return 2
 	}
 	return 0
 }
@@ -228,6 +235,9 @@ func (m *Mesh) learnAddr(e Learned) {
 		if c.addr == addr {
 			if c.strange() && e.Node != nil {
 				c.node = e.Node
+				if strange {
+					c.origin = e.Origin
+				}
 			}
 			return
 		}

@@ -24,6 +24,9 @@ func (e Epoch) Compare(o Epoch) int {
 	return cmp.Or(cmp.Compare(e.Generation, o.Generation), cmp.Compare(e.Number, o.Number), bytes.Compare(e.ID[:], o.ID[:]))
 }
 
+// ComingAfter is how long a block may take from its first byte to its last before Mesh wants to know that it is coming.
+const ComingAfter = 100 * time.Millisecond
+
 // An Event is something that happened, for Mesh to know: one of the structs below.
 type Event interface{ event() }
 
@@ -121,6 +124,13 @@ type (
 		Repaired bool // it answers a Req of ours
 	}
 
+	// Coming says that a peer began to send a block ComingAfter ago, and that it is not complete yet.
+	Coming struct {
+		Session SessionID
+		Log     quicwire.LogID
+		Index   uint64
+	}
+
 	// Found says which of the blocks of a LookUp are held.
 	Found struct {
 		Log    quicwire.LogID
@@ -181,6 +191,7 @@ func (FaultHeard) event()  {}
 func (Publishing) event()  {}
 func (BlockIn) event()     {}
 func (Found) event()       {}
+func (Coming) event()      {}
 func (Fed) event()         {}
 func (Pushed) event()      {}
 func (Burst) event()       {}

@@ -16,6 +16,8 @@ const (
 	statusSource  = 3 * time.Second        // by a source: with it nothing changes but the size
 	beatsToSource = 3                      // a source hears every so many
 	statusSoon    = 300 * time.Millisecond // after something changed
+	starvesAfter  = 200 * time.Millisecond
+	catalogBeats  = 3 // the head of the catalog goes with every so many
 	pexEvery      = 30 * time.Second
 	pexFirst      = 12 // records for a newcomer
 	pexSource     = 6  // by a source, which has little to spare
@@ -66,14 +68,17 @@ func (m *Mesh) digest() uint64 {
 			h.Write([]byte{0})
 		}
 	}
-	bit(m.free() > 0)
 	for _, f := range m.told() {
 		for i := range f.stripes {
-			_, flows := m.lagOf(f, uint8(i))
-			bit(flows)
+			bit(m.starves(f, &f.stripes[i]))
 		}
 	}
 	return h.Sum64()
+}
+
+// starves reports whether a stripe has not flowed for a while. What comes and goes is not worth a message to everybody.
+func (m *Mesh) starves(f *follow, s *stripe) bool {
+	return !f.run.ours && !f.ended && (s.parent == nil && m.now.Sub(s.lost) > starvesAfter || s.late > m.patience(f)+starvesAfter)
 }
 
 // told returns the logs whose status is of interest: those that we sign, or else follow.
@@ -91,7 +96,8 @@ func (m *Mesh) tell(p *peer) {
 	}
 	for _, f := range m.told() {
 		held, ok := m.cfg.Shelf.Look(f.log)
-		if !ok || held.Head.Size == 0 || held.Stripes == 0 {
+		c := p.claimOf(f.log)
+		if !ok || held.Head.Size == 0 || held.Stripes == 0 || f.catalog() && c != nil && c.told && m.beats%catalogBeats != 0 {
 			continue
 		}
 		m.send(p, m.statusOf(p, f, held))

@@ -108,8 +108,8 @@ func (g *guard) uplink(n *node, m *Mesh) {
 			g.crowd.t.Errorf("%s counts %d pushes of %d bytes to a peer", n.name, p.inflight, p.bytes)
 		}
 	}
-	if float64(queued) != m.up.queued || inflight != m.up.inflight {
-		g.crowd.t.Errorf("%s counts %v bytes queued and %d under way, and has %d and %d", n.name, m.up.queued, m.up.inflight, queued, inflight)
+	if queued != m.up.queued || inflight != m.up.inflight {
+		g.crowd.t.Errorf("%s counts %d bytes queued and %d under way, and has %d and %d", n.name, m.up.queued, m.up.inflight, queued, inflight)
 	}
 }
 

@@ -63,6 +63,7 @@ type Mesh struct {
 
 	up     uplink
 	source source
+	isFull bool      // our downlink is the bottleneck
 	homes  time.Time // when home stripes were looked at last
 
 	superseded *Epoch
@@ -122,6 +123,8 @@ func (m *Mesh) Handle(e Event, now time.Time) []Action {
 		m.heard(e)
 	case Traffic:
 		m.traffic(e)
+	case Coming:
+		m.coming(e)
 	case Tick:
 		m.tick()
 	default:

@@ -16,12 +16,14 @@ const (
 	possession    = 20 * time.Millisecond // a peer that said its lag has a block so long after that
 	mostAsked     = 48                    // blocks asked for at a time, in one log
 	leastAsked    = 4
-	fullAsked     = 2                      // while our downlink is full
-	maxHoles      = 2048                   // remembered in one log; the oldest are given up
-	catchUp       = 600 * time.Millisecond // for a new parent to push what was lacking
-	nackPause     = 100 * time.Millisecond // after the first NACK, times their number
-	maxSilent     = 2                      // Reqs in a row without any answer, then another is asked
-	mostReq       = 8                      // blocks of one Req
+	fullAsked     = 2                       // while our downlink is full
+	maxHoles      = 2048                    // remembered in one log; the oldest are given up
+	catchUp       = 600 * time.Millisecond  // for a new parent to push what was lacking
+	queuedAfter   = 1500 * time.Millisecond // a block that waits before our own downlink
+	comingFor     = 400 * time.Millisecond  // the rest of a block whose first packets are here
+	nackPause     = 100 * time.Millisecond  // after the first NACK, times their number
+	maxSilent     = 2                       // Reqs in a row without any answer, then another is asked
+	mostReq       = 8                       // blocks of one Req
 )
 
 // A hole is a block that is not here, although it exists.
@@ -32,6 +34,7 @@ type hole struct {
 	of     *peer     // who was asked
 	nacks  [3]*peer  // who did not have it, or did not answer, the latest first
 	noes   int       // NACKs
+	coming time.Time // when its first packets were seen; zero: not yet
 	after  time.Time // not to be asked for before
 }
 
@@ -141,6 +144,18 @@ func (m *Mesh) duplicate(f *follow, p *peer, e BlockIn) {
 	}
 }
 
+// coming takes in that a block has begun to arrive.
+func (m *Mesh) coming(e Coming) {
+	f := m.follow(e.Log)
+	if f == nil || f.joined.IsZero() || e.Index >= f.edge+mostAsked {
+		return
+	}
+	m.open(f, e.Index+1)
+	if at, ok := f.find(e.Index); ok {
+		f.holes[at].coming = m.now
+	}
+}
+
 // found takes in what an earlier run has left: no holes.
 func (m *Mesh) found(e Found) {
 	f := m.follow(e.Log)
@@ -245,6 +260,9 @@ func (m *Mesh) timedOut(f *follow, h *hole) {
 // has some time to push what we lacked when it became one.
 func (m *Mesh) missing(f *follow, h *hole) bool {
 	s := &f.stripes[f.stripeOf(h.index)]
+	if m.now.Sub(h.coming) < comingFor {
+		return false // the rest is on its way
+	}
 	if s.parent == nil {
 		return true
 	}
@@ -252,7 +270,11 @@ func (m *Mesh) missing(f *follow, h *hole) bool {
 	if caught := s.since.Add(catchUp); h.index >= s.next && h.index >= s.first && due.Before(caught) && h.signed.Before(s.since) {
 		due = caught
 	}
-	return m.now.Sub(due) > m.patience(f)
+	late := m.now.Sub(due)
+	if (f.slow || m.downlinkFull()) && h.index >= s.next {
+		return late > queuedAfter // it waits before our downlink; what is asked for would wait behind it
+	}
+	return late > m.patience(f)
 }
 
 // holder returns whom to ask for a block: who has it, as far as its lag says, and can send it soonest. The source comes last: it has its

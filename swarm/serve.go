@@ -378,20 +378,34 @@ func (m *Mesh) shedOne() bool {
 	return true
 }
 
-// referrals names children of a stripe that say they have room.
+// referrals names peers that say that the stripe flows there and that they have room, those with much of it before others.
 func (m *Mesh) referrals(f *follow, i uint8, but *peer) (list []quicwire.Referral) {
-	s := &f.stripes[i]
-	if len(s.children) == 0 {
-		return nil
-	}
-	at := m.rand.IntN(len(s.children))
-	for k := range s.children {
-		p := s.children[(at+k)%len(s.children)].peer
-		if p != but && p.shares() && p.slots > 0 && p.at.IsValid() && len(list) < 2 {
-			list = append(list, quicwire.Referral{Node: p.key, Addr: p.at})
+	best := make([]*peer, 0, mostReferred)
+	for _, p := range m.peers {
+		if p == but || !p.shares() || p.mute || p.slots == 0 || !p.at.IsValid() || p.role == quicwire.Streamer || !p.flowsAt(f, i) {
+			continue
+		}
+		if len(best) < mostReferred {
+			best = append(best, p)
+			continue
+		}
+		if k := m.rand.IntN(len(best)); best[k].slots < p.slots {
+			best[k] = p
 		}
 	}
+	for _, p := range best {
+		list = append(list, quicwire.Referral{Node: p.key, Addr: p.at})
+	}
 	return list
+}
+
+// mostReferred is how many nodes one message refers to.
+const mostReferred = 3
+
+// flowsAt reports whether p says that a stripe flows there.
+func (p *peer) flowsAt(f *follow, i uint8) bool {
+	c := p.claimOf(f.log)
+	return c != nil && len(c.lags) == len(f.stripes) && c.lags[i] != quicwire.NoLag
 }
 
 // subnetOf returns the part of an address that one owner tends to hold; an invalid one for this machine.

@@ -152,7 +152,7 @@ func (s *Swarm) blocks(ctx context.Context, x *session, r *quicwire.StripeReader
 		return
 	}
 	for {
-		b, err := s.read(ctx, x, r)
+		b, err := s.read(ctx, x, &h, r)
 		if err != nil {
 			s.noRecord(l, err)
 			return
@@ -165,13 +165,16 @@ func (s *Swarm) blocks(ctx context.Context, x *session, r *quicwire.StripeReader
 }
 
 // read reads a block, and notes how fast it came.
-func (s *Swarm) read(ctx context.Context, x *session, r *quicwire.StripeReader) (quicwire.StripeBlock, error) {
+func (s *Swarm) read(ctx context.Context, x *session, h *quicwire.StripeHeader, r *quicwire.StripeReader) (quicwire.StripeBlock, error) {
 	b, err := r.ReadHead()
 	if err != nil {
 		return b, err
 	}
 	began := time.Now()
-	if err = r.ReadPayload(&b); err != nil {
+	late := time.AfterFunc(ComingAfter, func() { s.post(ctx, Coming{x.id, h.Log, b.Index}) })
+	err = r.ReadPayload(&b)
+	late.Stop()
+	if err != nil {
 		return b, err
 	}
 	took, last := time.Since(began), x.bursts.Load()

@@ -14,8 +14,8 @@ import (
 
 // How the source defends itself. docs/swarm.md gives the reasons.
 const (
-	redrawFrom   = 20 * time.Second // a place goes by lot again after redrawFrom to redrawTo
-	redrawTo     = 30 * time.Second
+	redrawFrom   = 60 * time.Second // a place goes by lot again after redrawFrom to redrawTo
+	redrawTo     = 180 * time.Second
 	maxWaiting   = 32 // applicants for one stripe; a random one goes if there are more
 	checkEvery   = 250 * time.Millisecond
 	checkAfter   = 600 * time.Millisecond // or twice the usual lag of spotters

@@ -38,6 +38,7 @@ const (
 	growEvery    = time.Second
 	growUnknown  = 1.3
 	growMeasured = 1.15
+	growPast     = 1.2 // times what was measured: networks change
 	burstTrust   = 0.6 // of what the first packets of blocks tell
 	burstEvery   = 6   // reports
 )
@@ -60,9 +61,9 @@ type item struct {
 	f      *follow
 	index  uint64
 	class  class
-	bytes  int     // on the wire, about; as it was when it was queued
 	given  *giving // nil: a push
 	caught bool    // the child is catching up
+	bytes  int     // on the wire, about
 }
 
 // A giving is a Req that is being answered.
@@ -83,7 +84,7 @@ type uplink struct {
 	share bool // anything is sent at all
 
 	queues [classes]fifo
-	queued float64   // bytes in them
+	queued int       // bytes in them
 	free   time.Time // when the next block may go
 	turns  int
 
@@ -99,9 +100,8 @@ type uplink struct {
 	started   bool
 }
 
-// start begins with what is known: that counts as measured, so that first packets and guesses do not overrule it.
 func (u *uplink) start(cfg *MeshConfig) {
-	u.cap, u.est, u.meas = float64(cfg.Up)/8, float64(cfg.Known)/8, float64(cfg.Known)/8
+	u.cap, u.est, u.meas = float64(cfg.Up)/8, float64(cfg.Known)/8, float64(cfg.Known)/8/growPast
 	u.share = !cfg.NoShare
 }
 
@@ -116,7 +116,7 @@ func (u *uplink) rate() float64 {
 // backlog returns how long a push waits.
 func (u *uplink) backlog() time.Duration {
 	if r := u.rate(); r > 0 {
-		return time.Duration((u.queued + float64(u.inflight)) / r * float64(time.Second))
+		return time.Duration(float64(u.queued+u.inflight) / r * float64(time.Second))
 	}
 	return 0
 }
@@ -153,7 +153,7 @@ func (f *follow) wire(n int) int { return n * int(f.size*1.045+300) }
 func (u *uplink) add(it item) {
 	it.bytes = it.f.wire(it.blocks())
 	u.queues[it.class].push(it)
-	u.queued += float64(it.bytes)
+	u.queued += it.bytes
 }
 
 func (it *item) blocks() int {
@@ -168,7 +168,7 @@ func (u *uplink) forget(p *peer) {
 	for k := range u.queues {
 		u.queues[k].remove(func(it *item) bool {
 			if it.peer == p {
-				u.queued -= float64(it.bytes)
+				u.queued -= it.bytes
 			}
 			return it.peer == p
 		})
@@ -183,7 +183,7 @@ func (u *uplink) cancel(p *peer, log quicwire.LogID, blocks []uint64) {
 		u.queues[k].remove(func(it *item) bool {
 			out := it.peer == p && it.given == nil && it.f.log == log && slices.Contains(blocks, it.index)
 			if out {
-				u.queued -= float64(it.bytes)
+				u.queued -= it.bytes
 			}
 			return out
 		})
@@ -217,7 +217,7 @@ func (m *Mesh) pop() (item, bool) {
 			return item{}, false
 		}
 		it := u.queues[k].pop()
-		u.queued -= float64(it.bytes)
+		u.queued -= it.bytes
 		if it.caught {
 			m.caughtUp(&it)
 		}
@@ -489,7 +489,7 @@ func (m *Mesh) grow() {
 	if u.meas == 0 {
 		u.est *= growUnknown
 	} else {
-		u.est = min(u.est*growMeasured, max(u.est, u.meas))
+		u.est = max(u.est, min(u.est*growMeasured, max(growPast*u.meas, float64(m.cfg.Known)/8)))
 	}
 	m.resize()
 }

@@ -11,7 +11,7 @@ import (
 
 // Times of watching. docs/swarm.md gives the reasons.
 const (
-	overdueAfter = 200 * time.Millisecond  // later than usual; or three times the jitter
+	overdueAfter = 250 * time.Millisecond  // later than usual; or three times the jitter
 	pingEvery    = 400 * time.Millisecond  // a parent that is overdue
 	muteAfter    = 200 * time.Millisecond  // without a PONG, or three round trips: no parent any more
 	muteFull     = 1500 * time.Millisecond // likewise while our downlink is full
@@ -28,6 +28,7 @@ const (
 
 // watch looks after what is overdue: asks, and leaves parents that are dead, lie or starve.
 func (m *Mesh) watch() {
+	m.isFull = m.lookDown()
 	m.doubtChildren()
 	m.endDead()
 	r := m.run
@@ -103,7 +104,12 @@ func (m *Mesh) patience(f *follow) time.Duration { return max(overdueAfter, 3*f.
 
 // downlinkFull reports whether our own downlink is the bottleneck: blocks of nearly all parents wait longer than they used to, or the round
 // trips of nearly all peers have grown.
-func (m *Mesh) downlinkFull() bool {
+//
+// The answer is that of the last tick.
+func (m *Mesh) downlinkFull() bool { return m.isFull }
+
+// lookDown makes the answer of downlinkFull.
+func (m *Mesh) lookDown() bool {
 	if m.run != nil && slices.ContainsFunc(m.run.logs, m.queued) {
 		return true
 	}
