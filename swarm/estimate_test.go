@@ -104,3 +104,29 @@ func TestQueueCountsExactly(t *testing.T) {
 		t.Errorf("with nothing queued and nothing under way, %v and %d bytes are counted", u.queued, u.inflight)
 	}
 }
+
+// Pushes to a peer that seemed dead, and then was not, are not taken for later ones when QUIC has taken them at last.
+func TestCountsAfterForgetting(t *testing.T) {
+	s := signing(t, MeshConfig{Known: 10_000_000})
+	before := s.sign(0, 8192)
+	s.m.drop(s.m.peer(before[0].Session))
+	s.says(int(before[0].Session), &quicwire.Sub{Log: tv(today), Stripe: 1, Stripes: 2, Start: quicwire.StartNext, Home: true, Patience: patience})
+	after := append(s.sign(1, 500), of[Push](s.after(50*time.Millisecond))...)
+	s.took(before[0])
+	for _, p := range s.m.peers {
+		bytes := 0
+		for _, a := range append(before[1:], after...) {
+			if a.Session == p.id {
+				bytes += a.Bytes
+			}
+		}
+		if p.bytes != bytes {
+			t.Errorf("session %d: %d bytes are under way, %d are counted", p.id, bytes, p.bytes)
+		}
+	}
+	s.took(before[1:]...)
+	s.took(after...)
+	if u := &s.m.up; u.inflight != 0 {
+		t.Errorf("with nothing under way, %d bytes are counted", u.inflight)
+	}
+}

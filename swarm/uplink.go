@@ -174,7 +174,27 @@ func (u *uplink) forget(p *peer) {
 		})
 	}
 	u.inflight -= p.bytes
+	p.forgotten = append(p.forgotten, p.pushes...)
 	p.inflight, p.bytes, p.stalled, p.pushes = 0, 0, nil, nil
+}
+
+// A pushing is a Push that QUIC has not taken.
+type pushing struct {
+	log   quicwire.LogID
+	bytes int
+	at    time.Time
+}
+
+// take takes out of a list what has been answered, and returns when it was pushed; false if it is not there. Of two that look alike the first
+// is meant: they are done in order, but for those that are stopped.
+func take(list *[]pushing, e *Pushed) (at time.Time, ok bool) {
+	for k, x := range *list {
+		if x.log == e.Log && x.bytes == e.Bytes {
+			*list = slices.Delete(*list, k, k+1)
+			return x.at, true
+		}
+	}
+	return at, false
 }
 
 // cancel drops pushes that a peer does not need any more.
@@ -308,7 +328,7 @@ func (m *Mesh) push(it item) {
 		m.pushedTo(it.f, a.Stripe, p, it.index)
 	}
 	p.inflight++
-	p.pushes = append(p.pushes, m.now)
+	p.pushes = append(p.pushes, pushing{a.Log, n, m.now})
 	p.bytes += n
 	u.inflight += n
 	u.accounted += float64(n)
@@ -331,15 +351,19 @@ func (u *uplink) spend(now time.Time, n float64) {
 // pushed takes in that QUIC has taken a Push.
 func (m *Mesh) pushed(e Pushed) {
 	p := m.peer(e.Session)
-	if p == nil || p.inflight == 0 {
+	if p == nil {
+		return
+	}
+	if _, ok := take(&p.forgotten, &e); ok {
+		return // it was for a peer that seemed dead; nothing counts it any more
+	}
+	at, ok := take(&p.pushes, &e)
+	if !ok {
 		return
 	}
 	u := &m.up
 	p.inflight--
-	if len(p.pushes) > 0 {
-		p.took += (m.now.Sub(p.pushes[0]) - p.took) / 4
-		p.pushes = slices.Delete(p.pushes, 0, 1)
-	}
+	p.took += (m.now.Sub(at) - p.took) / 4
 	p.bytes -= e.Bytes
 	u.inflight -= e.Bytes
 	if !e.Failed {
@@ -442,7 +466,7 @@ func (m *Mesh) full() bool {
 			continue
 		}
 		all++
-		if p.took > limit || m.now.Sub(p.pushes[0]) > limit {
+		if p.took > limit || m.now.Sub(p.pushes[0].at) > limit {
 			full++
 		}
 	}
