@@ -130,3 +130,39 @@ func TestCountsAfterForgetting(t *testing.T) {
 		t.Errorf("with nothing under way, %d bytes are counted", u.inflight)
 	}
 }
+
+// A node that believes too little of its uplink finds out, as QUIC takes at once what it is given; it sends nobody away for it.
+func TestUplinkIsDoubted(t *testing.T) {
+	s := following(t, MeshConfig{})
+	for i := range s.m.run.logs[1].stripes {
+		p := s.m.run.logs[1].stripes[i].pending
+		s.says(int(p.id), &quicwire.SubOK{Log: tv(today), Stripe: uint8(i), First: 100, Path: []quicwire.ShortID{{1}}})
+	}
+	for n := 3; n <= 4; n++ {
+		s.do(SessionUp{Session: SessionID(n), Contact: -1, Peer: key(n), Addr: "192.0.2.1:4433", Role: quicwire.Viewer, Epoch: today, RTT: 20 * time.Millisecond})
+		for i := range uint8(2) {
+			s.says(n, &quicwire.Sub{Log: tv(today), Stripe: i, Stripes: 2, Home: true, Start: quicwire.StartNext, Patience: patience})
+		}
+	}
+	s.m.up.est = 300_000 // bytes per second
+	for i := uint64(100); i < 200; i++ {
+		all := s.do(BlockIn{
+			Session: 1, Log: tv(today), Index: i, Kind: feed.Media, Back: uint32(i % 40), Size: 8192, Wall: s.now, Fresh: true,
+			Path: []quicwire.ShortID{{1}},
+		})
+		for range 5 {
+			s.now = s.now.Add(5 * time.Millisecond)
+			all = append(all, s.do(Tick{})...)
+		}
+		if moved, _ := sent[*quicwire.Moved](all); len(moved) > 0 {
+			t.Fatalf("block %d: a child is moved: %v", i, moved[0].Reason)
+		}
+		for pushes := of[Push](all); len(pushes) > 0; {
+			pushes = s.took(pushes...)
+		}
+	}
+	// Two children take 40 blocks a second each: 700 kB.
+	if st := s.m.status(s.now); st.Uplink < 8*700_000 || st.Used != 4 || s.m.up.backlog() > 100*time.Millisecond {
+		t.Errorf("believes in %d bit/s, pushes %d stripes, queue of %v; want 5.6 Mbit/s, 4, 100 ms", st.Uplink, st.Used, s.m.up.backlog())
+	}
+}

@@ -417,12 +417,29 @@ func (m *Mesh) estimate() {
 		return
 	}
 	switch late := m.pushBacklog(); {
+	case late > growBacklog && u.cap == 0 && u.queued > 4*u.inflight && !m.full():
+		m.doubtUplink()
 	case late > shedBacklog && m.now.Sub(u.shed) >= shedEvery:
 		m.shed()
 	case late < growBacklog && u.cap == 0:
 		m.grow()
 	}
 }
+
+// doubtUplink takes the uplink to be wider, since blocks wait here although QUIC takes at once what it is given: it is what we believe that
+// holds them up.
+func (m *Mesh) doubtUplink() {
+	u := &m.up
+	if m.now.Sub(u.grown) < doubtEvery {
+		return
+	}
+	u.grown = m.now
+	u.est *= growMeasured
+	u.meas = max(u.meas, u.est)
+	m.resize()
+}
+
+const doubtEvery = 250 * time.Millisecond
 
 // insist keeps a source from believing that its uplink carries less than what it has to send: then blocks would queue here, for ever, instead
 // of where QUIC notices whether they get through.
