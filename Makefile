@@ -1,10 +1,10 @@
-# Targets: demo test check race fuzz bench generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
+# Targets: demo test check race fuzz bench bench-swarm generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
 
 GO      ?= go
 TOOL     = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 FUZZTIME ?= 5000x
 
-.PHONY: all build demo test check fmt race fuzz bench generate clean
+.PHONY: all build demo test check fmt race fuzz bench bench-swarm generate clean
 
 all: build
 
@@ -34,6 +34,9 @@ fuzz: ## every fuzz target, FUZZTIME long: a count (5000x) or a duration (10m)
 
 bench: build ## our column of the targets, with the commands that measured it
 	@$(GO) run ./internal/bench
+
+bench-swarm: ## a streamer and up to 100 viewers in real time on this machine: some ten minutes. SWARM='-plan 1:100 -runs 3' for a part
+	@$(GO) run ./internal/benchswarm $(SWARM)
 
 generate: ## golden vectors, anew; look at the difference before you commit it
 	$(GO) test ./feed ./feed/merkle ./feed/clip ./segmenter ./quicwire -run 'Vectors|Golden' -update

@@ -13,6 +13,7 @@ import (
 // How nodes are dialled. docs/swarm.md gives the reasons.
 const (
 	maxDials      = 8                      // at a time
+	needyAfter    = 200 * time.Millisecond // without a parent for a stripe
 	dialTimeout   = 3 * time.Second        // for one that has not answered yet
 	redialFor     = 15 * time.Second       // after a neighbour was lost it is dialled
 	redialEvery   = 250 * time.Millisecond // so often; it may be restarting
@@ -144,7 +145,7 @@ func (m *Mesh) needy() bool {
 	}
 	for _, f := range m.run.logs {
 		for i := range f.stripes {
-			if s := &f.stripes[i]; s.parent == nil && !f.ended && m.now.Sub(s.lost) > 500*time.Millisecond {
+			if s := &f.stripes[i]; s.parent == nil && !f.ended && m.now.Sub(s.lost) > needyAfter {
 				return true
 			}
 		}

@@ -73,7 +73,6 @@ type Mesh struct {
 	said       uint64 // what the last statuses said: a digest of what flows and whether there is room
 	beats      int
 	nextPex    time.Time
-	storm      time.Time // when a parent was last found dead
 
 	blocks  Blocks
 	banned  uint64

@@ -125,6 +125,7 @@ func (s *Swarm) status() *Status {
 		}
 	}
 	st.Sent, st.Received, st.WireSent, st.WireReceived = sum.sent, sum.received, sum.wireSent, sum.wireReceived
+	st.PacketsSent = sum.packets
 	st.LagP50, st.LagP99 = s.meter.p50, s.meter.p99
 	return st
 }

@@ -75,6 +75,7 @@ type claim struct {
 	log     quicwire.LogID
 	size    uint64
 	proved  uint64          // size of its largest signed head
+	base    uint64          // its oldest block
 	lags    []time.Duration // of each stripe; NoLag: it does not flow
 	homes   uint32
 	retry   time.Time                      // not to be asked for this log before
@@ -307,7 +308,7 @@ func (m *Mesh) heardStatus(p *peer, x *quicwire.Status, proved bool) {
 		return // an epoch we do not know, or a name out of the air: nothing to remember
 	}
 	c := p.claimFor(x.Log)
-	c.size, c.lags, c.homes = x.Size, x.Lags, x.Homes
+	c.size, c.base, c.lags, c.homes = x.Size, x.Base, x.Lags, x.Homes
 	if proved {
 		c.proved = max(c.proved, x.Size)
 	}

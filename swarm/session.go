@@ -73,9 +73,9 @@ func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int
 	}
 	var all sync.WaitGroup
 	all.Go(func() { x.writer.run(ctx) })
-	all.Go(func() { s.messages(ctx, x) })
 	all.Go(func() { s.streams(ctx, x, &all) })
 	all.Go(func() { s.fetches(ctx, x, &all) })
+	s.messages(ctx, x) // here: one goroutine less, and one stack
 	all.Wait()
 	wire.Close(quicwire.CodeDone, "") // if it has not ended, ctx has
 	s.post(ctx, SessionDown{x.id, wire.Err()})
@@ -120,7 +120,7 @@ func (s *Swarm) checkStatus(ctx context.Context, x *session, m *quicwire.Status)
 	proved := m.Signed != nil
 	if proved {
 		head := feed.Head{Size: m.Size, Root: m.Signed.Root, Signature: m.Signed.Signature}
-		if !head.Verify(e.Note().Key, feed.Origin(s.cfg.Replica.Root(), m.Log.Epoch, m.Log.Name)) {
+		if !s.heads.verify(s.cfg.Replica.Root(), e, signedHead{m.Log, head}) {
 			s.post(ctx, Misbehaved{x.id, quicwire.CodeBadBlock, fmt.Sprintf("the head of size %d in a STATUS is not signed", m.Size)})
 			return
 		}

@@ -42,6 +42,7 @@ type Status struct {
 	Peers          []Peer
 	Sent, Received quicwire.Bytes // of all sessions since the start
 	WireSent       uint64         // QUIC packets, without UDP and IP headers
+	PacketsSent    uint64         // so many
 	WireReceived   uint64
 	Blocks         Blocks
 	LagP50, LagP99 time.Duration // of the blocks of the last 10 s: verified here, after the wall clock of the record

@@ -18,7 +18,7 @@ import (
 // Times of subscriptions. docs/swarm.md gives the reasons.
 const (
 	helloWait    = 300 * time.Millisecond  // for a second HELLO, before the first parent is chosen
-	pendingFor   = 400 * time.Millisecond  // an answer to SUB
+	pendingFor   = 200 * time.Millisecond  // an answer to SUB, or three round trips
 	askAgain     = 250 * time.Millisecond  // the same peer for the same stripe
 	drawFor      = 30 * time.Second        // a source may still answer
 	urgentAfter  = 300 * time.Millisecond  // without a parent
@@ -82,7 +82,7 @@ func (m *Mesh) attach(f *follow) {
 	f.orphans = false
 	for i := range f.stripes {
 		s := &f.stripes[i]
-		if s.pending != nil && m.now.Sub(s.pended) < pendingFor {
+		if s.pending != nil && m.now.Sub(s.pended) < max(pendingFor, 3*s.pending.rtt) {
 			f.orphans = f.orphans || s.parent == nil
 			continue
 		}
@@ -92,7 +92,9 @@ func (m *Mesh) attach(f *follow) {
 		s.pending = nil
 		if s.parent == nil {
 			f.orphans = true
-			m.subscribe(f, uint8(i), m.now.Sub(s.lost) > urgentAfter, 0)
+			if !m.askHeir(f, uint8(i)) {
+				m.subscribe(f, uint8(i), m.now.Sub(s.lost) > urgentAfter, 0)
+			}
 		}
 	}
 }
@@ -148,8 +150,16 @@ const smallSwarm = 6
 
 // eligible reports whether p may be a parent in r at all.
 func (m *Mesh) eligible(r *run, p *peer) bool {
-	return p.epoch.ID == r.epoch.ID && p.shares() && !p.mute && !m.now.Before(p.refused)
+	return p.epoch.ID == r.epoch.ID && p.shares() && !p.mute && !m.now.Before(p.refused) && !m.slowToAnswer(p)
 }
+
+// slowToAnswer reports whether p should have answered a PING by now: it is asked for nothing before it does.
+func (m *Mesh) slowToAnswer(p *peer) bool {
+	return !p.pinged.IsZero() && m.now.Sub(p.pinged) > p.rtt+p.rtt/2+answerTime
+}
+
+// answerTime is how long a PONG may take besides the round trip.
+const answerTime = 20 * time.Millisecond
 
 // candidate returns what it would cost to have a stripe from p: about how late a block would come. False: it is out of the question.
 func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate) (time.Duration, bool) {

@@ -23,6 +23,7 @@ type Swarm struct {
 	events chan Event // from the sessions' goroutines to loop; who finds it full waits, and with it that session
 	ids    atomic.Uint64
 	notes  notes
+	heads  heads
 
 	snapshot atomic.Pointer[Status] // replaced by loop
 	ages     ages

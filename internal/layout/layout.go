@@ -45,6 +45,8 @@ var Allowed = map[string][]string{
 	"internal/e2e":     {},
 	"internal/bench":   {"internal/command", "ingest", "ingest/mpegts", "internal/ts", "internal/clip"},
 	"internal/netsim":  {},
+
+	"internal/benchswarm": {"feed", "feed/feedtest", "quicwire", "swarm", "internal/cpu"},
 }
 
 // Foreign maps packages of others, and all below them, to the only packages of ours that may import them, tests aside.
