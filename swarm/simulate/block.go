@@ -308,12 +308,28 @@ func (w *World) reach(ref int32) {
 		w.flights.take(ref)
 		return
 	}
+	head := w.now() + w.net.Waits(c.nodes[1-f.End], w.now()) + swarm.ComingAfter
 	at, ok := w.net.Land(&f.Sent, w.now())
 	if !ok {
 		w.queue.Add(f.Reach, event{kind: evReach, conn: f.Conn, ref: ref})
 		return
 	}
+	if head < at {
+		w.queue.Add(head, event{kind: evComing, conn: f.Conn, ref: ref})
+	}
 	w.queue.Add(at, event{kind: evArrive, conn: f.Conn, ref: ref})
+}
+
+// coming says that a block is on its way whose first packet has been here for a while.
+func (w *World) coming(ref int32) {
+	f := w.flights.get(ref)
+	c := w.conns[f.Conn]
+	if c == nil || !c.up[1-f.End] || f.bad {
+		return
+	}
+	if n := w.nodes[c.nodes[1-f.End]]; n.alive && n.life == c.lives[1-f.End] && n.knows(f.log.epoch) {
+		w.tell(n, swarm.Coming{Session: c.ids[1-f.End], Log: f.log.id, Index: f.index})
+	}
 }
 
 // arrive brings a block to who has asked for it.

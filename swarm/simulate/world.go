@@ -56,6 +56,7 @@ type kind uint8
 const (
 	evTick    kind = iota // node
 	evFree                // node, ref its life: its uplink is free
+	evComing              // ref a flight: its first packet came a while ago
 	evTaken               // conn, end, ref a push: QUIC has taken a block of it
 	evStuck               // likewise: it never will
 	evReach               // ref a flight: its first packet is there
@@ -130,6 +131,8 @@ func (w *World) happen(e event) {
 		w.tick(e.node)
 	case evFree:
 		w.uplinkFree(e)
+	case evComing:
+		w.coming(e.ref)
 	case evTaken, evStuck:
 		w.taken(e)
 	case evReach:

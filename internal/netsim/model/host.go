@@ -87,6 +87,9 @@ func (h *Host) Backlog() time.Duration {
 // queued returns how long a packet would wait for the downlink now.
 func (h *Host) queued(now time.Duration) time.Duration { return max(0, h.down-now) }
 
+// Waits returns how long a packet would wait for a host's downlink now.
+func (n *Net) Waits(host int32, now time.Duration) time.Duration { return n.hosts[host].queued(now) }
+
 // settle pays debts of the uplink with the time in which it was idle.
 func (u *uplink) settle(now time.Duration) {
 	if !u.busy && u.debt > 0 {
