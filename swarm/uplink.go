@@ -76,12 +76,13 @@ type giving struct {
 
 // An uplink is owned by a Mesh.
 type uplink struct {
-	cap   float64 // bytes per second, of all that is sent; 0: none
-	est   float64 // what we believe it carries; 0: not known yet
-	meas  float64 // measured while it was busy; 0: not yet
-	disp  float64 // as the first packets of blocks tell; 0: not yet
-	disps int
-	share bool // anything is sent at all
+	cap     float64 // bytes per second, of all that is sent; 0: none
+	est     float64 // what we believe it carries; 0: not known yet
+	meas    float64 // measured while it was busy; 0: not yet
+	disp    float64 // as the first packets of blocks tell; 0: not yet
+	disps   int
+	doubted bool // it turned out to carry more than disp tells
+	share   bool // anything is sent at all
 
 	queues [classes]fifo
 	queued int       // bytes in them
@@ -417,7 +418,7 @@ func (m *Mesh) estimate() {
 		return
 	}
 	switch late := m.pushBacklog(); {
-	case late > growBacklog && u.cap == 0 && u.queued > 4*u.inflight && !m.full():
+	case late > growBacklog && u.cap == 0 && u.meas == 0 && u.queued > 4*u.inflight && !m.full():
 		m.doubtUplink()
 	case late > shedBacklog && m.now.Sub(u.shed) >= shedEvery:
 		m.shed()
@@ -426,16 +427,15 @@ func (m *Mesh) estimate() {
 	}
 }
 
-// doubtUplink takes the uplink to be wider, since blocks wait here although QUIC takes at once what it is given: it is what we believe that
-// holds them up.
+// doubtUplink takes an uplink that was never measured to be wider, since blocks wait here although QUIC takes at once what it is given: it is
+// what we believe that holds them up. What first packets tell does not count any more.
 func (m *Mesh) doubtUplink() {
 	u := &m.up
 	if m.now.Sub(u.grown) < doubtEvery {
 		return
 	}
 	u.grown = m.now
-	u.est *= growMeasured
-	u.meas = max(u.meas, u.est)
+	u.est, u.doubted = u.est*growMeasured, true
 	m.resize()
 }
 
@@ -507,7 +507,7 @@ func (m *Mesh) dispersion(rate float64) {
 	} else {
 		u.disp += 0.03 * (rate - u.disp) // who has a slow downlink tells little of our uplink
 	}
-	if u.disps++; u.disps%burstEvery == 0 && u.meas == 0 && u.cap == 0 && u.est > 0 {
+	if u.disps++; u.disps%burstEvery == 0 && u.meas == 0 && !u.doubted && u.cap == 0 && u.est > 0 {
 		u.est = min(burstTrust*u.disp, 2*u.est)
 		m.resize()
 	}
