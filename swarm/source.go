@@ -77,7 +77,6 @@ func (m *Mesh) apply(f *follow, p *peer, x *quicwire.Sub) {
 		m.move(f, x.Stripe, m.leafOf(s), quicwire.Preempted, p)
 		m.place(f, p, x)
 	case x.Urgent || !x.Home:
-		m.wait(s, p, x)
 		m.refuse(p, x, quicwire.RefusedBusy, time.Second)
 		m.withdraw(f, x.Stripe, p)
 	default:
