@@ -148,7 +148,7 @@ func TestFriendsAreDialledAtOnce(t *testing.T) {
 // An address that must not be dialled, our own, and one that is known already make no contact.
 func TestAddressesThatMakeNoContact(t *testing.T) {
 	self := key(77)
-	s := newScript(t, 0, MeshConfig{Node: self, Dialable: func(a netip.AddrPort) bool { return !a.Addr().IsPrivate() }})
+	s := newScript(t, 0, MeshConfig{Node: self, Dialable: func(a netip.AddrPort, _ netip.Addr) bool { return !a.Addr().IsPrivate() }})
 	other := key(78)
 	for _, e := range []Learned{
 		{Addr: netip.MustParseAddrPort("10.0.0.1:4433"), Node: &other, Origin: FromPeer},

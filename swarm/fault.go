@@ -110,7 +110,7 @@ func (s *Swarm) heardFork(ctx context.Context, x *session, m *quicwire.Fork) {
 
 // signed reports whether an epoch's key has signed a head of one of its logs.
 func (s *Swarm) signed(e *feed.Epoch, log quicwire.LogID, h feed.Head) bool {
-	return h.Verify(e.Note().Key, feed.Origin(s.cfg.Replica.Root(), log.Epoch, log.Name))
+	return s.heads.verify(s.cfg.Replica.Root(), e, signedHead{log, h})
 }
 
 // heardFault takes in a proof of any kind. One of a later version is skipped.

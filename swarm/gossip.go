@@ -203,7 +203,7 @@ func (m *Mesh) heardPex(p *peer, x *quicwire.Pex) {
 			}
 			continue
 		}
-		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromPeer})
+		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromPeer, By: p.at.Addr()})
 	}
 	m.dial()
 }

@@ -31,7 +31,8 @@ type MeshConfig struct {
 
 	Shelf    Shelf
 	Sign     func(quicwire.PeerRecord) quicwire.PeerRecord // signs what others may know of us. If nil, they get no record
-	Dialable func(netip.AddrPort) bool                     // whether an address that a stranger gave may be dialled. If nil, any
+	Dialable func(addr netip.AddrPort, by netip.Addr) bool // as Config says
+	Looking  string                                        // as Config says
 	Seed     uint64                                        // of chance
 }
 
@@ -63,6 +64,7 @@ type Mesh struct {
 
 	up     uplink
 	source source
+	woken  time.Time // when we were last found to have slept ourselves
 	isFull bool      // our downlink is the bottleneck
 	homes  time.Time // when home stripes were looked at last
 
@@ -73,7 +75,6 @@ type Mesh struct {
 	said       uint64 // what the last statuses said: a digest of what flows and whether there is room
 	beats      int
 	nextPex    time.Time
-	storm      time.Time // when a parent was last found dead
 
 	blocks  Blocks
 	banned  uint64
@@ -198,6 +199,9 @@ func (m *Mesh) send(p *peer, x quicwire.Message) { m.do(Send{p.id, x}) }
 func (m *Mesh) tick() {
 	if m.now.Sub(m.up.ticked) < TickEvery {
 		return // it was only for the uplink
+	}
+	if !m.up.ticked.IsZero() && m.now.Sub(m.up.ticked) > stalledAfter {
+		m.stalled()
 	}
 	m.expire()
 	m.estimate()

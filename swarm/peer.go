@@ -77,6 +77,7 @@ type claim struct {
 	log     quicwire.LogID
 	size    uint64
 	proved  uint64          // size of its largest signed head
+	base    uint64          // its oldest block
 	lags    []time.Duration // of each stripe; NoLag: it does not flow
 	homes   uint32
 	retry   time.Time                      // not to be asked for this log before
@@ -317,7 +318,7 @@ func (m *Mesh) heardStatus(p *peer, x *quicwire.Status, proved bool) {
 		return // an epoch we do not know, or a name out of the air: nothing to remember
 	}
 	c := p.claimFor(x.Log)
-	c.size, c.lags, c.homes = x.Size, x.Lags, x.Homes
+	c.size, c.base, c.lags, c.homes = x.Size, x.Base, x.Lags, x.Homes
 	if proved {
 		c.proved = max(c.proved, x.Size)
 	}
@@ -333,7 +334,7 @@ func (m *Mesh) heardStatus(p *peer, x *quicwire.Status, proved bool) {
 // heardBye lets p go: others are looked for, and the session ends as soon as nothing more is expected from it.
 func (m *Mesh) heardBye(p *peer, x *quicwire.Bye) {
 	p.leaving = m.now.Add(min(x.Leaving, 10*time.Second))
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	m.cutOff(p)
 	if !m.serves(p) {
 		m.close(p, quicwire.CodeDone, "goodbye")

@@ -71,6 +71,8 @@ func (m *Mesh) reason() string {
 		return strings.Join(up[:min(len(up), 3)], "; ")
 	case len(m.peers) > 0 && len(m.ours()) == 0:
 		return m.crowdReason()
+	case len(m.contacts) == 0 && m.cfg.Looking != "":
+		return "the link names no address to connect to; looking " + m.cfg.Looking
 	case len(m.contacts) == 0:
 		return "the link names no address to connect to; ask for one that ends in ?a=host:port"
 	case len(m.peers) > 0: // others found us, or we them; but it is the link's address that somebody can do something about

@@ -302,7 +302,7 @@ func (m *Mesh) holder(f *follow, h *hole) *peer {
 // holds reports whether p should have a block when a Req comes there.
 func (m *Mesh) holds(f *follow, h *hole, p *peer) bool {
 	c, i := p.claimOf(f.log), f.stripeOf(h.index)
-	if c == nil || len(c.lags) != len(f.stripes) {
+	if c == nil || len(c.lags) != len(f.stripes) || h.index < c.base {
 		return false
 	}
 	if c.size > h.index && m.now.Sub(h.signed) > giveUpAfter/2 {

@@ -17,6 +17,7 @@ type run struct {
 	logs  []*follow
 	fault *feed.Fault // why the epoch is not followed any more; nil if it is
 
+	left    []legacy // of the run before
 	began   time.Time
 	moved   time.Time // when a parent last pushed something new
 	hurried time.Time // when we last dialled everybody because nothing came
@@ -82,6 +83,8 @@ type stripe struct {
 
 	home     bool // we pass it on to others as far as our uplink goes
 	children []*child
+	heir     *peer     // the parent of the epoch before, not yet asked; nil: none
+	expected []*peer   // children of the epoch before that have not come yet
 	busy     time.Time // when it last had children
 	waiting  []waiter  // the source's: who has applied
 	suspect  bool      // the source's: the last block that was looked after had not spread
@@ -133,6 +136,7 @@ func (m *Mesh) newFollow(r *run, name string, stripes int, rate float64) *follow
 	for i := range f.stripes {
 		f.stripes[i].lost, f.stripes[i].busy = m.now, m.now
 	}
+	f.inherit()
 	return f
 }
 
@@ -223,7 +227,7 @@ func (m *Mesh) learn(e Epoch) {
 		return
 	}
 	m.retire(m.old)
-	m.run, m.old = &run{epoch: e, moved: m.now, began: m.now}, m.run
+	m.run, m.old = &run{epoch: e, moved: m.now, began: m.now, left: legacies(m.run)}, m.run
 	m.add(m.run, feed.CatalogLog, 1, 0)
 	m.readCatalog(m.run)
 	if f := m.faultOf(e.ID); f != nil {

@@ -53,6 +53,8 @@ func (m *Mesh) heardSub(p *peer, x *quicwire.Sub) {
 		m.remove(f, x.Stripe, c, false) // it has been moved, and applies again
 	}
 	switch {
+	case f.stripes[x.Stripe].expects(p):
+		m.welcome(f, p, x)
 	case m.publisher() && !f.catalog():
 		m.apply(f, p, x)
 	case m.room(f, p, x):
@@ -84,7 +86,7 @@ func (m *Mesh) refusal(p *peer, f *follow, x *quicwire.Sub) (quicwire.Refusal, t
 		return quicwire.RefusedNotHeld, time.Second
 	case held.Stripes != int(x.Stripes):
 		return quicwire.RefusedStripes, shunTime
-	case f.joined.IsZero() && !f.run.ours:
+	case f.joined.IsZero() && !f.run.ours && !f.stripes[x.Stripe].expects(p):
 		return quicwire.RefusedNotHeld, time.Second
 	case x.Start == quicwire.StartIndex && (x.From > f.edge+maxAhead || x.From > merkle.MaxSize-quicwire.MaxStripes):
 		return quicwire.RefusedNotHeld, time.Second
@@ -113,7 +115,7 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 	n := s.count()
 	if f.catalog() {
 		fan := catalogFan
-		if m.publisher() {
+		if m.publisher() && !x.Urgent {
 			fan = sourceFan
 		}
 		return n < fan && !m.crowded(p)

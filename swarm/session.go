@@ -73,9 +73,9 @@ func (s *Swarm) converse(ctx context.Context, wire *quicwire.Session, anchor int
 	}
 	var all sync.WaitGroup
 	all.Go(func() { x.writer.run(ctx) })
-	all.Go(func() { s.messages(ctx, x) })
 	all.Go(func() { s.streams(ctx, x, &all) })
 	all.Go(func() { s.fetches(ctx, x, &all) })
+	s.messages(ctx, x) // here: one goroutine less, and one stack
 	all.Wait()
 	wire.Close(quicwire.CodeDone, "") // if it has not ended, ctx has
 	s.post(ctx, SessionDown{x.id, wire.Err()})

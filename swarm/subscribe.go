@@ -19,7 +19,7 @@ import (
 const (
 	helloWait    = 300 * time.Millisecond  // for a second HELLO, before the first parent is chosen
 	newerFor     = time.Second             // for the first block of a newer epoch, before a newcomer begins with an older one
-	pendingFor   = 400 * time.Millisecond  // an answer to SUB
+	pendingFor   = 200 * time.Millisecond  // an answer to SUB, or three round trips
 	askAgain     = 250 * time.Millisecond  // the same peer for the same stripe
 	drawFor      = 30 * time.Second        // a source may still answer
 	urgentAfter  = 300 * time.Millisecond  // without a parent
@@ -64,8 +64,8 @@ func (m *Mesh) joining() bool {
 	for _, c := range m.contacts {
 		p := m.peer(c.session)
 		switch {
-		case c.state == pausing:
-			continue // it has failed, or nobody asks it
+		case c.state == pausing || c.strange():
+			continue // it has failed, or nobody asks it; or it is the word of one whom we have heard already
 		case p == nil || p.size(m.run) == 0:
 			unknown++
 		}
@@ -88,7 +88,7 @@ func (m *Mesh) attach(f *follow) {
 	f.orphans = false
 	for i := range f.stripes {
 		s := &f.stripes[i]
-		if s.pending != nil && m.now.Sub(s.pended) < pendingFor {
+		if s.pending != nil && m.now.Sub(s.pended) < max(pendingFor, 3*s.pending.rtt) {
 			f.orphans = f.orphans || s.parent == nil
 			continue
 		}
@@ -98,7 +98,9 @@ func (m *Mesh) attach(f *follow) {
 		s.pending = nil
 		if s.parent == nil {
 			f.orphans = true
-			m.subscribe(f, uint8(i), m.now.Sub(s.lost) > urgentAfter, 0)
+			if !m.askHeir(f, uint8(i)) {
+				m.subscribe(f, uint8(i), m.now.Sub(s.lost) > urgentAfter, 0)
+			}
 		}
 	}
 }
@@ -162,8 +164,16 @@ func (m *Mesh) eligible(r *run, p *peer) bool { return m.present(r, p) && !m.now
 
 // present reports whether p is there, in the epoch, and shares.
 func (m *Mesh) present(r *run, p *peer) bool {
-	return p.epoch.ID == r.epoch.ID && p.shares() && !p.mute
+	return p.epoch.ID == r.epoch.ID && p.shares() && !p.mute && !m.slowToAnswer(p)
 }
+
+// slowToAnswer reports whether p should have answered a PING by now: it is asked for nothing before it does.
+func (m *Mesh) slowToAnswer(p *peer) bool {
+	return !p.pinged.IsZero() && m.now.Sub(p.pinged) > p.rtt+p.rtt/2+answerTime
+}
+
+// answerTime is how long a PONG may take besides the round trip.
+const answerTime = 20 * time.Millisecond
 
 // candidate returns what it would cost to have a stripe from p: about how late a block would come. False: it is out of the question.
 func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate) (time.Duration, bool) {
@@ -470,7 +480,7 @@ func (m *Mesh) heardSubNo(p *peer, x *quicwire.SubNo) {
 		return
 	}
 	c.waiting &^= 1 << x.Stripe
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	s := &f.stripes[x.Stripe]
 	m.refusedBy(p, c, x.Stripe, x.Reason, x.Retry, s.pending == p && s.urged)
 	if s.pending == p {
@@ -509,7 +519,7 @@ func (m *Mesh) heardMoved(p *peer, x *quicwire.Moved) {
 	if f == nil || c == nil || int(x.Stripe) >= len(f.stripes) || f.run.ours {
 		return
 	}
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	c.waiting &^= 1 << x.Stripe
 	c.subbed[x.Stripe] = m.now.Add(min(x.Retry, shunTime))
 	p.refusal = x.Reason

@@ -256,10 +256,12 @@ func TestReasons(t *testing.T) {
 		self := w.viewer("self", at[0], Config{}, at[0])
 		nobody := w.viewer("nobody", at[1], Config{}, at[2])
 		none := w.viewer("none", w.place(netsim.Link{}), Config{})
+		looks := w.viewer("looks", w.place(netsim.Link{}), Config{Looking: "under the bed"})
 		pass(5 * time.Second)
 		wantReason(t, self, Waiting, "1.0.0.1:4433 is this node itself; trying again in ")
 		wantReason(t, nobody, Waiting, "1.0.2.1:4433 does not answer; trying again")
-		wantReason(t, none, Waiting, "the link names no address to connect to")
+		wantReason(t, none, Waiting, "the link names no address to connect to; ask for one")
+		wantReason(t, looks, Waiting, "the link names no address to connect to; looking under the bed")
 	})
 }
 

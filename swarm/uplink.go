@@ -113,6 +113,14 @@ func (u *uplink) rate() float64 {
 	return u.est
 }
 
+// measured returns what is more than a guess of how fast blocks may go, so that the next run can begin with it; 0: nothing is.
+func (u *uplink) measured() float64 {
+	if u.meas == 0 {
+		return 0
+	}
+	return min(u.est, growPast*u.meas)
+}
+
 // backlog returns how long a push waits.
 func (u *uplink) backlog() time.Duration {
 	if r := u.rate(); r > 0 {

@@ -12,13 +12,13 @@ import (
 // Times of watching. docs/swarm.md gives the reasons.
 const (
 	overdueAfter = 250 * time.Millisecond  // later than usual; or three times the jitter
+	doubtAfter   = 120 * time.Millisecond  // later than usual, or twice the jitter: the parent is asked
 	pingEvery    = 400 * time.Millisecond  // a parent that is overdue
-	muteAfter    = 200 * time.Millisecond  // without a PONG, or three round trips: no parent any more
+	muteAfter    = 150 * time.Millisecond  // without a PONG, or two and a half round trips: no parent any more
 	muteFull     = 1500 * time.Millisecond // likewise while our downlink is full
 	leaveLiar    = 700 * time.Millisecond  // a parent that says the stripe flows, and does not send it
 	leaveHungry  = 1200 * time.Millisecond // one that admits that it has nothing
 	deadAfter    = 3 * time.Second         // without a PONG: the session ends
-	stormFor     = time.Second             // after a parent was found dead, others are doubted sooner
 	fullRTT      = 100 * time.Millisecond  // by which all round trips grow when our downlink is full
 	believe      = 350 * time.Millisecond  // a parent that says that the stripe flows, and then nothing comes
 	maxPings     = 64                      // that may wait for their Pong: more than are sent until a peer counts as dead
@@ -30,6 +30,7 @@ const (
 func (m *Mesh) watch() {
 	m.isFull = m.lookDown()
 	m.doubtChildren()
+	m.doubtPeers()
 	m.endDead()
 	r := m.run
 	if r == nil || r.fault != nil {
@@ -54,7 +55,7 @@ func (m *Mesh) watchStripes(f *follow) {
 	for i := range f.stripes {
 		s := &f.stripes[i]
 		s.late = m.overdue(f, uint8(i))
-		s.dry = s.late > 0
+		s.dry = s.late > m.patience(f)
 		if s.parent != nil {
 			with++
 		}
@@ -70,7 +71,7 @@ func (m *Mesh) watchStripes(f *follow) {
 	mine := 2*late > with && late > 1 && (m.downlinkFull() || 4*come >= 3*late)
 	f.slow = mine
 	for i := range f.stripes {
-		if s := &f.stripes[i]; s.dry && s.parent != nil {
+		if s := &f.stripes[i]; s.late > max(doubtAfter, 2*f.jitter) && s.parent != nil {
 			m.doubt(f, uint8(i), mine)
 		}
 	}
@@ -90,10 +91,7 @@ func (m *Mesh) overdue(f *follow, i uint8) time.Duration {
 	if due.Before(s.since) {
 		due = s.since
 	}
-	if d := m.now.Sub(due) - s.lag; d > m.patience(f) {
-		return d
-	}
-	return 0
+	return max(0, m.now.Sub(due)-s.lag)
 }
 
 // silent reports whether nothing at all comes of a log, although by its clock something should.
@@ -147,14 +145,11 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 		s.asked = m.now
 		m.ping(p, f, i, f.align(s.next, i))
 	}
-	if m.mute(p) {
-		return
-	}
 	limit := leaveHungry
 	if !s.claimed.IsZero() && m.now.Sub(s.claimed) >= believe {
 		limit = leaveLiar
 	}
-	if s.late < limit || mine || !m.others(f, i, p) {
+	if s.late < limit || mine || m.asleep() || !m.others(f, i, p) {
 		return
 	}
 	p.fails++
@@ -197,47 +192,83 @@ func (m *Mesh) ping(p *peer, f *follow, i uint8, index uint64) {
 	}
 }
 
-// mute takes all stripes from a parent that has not answered a PING in time. It may still be there: its session lives on for a while.
-func (m *Mesh) mute(p *peer) bool {
-	if !m.silentFor(p) {
-		return false
+// doubtPeers takes those for dead, for the time being, that have not answered a PING in time: all that hung on them is looked for elsewhere.
+// Their sessions live on for a while: they may be there yet.
+func (m *Mesh) doubtPeers() {
+	lost := false
+	for _, p := range m.peers {
+		if p.mute || !m.silentFor(p) || m.hears() == 0 {
+			continue // nobody else speaks either: it is more likely us, and there is nobody to turn to
+		}
+		p.mute = true
+		lost = lost || m.serves(p)
+		m.leaveAll(p, quicwire.UnsubStalled)
+		if m.stuck(p) {
+			m.evict(p)
+		}
 	}
-	if m.hears() == 0 {
-		return false // nobody else speaks either: it is more likely us, and there is nobody to turn to
+	if lost {
+		m.askAll()
+		m.maintain()
 	}
-	p.mute, m.storm = true, m.now
-	m.leaveAll(p, quicwire.UnsubStalled)
-	m.drop(p)
-	m.maintain()
-	return true
+}
+
+// askAll asks all peers whether they are there: where one has vanished, others may have.
+func (m *Mesh) askAll() {
+	for _, p := range m.peers {
+		if m.now.Sub(p.asked) >= pingEvery && p.leaving.IsZero() {
+			m.pingAny(p)
+		}
+	}
+}
+
+// hears counts the peers that are neither mute nor doubted.
+func (m *Mesh) hears() (n int) {
+	for _, p := range m.peers {
+		if !p.mute && !m.silentFor(p) && p.shares() {
+			n++
+		}
+	}
+	return n
 }
 
 // silentFor reports whether p has let a PING go unanswered for too long. While our own downlink is full, answers are late as all is.
 func (m *Mesh) silentFor(p *peer) bool {
-	if p.pinged.IsZero() {
+	if p.pinged.IsZero() || m.asleep() {
 		return false
 	}
-	limit := max(muteAfter, 3*p.rtt)
+	limit := max(muteAfter, 5*p.rtt/2)
 	if m.downlinkFull() {
 		limit = max(limit, muteFull)
 	}
 	return m.now.Sub(p.pinged) >= limit
 }
 
-// doubtChildren asks those that take nothing although something is there for them, and takes their places if they do not answer.
+// doubtChildren asks those that take nothing although something is there for them.
 func (m *Mesh) doubtChildren() {
 	for _, p := range m.peers {
-		if p.served.IsZero() || p.inflight == 0 || m.now.Sub(maxTime(p.fed, p.served)) < stuckAfter {
-			continue
-		}
-		if m.now.Sub(p.asked) >= pingEvery {
+		if m.stuck(p) && m.now.Sub(p.asked) >= pingEvery {
 			m.pingAny(p)
 		}
-		if m.silentFor(p) {
-			p.mute = true
-			m.drop(p)
+		if m.stuck(p) && p.mute {
+			m.evict(p)
 		}
 	}
+}
+
+// evict takes its places from a child, and says so, in case that it is still there.
+func (m *Mesh) evict(p *peer) {
+	m.eachChild(func(f *follow, i uint8, c *child) {
+		if c.peer == p {
+			m.send(p, &quicwire.Moved{Log: f.log, Stripe: i, Reason: quicwire.Shed, Until: max(c.next, 1) - 1, Retry: 2 * time.Second})
+		}
+	})
+	m.drop(p)
+}
+
+// stuck reports whether p takes nothing although something is there for it.
+func (m *Mesh) stuck(p *peer) bool {
+	return !p.served.IsZero() && p.inflight > 0 && m.now.Sub(maxTime(p.fed, p.served)) >= stuckAfter
 }
 
 // stuckAfter is for how long a child may take nothing before it is asked whether it is still there.
@@ -248,16 +279,6 @@ func (m *Mesh) pingAny(p *peer) {
 	if logs := m.told(); len(logs) > 0 {
 		m.ping(p, logs[0], 0, logs[0].edge)
 	}
-}
-
-// hears counts the peers that are neither mute nor doubted.
-func (m *Mesh) hears() (n int) {
-	for _, p := range m.peers {
-		if !p.mute && p.pinged.IsZero() && p.shares() {
-			n++
-		}
-	}
-	return n
 }
 
 // heardPing says how a stripe does here. What a source asks for is wanted there by nobody: it looks whether its blocks spread, and sends
@@ -339,10 +360,28 @@ func (m *Mesh) claims(p *peer, x *quicwire.Pong) {
 	}
 }
 
+// stalled takes in that we ourselves have slept: a Tick came much later than it was wanted, as this machine has too little processor time.
+// What looks late or dead then is not; to blame others, and to look for new ones, would only take more of it.
+func (m *Mesh) stalled() {
+	m.woken = m.now
+	for _, p := range m.peers {
+		p.pinged, p.pings, p.mute = time.Time{}, nil, false
+	}
+}
+
+// asleep reports whether we have been found to sleep lately.
+func (m *Mesh) asleep() bool { return !m.woken.IsZero() && m.now.Sub(m.woken) < wakesFor }
+
+// A Tick that comes so late, and for how long nobody is blamed then.
+const (
+	stalledAfter = 5 * TickEvery
+	wakesFor     = time.Second
+)
+
 // endDead ends sessions whose peer does not answer: a node that was killed says nothing, and QUIC would wait for 15 s.
 func (m *Mesh) endDead() {
 	for _, p := range m.peers {
-		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= deadAfter {
+		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= deadAfter && !m.asleep() {
 			p.pinged, p.pings = time.Time{}, nil
 			m.close(p, quicwire.CodeTimeout, fmt.Sprintf("no answer for %v", deadAfter))
 		}

@@ -15,6 +15,7 @@ func main() {
 	noise(table)
 	failed := errorsIn(table, ways(table), micro(table))
 	table.Flush()
+	fmt.Println("the swarm among 100 viewers in real time: make bench-swarm, some ten minutes")
 	if failed {
 		os.Exit(1)
 	}
