@@ -62,14 +62,15 @@ type peer struct {
 	mute   bool // it has not answered in time
 
 	// As somebody who is served.
-	fed      time.Time     // when it last took blocks
-	served   time.Time     // when it got the first of its stripes; zero: it has none
-	inflight int           // Pushes that QUIC has not taken
-	pushes   []time.Time   // when these were made
-	took     time.Duration // how long QUIC takes to take one
-	bytes    int           // of them
-	stalled  []item        // due, but inflight is at its bound; at most maxStalled
-	burst    uint64        // how fast blocks from it came lately, bits per second; 0: not known
+	fed       time.Time     // when it last took blocks
+	served    time.Time     // when it got the first of its stripes; zero: it has none
+	inflight  int           // Pushes that QUIC has not taken
+	pushes    []pushing     // these
+	forgotten []pushing     // those that nobody counts any more, as the peer seemed dead
+	took      time.Duration // how long QUIC takes to take one
+	bytes     int           // of them
+	stalled   []item        // due, but inflight is at its bound; at most maxStalled
+	burst     uint64        // how fast blocks from it came lately, bits per second; 0: not known
 }
 
 // A claim is what a peer says of a log, in its last Status.

@@ -76,12 +76,13 @@ type giving struct {
 
 // An uplink is owned by a Mesh.
 type uplink struct {
-	cap   float64 // bytes per second, of all that is sent; 0: none
-	est   float64 // what we believe it carries; 0: not known yet
-	meas  float64 // measured while it was busy; 0: not yet
-	disp  float64 // as the first packets of blocks tell; 0: not yet
-	disps int
-	share bool // anything is sent at all
+	cap     float64 // bytes per second, of all that is sent; 0: none
+	est     float64 // what we believe it carries; 0: not known yet
+	meas    float64 // measured while it was busy; 0: not yet
+	disp    float64 // as the first packets of blocks tell; 0: not yet
+	disps   int
+	doubted bool // it turned out to carry more than disp tells
+	share   bool // anything is sent at all
 
 	queues [classes]fifo
 	queued int       // bytes in them
@@ -182,7 +183,27 @@ func (u *uplink) forget(p *peer) {
 		})
 	}
 	u.inflight -= p.bytes
+	p.forgotten = append(p.forgotten, p.pushes...)
 	p.inflight, p.bytes, p.stalled, p.pushes = 0, 0, nil, nil
+}
+
+// A pushing is a Push that QUIC has not taken.
+type pushing struct {
+	log   quicwire.LogID
+	bytes int
+	at    time.Time
+}
+
+// take takes out of a list what has been answered, and returns when it was pushed; false if it is not there. Of two that look alike the first
+// is meant: they are done in order, but for those that are stopped.
+func take(list *[]pushing, e *Pushed) (at time.Time, ok bool) {
+	for k, x := range *list {
+		if x.log == e.Log && x.bytes == e.Bytes {
+			*list = slices.Delete(*list, k, k+1)
+			return x.at, true
+		}
+	}
+	return at, false
 }
 
 // cancel drops pushes that a peer does not need any more.
@@ -316,7 +337,7 @@ func (m *Mesh) push(it item) {
 		m.pushedTo(it.f, a.Stripe, p, it.index)
 	}
 	p.inflight++
-	p.pushes = append(p.pushes, m.now)
+	p.pushes = append(p.pushes, pushing{a.Log, n, m.now})
 	p.bytes += n
 	u.inflight += n
 	u.accounted += float64(n)
@@ -339,15 +360,19 @@ func (u *uplink) spend(now time.Time, n float64) {
 // pushed takes in that QUIC has taken a Push.
 func (m *Mesh) pushed(e Pushed) {
 	p := m.peer(e.Session)
-	if p == nil || p.inflight == 0 {
+	if p == nil {
+		return
+	}
+	if _, ok := take(&p.forgotten, &e); ok {
+		return // it was for a peer that seemed dead; nothing counts it any more
+	}
+	at, ok := take(&p.pushes, &e)
+	if !ok {
 		return
 	}
 	u := &m.up
 	p.inflight--
-	if len(p.pushes) > 0 {
-		p.took += (m.now.Sub(p.pushes[0]) - p.took) / 4
-		p.pushes = slices.Delete(p.pushes, 0, 1)
-	}
+	p.took += (m.now.Sub(at) - p.took) / 4
 	p.bytes -= e.Bytes
 	u.inflight -= e.Bytes
 	if !e.Failed {
@@ -393,15 +418,41 @@ func (m *Mesh) estimate() {
 		u.est = u.cap
 		m.resize()
 	}
-	if !u.share || m.publisher() {
+	switch {
+	case m.publisher() && u.cap == 0:
+		m.insist()
+		return
+	case m.publisher(), !u.share:
 		return
 	}
 	switch late := m.pushBacklog(); {
+	case late > growBacklog && u.cap == 0 && u.meas == 0 && u.queued > 4*u.inflight && !m.full():
+		m.doubtUplink()
 	case late > shedBacklog && m.now.Sub(u.shed) >= shedEvery:
 		m.shed()
 	case late < growBacklog && u.cap == 0:
 		m.grow()
 	}
+}
+
+// doubtUplink takes an uplink that was never measured to be wider, since blocks wait here although QUIC takes at once what it is given: it is
+// what we believe that holds them up. What first packets tell does not count any more.
+func (m *Mesh) doubtUplink() {
+	u := &m.up
+	if m.now.Sub(u.grown) < doubtEvery {
+		return
+	}
+	u.grown = m.now
+	u.est, u.doubted = u.est*growMeasured, true
+	m.resize()
+}
+
+const doubtEvery = 250 * time.Millisecond
+
+// insist keeps a source from believing that its uplink carries less than what it has to send: then blocks would queue here, for ever, instead
+// of where QUIC notices whether they get through.
+func (m *Mesh) insist() {
+	m.up.est = max(m.up.est, float64(m.cfg.Copies)*m.wireRate()/slotShare)
 }
 
 // measure notes how much the uplink carries while it is full: while nearly all of those that we push to take blocks in much later than the
@@ -445,7 +496,7 @@ func (m *Mesh) full() bool {
 			continue
 		}
 		all++
-		if p.took > limit || m.now.Sub(p.pushes[0]) > limit {
+		if p.took > limit || m.now.Sub(p.pushes[0].at) > limit {
 			full++
 		}
 	}
@@ -469,7 +520,7 @@ func (m *Mesh) dispersion(rate float64) {
 	} else {
 		u.disp += 0.03 * (rate - u.disp) // who has a slow downlink tells little of our uplink
 	}
-	if u.disps++; u.disps%burstEvery == 0 && u.meas == 0 && u.cap == 0 && u.est > 0 {
+	if u.disps++; u.disps%burstEvery == 0 && u.meas == 0 && !u.doubted && u.cap == 0 && u.est > 0 {
 		u.est = min(burstTrust*u.disp, 2*u.est)
 		m.resize()
 	}
@@ -485,7 +536,7 @@ func (m *Mesh) burst(e Burst) {
 // grow takes the uplink to be wider when it is used and nothing waits.
 func (m *Mesh) grow() {
 	u := &m.up
-	if u.est == 0 || m.now.Sub(u.grown) < growEvery || m.now.Sub(u.shed) < growAfter || m.used()*10 < m.slots()*9 {
+	if u.est == 0 || m.streamRate() == 0 || m.now.Sub(u.grown) < growEvery || m.now.Sub(u.shed) < growAfter || m.used()*10 < m.slots()*9 {
 		return
 	}
 	u.grown = m.now

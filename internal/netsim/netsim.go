@@ -7,18 +7,19 @@
 //		// quicwire.New(quicwire.Config{Conn: a}), ...: close them before the bubble ends
 //	})
 //
-// Links come from simnet: rate limits with FQ-CoDel queues, which are kinder than most routers, and a delay for each packet. Loss and
-// outages are ours. What it cannot show: GSO, ECN and batched system calls (a Host is no UDP socket), CPU limits, full queues.
+// Links come from simnet: rate limits with FQ-CoDel queues, which are kinder than most routers, and a delay for each packet. Loss, outages,
+// distances and counters are ours. A Link's rate is that of UDP payloads; counters have the headers before them, too. What it cannot show:
+// GSO, ECN and batched system calls (a Host is no UDP socket), CPU limits, full queues.
 package netsim
 
 import (
 	"io"
 	"log/slog"
+	"math"
 	"math/rand/v2"
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,38 +28,42 @@ import (
 
 // A Config says how the network is. The zero value has no delay and no loss.
 type Config struct {
-	Latency time.Duration // one way
+	Latency time.Duration // one way, between neighbours
+	Spread  time.Duration // what the way from one corner of the map to the opposite one adds
 	Loss    float64       // share of packets that vanish, 0 to 1
 	Seed    uint64        // of the loss
 }
 
-// A Link says what one host can carry, in bits per second.
+// A Link says what one host can carry, in bits per second, and where it is.
 type Link struct {
-	Up   int // If zero, 1 Gbit/s
-	Down int // If zero, 1 Gbit/s
+	Up   int     // If zero, 1 Gbit/s
+	Down int     // If zero, 1 Gbit/s
+	X, Y float64 // on the map, 0 to 1
 }
 
-const fast = 1_000_000_000
+const (
+	fast  = 1_000_000_000
+	flows = 4096 // queues of a link: so many that two connections seldom share one, which would be chance
+)
 
 // A Net is a network. Its methods may be called concurrently.
 type Net struct {
 	sim *simnet.Simnet
+	cfg Config
 
-	mu    sync.Mutex // guards all below
-	loss  float64
-	rand  *rand.Rand
-	hosts []*Host
-	at    map[netip.AddrPort]*Host
+	mu     sync.Mutex // guards all below
+	loss   float64
+	hosts  []*Host
+	byAddr map[netip.Addr]*Host
 }
 
 // New returns a running network, which ends with the test, after all that the test has set up later.
 func New(t testing.TB, cfg Config) *Net {
 	n := &Net{
-		sim:  &simnet.Simnet{LatencyFunc: simnet.StaticLatency(cfg.Latency), Logger: slog.New(slog.NewTextHandler(io.Discard, nil))},
-		loss: cfg.Loss,
-		rand: rand.New(rand.NewPCG(cfg.Seed, 1)),
-		at:   make(map[netip.AddrPort]*Host),
+		sim: &simnet.Simnet{Logger: slog.New(slog.NewTextHandler(io.Discard, nil))},
+		cfg: cfg, loss: cfg.Loss, byAddr: make(map[netip.Addr]*Host),
 	}
+	n.sim.LatencyFunc = func(p *simnet.Packet) time.Duration { return n.latency(n.at(p.From), n.at(p.To)) }
 	n.sim.Start()
 	t.Cleanup(n.close)
 	return n
@@ -78,16 +83,35 @@ func (n *Net) close() {
 func (n *Net) Host(link Link) *Host {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	addr := &net.UDPAddr{IP: simnet.IntToPublicIPv4(len(n.hosts) << 8).To4(), Port: 4433}
+	index := len(n.hosts)
+	addr := &net.UDPAddr{IP: simnet.IntToPublicIPv4(index << 8).To4(), Port: 4433}
 	settings := simnet.NodeBiDiLinkSettings{
-		Uplink:   simnet.LinkSettings{BitsPerSecond: orFast(link.Up)},
-		Downlink: simnet.LinkSettings{BitsPerSecond: orFast(link.Down)},
+		Uplink:   simnet.LinkSettings{BitsPerSecond: orFast(link.Up), FlowBucketCount: flows},
+		Downlink: simnet.LinkSettings{BitsPerSecond: orFast(link.Down), FlowBucketCount: flows},
 	}
-	h := &Host{SimConn: n.sim.NewEndpoint(addr, settings), net: n}
+	h := newHost(n, n.sim.NewEndpoint(addr, settings), link, rand.New(rand.NewPCG(n.cfg.Seed, uint64(index)+1)))
 	n.hosts = append(n.hosts, h)
-	n.at[addr.AddrPort()] = h
+	n.byAddr[h.AddrPort().Addr()] = h
 	return h
 }
+
+// at returns the host of an address; nil if there is none.
+func (n *Net) at(addr net.Addr) *Host {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.byAddr[addr.(*net.UDPAddr).AddrPort().Addr().Unmap()]
+}
+
+// latency is how long a packet is under way between two hosts, links aside.
+func (n *Net) latency(a, b *Host) time.Duration {
+	if a == nil || b == nil {
+		return n.cfg.Latency
+	}
+	return n.cfg.Latency + time.Duration(math.Hypot(a.link.X-b.link.X, a.link.Y-b.link.Y)/math.Sqrt2*float64(n.cfg.Spread))
+}
+
+// RTT returns the round trip between two hosts, links aside.
+func (n *Net) RTT(a, b *Host) time.Duration { return 2 * n.latency(a, b) }
 
 func orFast(rate int) int {
 	if rate == 0 {
@@ -103,59 +127,9 @@ func (n *Net) SetLoss(share float64) {
 	n.loss = share
 }
 
-// lost draws whether one packet vanishes.
-func (n *Net) lost() bool {
+// lost draws whether a host's next packet vanishes: the same of its packets each time, whatever others do.
+func (n *Net) lost(h *Host) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.loss > 0 && n.rand.Float64() < n.loss
-}
-
-// A Host is a UDP socket on a Net.
-type Host struct {
-	*simnet.SimConn
-	net *Net
-	cut atomic.Bool
-}
-
-// AddrPort returns the address of the host.
-func (h *Host) AddrPort() netip.AddrPort {
-	ap := h.LocalAddr().(*net.UDPAddr).AddrPort()
-	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
-}
-
-// Cut pulls the plug (true) or puts it back: nothing leaves or reaches the host, and nobody is told. A host on which nothing runs must be cut.
-func (h *Host) Cut(off bool) { h.cut.Store(off) }
-
-// WriteTo sends a packet, unless it vanishes. simnet tells 4 bytes of an IPv4 address from the same in 16; we do not.
-func (h *Host) WriteTo(p []byte, to net.Addr) (int, error) {
-	if u, ok := to.(*net.UDPAddr); ok && len(u.IP) == net.IPv6len && u.IP.To4() != nil {
-		to = &net.UDPAddr{IP: u.IP.To4(), Port: u.Port}
-	}
-	if h.cut.Load() || h.net.cut(to) || h.net.lost() {
-		return len(p), nil
-	}
-	return h.SimConn.WriteTo(p, to)
-}
-
-// cut reports whether the host with that address is cut. simnet would let packets wait for a socket that nobody reads from, and the whole
-// network with them.
-func (n *Net) cut(to net.Addr) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	u, ok := to.(*net.UDPAddr)
-	if !ok {
-		return false
-	}
-	h := n.at[u.AddrPort()]
-	return h != nil && h.cut.Load()
-}
-
-// ReadFrom receives a packet.
-func (h *Host) ReadFrom(p []byte) (int, net.Addr, error) {
-	for {
-		n, from, err := h.SimConn.ReadFrom(p)
-		if err != nil || !h.cut.Load() {
-			return n, from, err
-		}
-	}
+	return n.loss > 0 && h.rand.Float64() < n.loss
 }

@@ -1,6 +1,7 @@
 package netsim
 
 import (
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -93,4 +94,105 @@ func TestHostsInSubnetsOfTheirOwn(t *testing.T) {
 			seen[p.String()] = true
 		}
 	})
+}
+
+// The way between two hosts is that between their places on the map, the same both ways.
+func TestDistance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(t, Config{Latency: 10 * time.Millisecond, Spread: 50 * time.Millisecond})
+		corner, middle, far := n.Host(Link{}), n.Host(Link{X: 0.5, Y: 0.5}), n.Host(Link{X: 1, Y: 1})
+		tests := []struct {
+			a, b *Host
+			want time.Duration
+		}{
+			{corner, far, 60 * time.Millisecond},
+			{far, corner, 60 * time.Millisecond},
+			{corner, middle, 35 * time.Millisecond},
+			{middle, far, 35 * time.Millisecond},
+		}
+		for k, c := range tests {
+			got, ok := send(t, c.a, c.b, 1250)
+			if !ok || got < c.want || got > c.want+time.Millisecond {
+				t.Errorf("%d: a packet took %v, want %v", k, got, c.want)
+			}
+			if rtt := n.RTT(c.a, c.b); rtt != 2*c.want {
+				t.Errorf("%d: RTT says %v, want %v", k, rtt, 2*c.want)
+			}
+		}
+	})
+}
+
+// Counters have headers and lost packets in them; what a cut swallows was never sent.
+func TestTraffic(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(t, Config{})
+		a, b := n.Host(Link{}), n.Host(Link{})
+		send(t, a, b, 100)
+		n.SetLoss(1)
+		send(t, a, b, 200)
+		n.SetLoss(0)
+		a.Cut(true)
+		send(t, a, b, 400)
+		if got, want := a.Sent(), (Traffic{2, 100 + 200 + 2*28}); got != want {
+			t.Errorf("sent %+v, want %+v", got, want)
+		}
+		if got, want := b.Received(), (Traffic{1, 100 + 28}); got != want {
+			t.Errorf("received %+v, want %+v", got, want)
+		}
+		if got := b.Sent(); got != (Traffic{}) {
+			t.Errorf("who only listens sent %+v", got)
+		}
+	})
+}
+
+// Who does not read loses packets, and holds nobody up.
+func TestNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(t, Config{})
+		a, b, deaf := n.Host(Link{}), n.Host(Link{}), n.Host(Link{})
+		for range 2 * inboxSize {
+			a.WriteTo(make([]byte, 1200), deaf.LocalAddr())
+		}
+		if _, ok := send(t, a, b, 100); !ok {
+			t.Error("packets to who does not read keep others from arriving")
+		}
+		time.Sleep(time.Second)
+		deaf.SetReadDeadline(time.Now().Add(time.Second))
+		read := 0
+		for ; ; read++ {
+			if _, _, err := deaf.ReadFrom(make([]byte, 2000)); err != nil {
+				break
+			}
+		}
+		if read != inboxSize {
+			t.Errorf("%d packets waited, want %d", read, inboxSize)
+		}
+	})
+}
+
+// What is lost of a host's packets does not depend on what other hosts send.
+func TestLossIsRepeatable(t *testing.T) {
+	lost := func(others int) (list []int) {
+		synctest.Test(t, func(t *testing.T) {
+			n := New(t, Config{Loss: 0.3, Seed: 7})
+			a, b, c := n.Host(Link{}), n.Host(Link{}), n.Host(Link{})
+			for k := range 50 {
+				for range others {
+					send(t, c, b, 100)
+				}
+				before := a.Sent().Packets
+				if _, ok := send(t, a, c, 100); !ok {
+					list = append(list, k)
+				}
+				if a.Sent().Packets != before+1 {
+					t.Error("a packet was not counted")
+				}
+			}
+		})
+		return list
+	}
+	alone, crowded := lost(0), lost(3)
+	if len(alone) == 0 || !slices.Equal(alone, crowded) {
+		t.Errorf("lost packets %v alone, %v with others", alone, crowded)
+	}
 }
