@@ -41,10 +41,21 @@ func TestTry(t *testing.T) {
 					m := v.swarm.mesh
 					full, late := 0, 0
 					for _, p := range m.peers {
-						if p.inflight >= maxInflight { full++ }
-						if p.took > 100*time.Millisecond { late++ }
+						if p.inflight >= maxInflight {
+							full++
+						}
+						if p.took > 100*time.Millisecond {
+							late++
+						}
 					}
-					fmt.Printf("%-10s up %.1f est %.1f meas %.1f disp %.1f used %d slots %d homes %d backlog %v queued %d inflight %d peers %d full %d late %d blocks %+v skipped %d\n", v.name, float64(v.uplink)*1e-6, m.up.est*8e-6, m.up.meas*8e-6, m.up.disp*8e-6, m.used(), m.slots(), func() int { for _, f := range m.told() { if !f.catalog() { return f.homeCount() } }; return 0 }(), m.up.backlog(), m.up.queued, m.up.inflight, len(m.peers), full, late, m.blocks, m.skipped)
+					fmt.Printf("%-10s up %.1f est %.1f meas %.1f disp %.1f used %d slots %d homes %d backlog %v queued %d inflight %d peers %d full %d late %d blocks %+v skipped %d\n", v.name, float64(v.uplink)*1e-6, m.up.est*8e-6, m.up.meas*8e-6, m.up.disp*8e-6, m.used(), m.slots(), func() int {
+						for _, f := range m.told() {
+							if !f.catalog() {
+								return f.homeCount()
+							}
+						}
+						return 0
+					}(), m.up.backlog(), m.up.queued, m.up.inflight, len(m.peers), full, late, m.blocks, m.skipped)
 				}
 			}
 			fmt.Printf("%d viewers: %v\n", n, f)

@@ -13,36 +13,49 @@ import (
 
 var tomorrow = Epoch{1, 300, feed.EpochID{3}}
 
-// A higher epoch wins at any time; the old one is followed until the new one delivers.
+// A higher epoch wins at any time; the old one is followed until the new one delivers. The parents of the old one are asked first, even if they
+// do not have the new one yet; then others.
 func TestNewEpoch(t *testing.T) {
-	s := newScript(t, 2, MeshConfig{})
-	s.do(Tick{})
-	s.answers(1)
-	s.answers(2)
-	s.up(1, 0, yesterday, 0)
-	s.up(2, 1, yesterday, 300*ms)
-	s.status(1, yesterday, 10, 50)
-	s.status(2, yesterday, 10, 50)
-	s.push(1, yesterday, 0, 50)
+	for name, heir := range map[string]bool{"the parents go on": true, "they do not": false} {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, 2, MeshConfig{})
+			s.do(Tick{})
+			s.answers(1)
+			s.answers(2)
+			s.up(1, 0, yesterday, 0)
+			s.up(2, 1, yesterday, 300*ms)
+			s.status(1, yesterday, 10, 50)
+			s.status(2, yesterday, 10, 50)
+			s.push(1, yesterday, 0, 50)
+			s.bot(1).refuses = !heir
 
-	all := append(s.do(NotesHeard{Session: 2, Epoch: today}), s.do(EpochKnown{today})...)
-	all = append(all, s.status(2, today, 1, 1)...)
-	wantSubs(t, all, 3, 2)
-	if unsubs, _ := sent[*quicwire.Unsub](all); len(unsubs) > 0 {
-		t.Errorf("got %+v before the new epoch delivers", unsubs)
-	}
-	if _, to := sent[*quicwire.Notes](all); !slices.Contains(to, 1) {
-		t.Errorf("the new notes went to %v, want session 1 among them", to)
-	}
-	if got, want := s.m.follow(tv(yesterday)), s.m.follow(tv(today)); got == nil || want == nil || got.stripes[0].parent.id != 1 {
-		t.Errorf("the old epoch is not followed on until the new one delivers")
-	}
-	unsubs := sentTo[*quicwire.Unsub](s.push(2, today, 0, 1), 1)
-	if len(unsubs) != 3 || unsubs[0].Log != catalog(yesterday) {
-		t.Errorf("got %+v with the first block; want the old epoch given up", unsubs)
-	}
-	if all := append(s.do(NotesHeard{Session: 1, Epoch: yesterday}), s.do(EpochKnown{yesterday})...); len(of[Send](all)) > 0 {
-		t.Errorf("got %+v for old notes, want nothing", all)
+			all := append(s.do(NotesHeard{Session: 2, Epoch: today}), s.do(EpochKnown{today})...)
+			all = append(all, s.status(2, today, 1, 1)...)
+			if first := sentTo[*quicwire.Sub](all, 1); len(first) != 3 || first[0].Log != catalog(today) {
+				t.Errorf("asked the parent for %+v, want the new epoch", first)
+			}
+			if unsubs, _ := sent[*quicwire.Unsub](all); len(unsubs) > 0 {
+				t.Errorf("got %+v before the new epoch delivers", unsubs)
+			}
+			if _, to := sent[*quicwire.Notes](all); !slices.Contains(to, 1) {
+				t.Errorf("the new notes went to %v, want session 1 among them", to)
+			}
+			if old := s.m.follow(tv(yesterday)); old == nil || old.stripes[0].parent == nil || old.stripes[0].parent.id != 1 {
+				t.Fatal("the old epoch is not followed on until the new one delivers")
+			}
+			from := 1
+			if !heir {
+				from = 2
+			}
+			s.wantParent(0, SessionID(from))
+			unsubs := sentTo[*quicwire.Unsub](s.push(from, today, 0, 1), 1)
+			if len(unsubs) != 3 || unsubs[0].Log != catalog(yesterday) {
+				t.Errorf("got %+v with the first block; want the old epoch given up", unsubs)
+			}
+			if all := append(s.do(NotesHeard{Session: 1, Epoch: yesterday}), s.do(EpochKnown{yesterday})...); len(of[Send](all)) > 0 {
+				t.Errorf("got %+v for old notes, want nothing", all)
+			}
+		})
 	}
 }
 
