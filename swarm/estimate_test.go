@@ -138,13 +138,14 @@ func TestCountsAfterForgetting(t *testing.T) {
 func TestUplinkIsDoubted(t *testing.T) {
 	s := following(t, MeshConfig{})
 	s.full = map[SessionID]bool{3: true, 4: true}
+	s.m.up.est = 1_000_000 // bytes per second: four places
 	for n := 3; n <= 4; n++ {
 		s.do(SessionUp{Session: SessionID(n), Contact: -1, Peer: key(n), Addr: "192.0.2.1:4433", Role: quicwire.Viewer, Epoch: today, RTT: 20 * time.Millisecond})
 		for i := range uint8(2) {
 			s.says(n, &quicwire.Sub{Log: tv(today), Stripe: i, Stripes: 2, Home: true, Start: quicwire.StartNext, Patience: patience})
 		}
 	}
-	s.m.up.est = 300_000 // bytes per second
+	s.m.up.est = 300_000
 	for i := uint64(100); i < 210; i++ {
 		all := s.do(BlockIn{
 			Session: 1, Log: tv(today), Index: i, Kind: feed.Media, Back: uint32(i % 40), Size: 8192, Wall: s.now, Fresh: true,
