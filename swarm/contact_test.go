@@ -11,18 +11,18 @@ import (
 	"tailcast/quicwire"
 )
 
-// All anchors are dialled at once, eight at most; the pauses between dials double up to 4 s, with a little chance.
+// All anchors are dialled at once, maxDials at most; the pauses between dials double up to 4 s, with a little chance.
 func TestDialsAndPauses(t *testing.T) {
-	s := newScript(t, 12, MeshConfig{})
+	s := newScript(t, maxDials+4, MeshConfig{})
 	first := of[Dial](s.do(Tick{}))
 	if len(first) != maxDials || first[0].Addr != "a0:1" {
 		t.Fatalf("got %+v first, want the first %d anchors", first, maxDials)
 	}
 	s.dials()
-	for c := range 8 {
+	for c := range maxDials {
 		s.do(DialFailed{c, errNoAnswer})
 	}
-	if more := s.dials(); !slices.Equal(more, []int{8, 9, 10, 11}) {
+	if more := s.dials(); !slices.Equal(more, []int{16, 17, 18, 19}) {
 		t.Errorf("after all of these have failed: dials %v, want the others", more)
 	}
 
