@@ -76,7 +76,6 @@ func (m *Mesh) apply(f *follow, p *peer, x *quicwire.Sub) {
 	case x.Home && !m.holdsMany(p) && m.replaceLeaf(f, x.Stripe, p):
 		m.place(f, p, x)
 	case x.Urgent || !x.Home:
-		m.wait(s, p, x)
 		m.refuse(p, x, quicwire.RefusedBusy, time.Second)
 		m.withdraw(f, x.Stripe, p)
 	default:

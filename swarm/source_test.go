@@ -373,3 +373,18 @@ func TestLeavesDoNotKeepTheCatalog(t *testing.T) {
 		t.Error("who would pass the catalog on is refused for the sake of who does not")
 	}
 }
+
+// Who is refused and does not wait takes no place on the list from who does.
+func TestRefusedDoNotWait(t *testing.T) {
+	s := sourceScript(t, 2, maxWaiting+20, MeshConfig{})
+	for n := 1; n <= maxWaiting+2; n++ {
+		s.subscribe(n, 0, true)
+	}
+	before := len(s.tv().stripes[0].waiting)
+	for n := maxWaiting + 3; n <= maxWaiting+20; n++ {
+		s.subscribe(n, 0, false)
+	}
+	if got := len(s.tv().stripes[0].waiting); got != before || before != maxWaiting {
+		t.Errorf("%d wait after others were refused, %d before, want %d", got, before, maxWaiting)
+	}
+}
