@@ -106,4 +106,3 @@ func TestUplinkIsDoubted(t *testing.T) {
 		t.Errorf("believes in %.0f bytes a second and has a queue of %v; want %.0f, and next to none", got, s.m.up.backlog(), need)
 	}
 }
-
