@@ -177,46 +177,76 @@ func (v *verdict) String() string {
 
 // judge finds the place of each picture of a recording in what was aired.
 func (a *aired) judge(r *recording) (v verdict) {
-	at, offset := -1, int64(0) // the place of the newest picture, and what the player added to its time
+	var sums [][sha256.Size]byte
 	for n, u := range r.units {
-		if !a.units[u.sum] {
+		switch {
+		case !a.units[u.sum]:
 			v.wrong = append(v.wrong, fmt.Sprintf("unit %d, of track %d at %.3f s, was never signed", n, u.track, float64(u.dts)/ingest.ClockRate))
-			continue
+		case r.video[u.track%ingest.MaxTracks]:
+			sums = append(sums, u.sum)
 		}
-		if !r.video[u.track%ingest.MaxTracks] {
-			continue
+	}
+	places := a.align(sums)
+	if len(places) < len(sums) {
+		v.wrong = append(v.wrong, "the pictures are all signed, but not in this order")
+		return v
+	}
+	for i, at := range places {
+		if i > 0 {
+			a.step(&v, places[i-1], at)
 		}
-		next, ok := a.place(at, u, offset)
-		if !ok {
-			v.wrong = append(v.wrong, fmt.Sprintf("picture %d, at %.3f s, was signed, but not after the one before it", n, float64(u.dts)/ingest.ClockRate))
-			continue
-		}
-		if at >= 0 {
-			a.step(&v, at, next)
-		}
-		v.pictures++
-		at, offset = next, u.dts-a.pictures[next].dts
 		v.last = a.pictures[at].wall
 	}
+	v.pictures = len(places)
 	return v
 }
 
-// place finds the place of a picture after at: by its bytes and its time or, where the player began a section of its timeline or at the beginning,
-// the first with its bytes.
-func (a *aired) place(at int, u recorded, offset int64) (int, bool) {
-	const mask = 1<<33 - 1
-	candidates := a.places[u.sum]
-	for _, c := range candidates {
-		if c > at && (u.dts-a.pictures[c].dts-offset)&mask == 0 {
-			return c, true
+// A way leads through what was aired to one place, past so many pictures that were not recorded.
+type way struct {
+	at, missing int
+	before      *way
+}
+
+// align finds the place of each picture, in order, so that the fewest are missing between them: the bytes alone do not tell, since a looped clip
+// has the same pictures again and again. Of two ways the later one is taken. It returns fewer places if there is none.
+func (a *aired) align(sums [][sha256.Size]byte) (places []int) {
+	ways := []*way{{at: -1}}
+	for n, sum := range sums {
+		var next []*way
+		for _, at := range a.places[sum] {
+			var best *way
+			for _, w := range ways {
+				if w.at >= at {
+					continue
+				}
+				missing := w.missing + at - w.at - 1
+				if n == 0 {
+					missing = 0 // it began there
+				}
+				if best == nil || missing <= best.missing {
+					best = &way{at, missing, w}
+				}
+			}
+			if best != nil {
+				next = append(next, best)
+			}
+		}
+		ways = next
+	}
+	if len(ways) == 0 || len(sums) == 0 {
+		return nil
+	}
+	best := ways[0]
+	for _, w := range ways {
+		if w.missing <= best.missing {
+			best = w
 		}
 	}
-	for _, c := range candidates {
-		if c > at {
-			return c, true
-		}
+	for w := best; w.before != nil; w = w.before {
+		places = append(places, w.at)
 	}
-	return 0, false
+	slices.Reverse(places)
+	return places
 }
 
 func (a *aired) step(v *verdict, from, to int) {

@@ -283,7 +283,9 @@ func (v *villain) boast(s *quicwire.Session) {
 		}
 		if e := v.replica.Current(); e != nil {
 			for _, l := range e.Logs() {
-				_ = s.Send(v.claim(e, l))
+				if l.Head().Size > 0 {
+					_ = s.Send(v.claim(e, l))
+				}
 			}
 		}
 		select {
