@@ -25,6 +25,26 @@ type chaos struct {
 	villains map[string]*command.Process
 	viewers  []*watcher // that live
 	random   *rand.Rand
+	events   []event
+}
+
+// An event is what the test did, so that a gap can be told by what came before it.
+type event struct {
+	at   time.Time
+	what string
+}
+
+func (c *chaos) did(what string) { c.events = append(c.events, event{time.Now(), what}) }
+
+// since says what came before a time.
+func (c *chaos) since(at time.Time) string {
+	last := event{at, "before anything"}
+	for _, e := range c.events {
+		if e.at.Before(at) {
+			last = e
+		}
+	}
+	return fmt.Sprintf("%.1f s after %s", at.Sub(last.at).Seconds(), last.what)
 }
 
 // A watcher is a viewer that records what it plays, and keeps what it verified.
@@ -56,13 +76,17 @@ func TestChaos(t *testing.T) {
 	c.hostile("they have met the node that flips bits", func(m meeting) bool { return m.Ended["bad block"] > 0 })
 	c.goOn("with hostile nodes among them")
 
+	c.did("a third was killed")
 	c.killThird()
 	c.goOn("after a third of them was killed")
+	c.did("the relay was killed")
 	if err := c.relay.Kill(); err != nil {
 		t.Fatal(err)
 	}
 	c.goOn("after the relay was killed")
+	c.did("the streamer was killed")
 	c.restart()
+	c.did("the streamer was back")
 	final := c.goOn("after the streamer's restart")
 	c.checkNodes()
 	c.end()
@@ -85,10 +109,12 @@ func (c *chaos) begin(viewers int) {
 		w.Process = start(c.t, fmt.Sprint("viewer", n), nil, c.link(), "--data", data, "--no-lan", "--window", "1h", "--record", w.file)
 		c.viewers = append(c.viewers, w)
 	}
+	c.did("the last viewer was started")
 	begin := time.Now()
 	for _, w := range c.viewers {
 		until(c.t, w.Process, "live", live)
 	}
+	c.did("all were live")
 	c.t.Logf("%d viewers are live %v after the last one was started", viewers, time.Since(begin).Round(time.Millisecond))
 }
 
@@ -267,6 +293,9 @@ func (c *chaos) judge(head uint64) {
 	for _, w := range c.viewers {
 		v := all.judge(readRecording(c.t, w.file))
 		c.t.Logf("%s: %v", w.Name, &v)
+		for _, g := range v.gaps {
+			c.t.Logf("%s lacks %.1f s, %s", w.Name, g.long.Seconds(), c.since(g.from))
+		}
 		switch {
 		case len(v.wrong) > 0:
 			c.t.Errorf("%s recorded %d wrong units: %s", w.Name, len(v.wrong), strings.Join(v.wrong[:min(3, len(v.wrong))], "; "))

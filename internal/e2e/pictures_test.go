@@ -165,10 +165,17 @@ type verdict struct {
 	pictures int
 	missing  int           // pictures between the first and the last that are not there
 	gap      time.Duration // the longest within an epoch, of media
+	gaps     []hole        // all of them over a second
 	border   time.Duration // the longest between the last picture of one epoch and the first of another, by when they were signed
 	off      time.Duration // of that, how long the streamer itself was not on air
 	last     time.Time     // when the last picture was signed
 	wrong    []string      // units that were never signed, or in another order
+}
+
+// A hole is media that a recording lacks.
+type hole struct {
+	from time.Time // when the last picture before it was signed
+	long time.Duration
 }
 
 func (v *verdict) String() string {
@@ -253,7 +260,10 @@ func (a *aired) step(v *verdict, from, to int) {
 	p, q := a.pictures[from], a.pictures[to]
 	v.missing += to - from - 1
 	if p.epoch == q.epoch {
-		v.gap = max(v.gap, time.Duration(q.dts-p.dts)*time.Second/ingest.ClockRate)
+		long := time.Duration(q.dts-p.dts) * time.Second / ingest.ClockRate
+		if v.gap = max(v.gap, long); long > time.Second {
+			v.gaps = append(v.gaps, hole{p.wall, long})
+		}
 		return
 	}
 	if apart := q.wall.Sub(p.wall); apart > v.border {
