@@ -428,7 +428,7 @@ func (m *Mesh) estimate() {
 	switch late := m.pushBacklog(); {
 	case late > growBacklog && u.cap == 0 && u.meas == 0 && u.queued > 4*u.inflight && !m.full():
 		m.doubtUplink()
-	case float64(m.used())*slotShare > float64(m.slots()+1) && m.now.Sub(u.shed) >= shedEvery:
+	case (u.meas > 0 || u.cap > 0) && float64(m.used())*slotShare > float64(m.slots()+1) && m.now.Sub(u.shed) >= shedEvery:
 		u.shed = m.now
 		m.shedOne() // there is less uplink than was thought
 	case late > shedBacklog && m.now.Sub(u.shed) >= shedEvery:
