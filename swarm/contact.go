@@ -106,7 +106,7 @@ func (m *Mesh) dial() {
 		have = m.dialled() + dials
 	}
 	want := m.degree()
-	switch needy := m.needy(); {
+	switch needy := m.needy() || m.hurries(); {
 	case needy:
 		want = min(max(want, have+moreIfNeedy), m.cfg.MaxPeers) // those we have are full
 	case 4*have >= 3*want:
@@ -353,6 +353,11 @@ func (m *Mesh) unbind(p *peer, err error) {
 		c.lost = m.now
 		m.pause(c, err)
 	}
+}
+
+// hurries reports whether nobody that we have was of use a moment ago.
+func (m *Mesh) hurries() bool {
+	return m.run != nil && !m.run.hurried.IsZero() && m.now.Sub(m.run.hurried) < time.Second
 }
 
 // hurry dials all of the link now that nobody has talked to for a while, and two others: nothing comes from those we have.

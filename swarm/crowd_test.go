@@ -27,8 +27,8 @@ func (s stream) gap() time.Duration {
 	return time.Duration(float64(8*s.block) / float64(s.rate) * float64(time.Second))
 }
 
-// tv is what docs/swarm.md has for television: 8 KiB, 16 stripes.
-var tvStream = stream{4_000_000, 8 << 10, 16}
+// television is what docs/swarm.md has for it.
+var television = stream{4_000_000, 8 << 10, 16}
 
 // A crowd is a source and its viewers, real nodes on a network where round trips are 20 to 120 ms. Viewers know nothing but the address of
 // the source.
@@ -56,8 +56,8 @@ type crowdConfig struct {
 	seed    uint64
 }
 
-// tightMix has uplinks of 2.4 streams on average: some none, many less than they take.
-var tightMix = []float64{2, .5, 2, 10, 0, 2, .5, 2, 2, .5}
+// tightMix has uplinks of 2 streams on average: half of the viewers have less than they take. It is swarm/simulate's Std.
+var tightMix = []float64{2, .5, 2, .5, 10, .5, 2, 0, 2, .5}
 
 // gather runs f in virtual time with a source that is on the air.
 func gather(t *testing.T, cfg crowdConfig, f func(t *testing.T, c *crowd)) {
@@ -66,7 +66,7 @@ func gather(t *testing.T, cfg crowdConfig, f func(t *testing.T, c *crowd)) {
 		w.net = netsim.New(t, netsim.Config{Latency: 10 * time.Millisecond, Spread: 50 * time.Millisecond, Loss: cfg.loss, Seed: cfg.seed})
 		c := &crowd{world: w, cfg: cfg, random: rand.New(rand.NewPCG(cfg.seed, 9)), clock: new(ticket)}
 		c.guard.crowd = c
-		c.host = w.place(netsim.Link{Up: cfg.uplink, X: 0.5, Y: 0.5})
+		c.host = w.place(netsim.Link{Up: cfg.uplink, X: c.random.Float64(), Y: c.random.Float64()})
 		c.begin()
 		f(t, c)
 	})
@@ -248,6 +248,12 @@ func (f *figures) String() string {
 	ms := time.Millisecond
 	return fmt.Sprintf("egress %.2f, lag p50 %v p99 %v, missed after 1 s %d, after 2 s %d of %d, receipts at most %.3f",
 		f.egress, f.lag(0.5).Round(ms), f.lag(0.99).Round(ms), f.missed(time.Second), f.missed(2*time.Second), len(f.lags), f.received)
+}
+
+// settle lets so much time pass after which everybody should have parents.
+func (c *crowd) settle(d time.Duration) {
+	c.pass(d)
+	c.guard.settled = true
 }
 
 // measure measures for so long; what was signed in that time has two seconds more to arrive.

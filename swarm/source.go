@@ -73,11 +73,9 @@ func (m *Mesh) apply(f *follow, p *peer, x *quicwire.Sub) {
 		m.place(f, p, x)
 	case s.count() < m.places(s) && !m.holdsMany(p):
 		m.place(f, p, x)
-	case x.Home && m.leafOf(s) != nil && !m.holdsMany(p):
-		m.move(f, x.Stripe, m.leafOf(s), quicwire.Preempted, p)
+	case x.Home && !m.holdsMany(p) && m.replaceLeaf(f, x.Stripe, p):
 		m.place(f, p, x)
 	case x.Urgent || !x.Home:
-		m.wait(s, p, x)
 		m.refuse(p, x, quicwire.RefusedBusy, time.Second)
 		m.withdraw(f, x.Stripe, p)
 	default:

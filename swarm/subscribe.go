@@ -17,19 +17,18 @@ import (
 
 // Times of subscriptions. docs/swarm.md gives the reasons.
 const (
-	helloWait    = 300 * time.Millisecond  // for a second HELLO, before the first parent is chosen
-	newerFor     = time.Second             // for the first block of a newer epoch, before a newcomer begins with an older one
-	pendingFor   = 200 * time.Millisecond  // an answer to SUB, or three round trips
-	askAgain     = 250 * time.Millisecond  // the same peer for the same stripe
-	drawFor      = 30 * time.Second        // a source may still answer
-	urgentAfter  = 300 * time.Millisecond  // without a parent
-	patience     = 2 * time.Second         // a stream of a segment older than this is of no use; said in SUB
-	switchBelow  = 0.7                     // of the cost now, for a change of parents that is not needed
-	switchGain   = 30 * time.Millisecond   // and by so much
-	startFor     = 3 * time.Second         // one who has joined may ask for everything at once
-	maxNoes      = 3                       // refusals in a row of one that says it has room, then it is not asked for shunTime
-	farBehind    = 3                       // records of the catalog, which gets one every second, by which a peer is behind
-	leastBetween = 1500 * time.Millisecond // reoptimising
+	helloWait   = 300 * time.Millisecond // for a second HELLO, before the first parent is chosen
+	newerFor    = time.Second            // for the first block of a newer epoch, before a newcomer begins with an older one
+	pendingFor  = 200 * time.Millisecond // an answer to SUB, or three round trips
+	askAgain    = 250 * time.Millisecond // the same peer for the same stripe
+	drawFor     = 30 * time.Second       // a source may still answer
+	urgentAfter = 300 * time.Millisecond // without a parent
+	patience    = 2 * time.Second        // a stream of a segment older than this is of no use; said in SUB
+	switchBelow = 0.7                    // of the cost now, for a change of parents that is not needed
+	switchGain  = 30 * time.Millisecond  // and by so much
+	startFor    = 3 * time.Second        // one who has joined may ask for everything at once
+	maxNoes     = 3                      // refusals in a row of one that says it has room, then it is not asked for shunTime
+	farBehind   = 3                      // records of the catalog, which gets one every second, by which a peer is behind
 )
 
 // subBurst and subRate keep below what quicwire allows; likewise for Reqs.
