@@ -35,7 +35,8 @@ type peer struct {
 	offset   time.Duration // its clock minus ours
 	leaving  time.Time     // when it said that it will be gone; zero: it has not
 	subnet   netip.Prefix  // its /24 or /48; invalid if on this machine
-	gone     bool          // the session has ended
+	closed   bool          // we have ended the session
+	gone     bool          // it has ended
 
 	// As somebody to ask.
 	logs     []*claim
@@ -220,6 +221,10 @@ func (m *Mesh) drop(p *peer) {
 
 // close ends the session of p. Until SessionDown comes, p is still there but not asked for anything.
 func (m *Mesh) close(p *peer, code quicwire.Code, reason string) {
+	if p.closed {
+		return
+	}
+	p.closed = true
 	m.do(Close{p.id, code, reason})
 	p.leaving, p.refused, p.deaf = m.now, m.now.Add(shunTime), m.now.Add(shunTime)
 	m.drop(p)
@@ -257,7 +262,7 @@ func (m *Mesh) expire() {
 		}
 	}
 	for _, p := range m.peers {
-		if !p.leaving.IsZero() && m.now.After(p.leaving.Add(time.Second)) {
+		if !p.leaving.IsZero() && (m.now.After(p.leaving.Add(time.Second)) || !m.expects(p)) {
 			m.close(p, quicwire.CodeDone, "goodbye")
 			p.leaving = m.now.Add(shunTime) // do not say it again
 		}

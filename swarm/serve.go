@@ -418,7 +418,7 @@ const mostReferred = 3
 // flowsAt reports whether p says that a stripe flows there.
 func (p *peer) flowsAt(f *follow, i uint8) bool {
 	c := p.claimOf(f.log)
-	return c != nil && len(c.lags) == len(f.stripes) && c.lags[i] != quicwire.NoLag
+	return c != nil && len(c.lags) == len(f.stripes) && c.flows(i) // the stripe may be one that a stranger made up
 }
 
 // subnetOf returns the part of an address that one owner tends to hold; an invalid one for this machine.

@@ -185,7 +185,7 @@ func (m *Mesh) holdsMany(p *peer) bool {
 // defend draws lots, and looks whether blocks spread.
 func (m *Mesh) defend() {
 	m.moveHomes()
-	if m.own == nil {
+	if m.own == nil || m.going {
 		return
 	}
 	for _, f := range m.own.logs {

@@ -27,8 +27,8 @@ func TestChain(t *testing.T) {
 		wantFlow(t, s, 6, a, b, c)
 		for _, n := range []*node{a, b, c} {
 			wantWhole(t, n, 0)
-			if st := n.swarm.Status(); st.Blocks.Missed+st.Blocks.Rejected != 0 || st.Blocks.Repaired+st.Blocks.Duplicate > 4 {
-				t.Errorf("%v: want no block missed or rejected, at most a few repaired or twice", n)
+			if st := n.swarm.Status(); st.Blocks.Missed+st.Blocks.Rejected != 0 || st.Blocks.Repaired+st.Blocks.Duplicate > 40 {
+				t.Errorf("%v: want no block missed or rejected, at most a few repaired or twice while all find their places", n)
 			}
 		}
 
