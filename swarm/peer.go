@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"tailcast/feed"
@@ -260,8 +261,10 @@ func misbehaved(err error) bool {
 		return false
 	}
 	switch e.Code {
-	case quicwire.CodeBadBlock, quicwire.CodeNotes, quicwire.CodeMalformed, quicwire.CodeFlood:
+	case quicwire.CodeBadBlock, quicwire.CodeNotes, quicwire.CodeFlood:
 		return true
+	case quicwire.CodeMalformed:
+		return !strings.Contains(e.Reason, "block stream") // bytes that are no record may be the signer's doing
 	}
 	return false
 }
