@@ -72,8 +72,8 @@ func TestUpIsKept(t *testing.T) {
 		c.settle(5 * time.Second)
 		f := c.measure(8 * time.Second)
 		t.Log(f)
-		if late := f.missed(2 * time.Second); late > 0 {
-			t.Errorf("%d of %d blocks were not there after 2 s, want none", late, len(f.lags))
+		if late := f.Missed(2 * time.Second); late > 0 {
+			t.Errorf("%d of %d blocks were not there after 2 s, want none", late, len(f.Lags))
 		}
 		tapes[0].wantMost(t, "the source", 0, source, 0.6)
 		for k, v := range c.viewers {

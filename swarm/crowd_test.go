@@ -30,6 +30,9 @@ func (s stream) gap() time.Duration {
 // television is what docs/swarm.md has for it.
 var television = stream{4_000_000, 8 << 10, 16}
 
+// half returns a stream of half the rate and stripes.
+func half(s stream) stream { return stream{s.rate / 2, s.block, s.stripes / 2} }
+
 // A crowd is a source and its viewers, real nodes on a network where round trips are 20 to 120 ms. Viewers know nothing but the address of
 // the source.
 type crowd struct {
@@ -226,28 +229,29 @@ const never = time.Hour
 
 // figures are what a crowd did in a while.
 type figures struct {
-	egress   float64         // bytes on the wire that the source sent, for one of payload
-	lags     []time.Duration // of all blocks at all viewers, ascending
-	received float64         // bytes of blocks that the viewer with most of them received, for one of payload
+	Egress   float64         // bytes on the wire that the source sent, for one of payload
+	Lags     []time.Duration // of all blocks at all viewers, ascending
+	Received float64         // bytes of blocks that the viewer with most of them received, for one of payload
 }
 
-func (f *figures) lag(q float64) time.Duration {
-	if len(f.lags) == 0 {
+// Lag returns a quantile of the lags.
+func (f *figures) Lag(q float64) time.Duration {
+	if len(f.Lags) == 0 {
 		return never
 	}
-	return f.lags[min(len(f.lags)-1, int(q*float64(len(f.lags))))]
+	return f.Lags[min(len(f.Lags)-1, int(q*float64(len(f.Lags))))]
 }
 
-// missed counts the blocks that were not there so long after they were signed.
-func (f *figures) missed(after time.Duration) int {
-	i, _ := slices.BinarySearch(f.lags, after+1)
-	return len(f.lags) - i
+// Missed counts the blocks that were not there so long after they were signed.
+func (f *figures) Missed(after time.Duration) int {
+	i, _ := slices.BinarySearch(f.Lags, after+1)
+	return len(f.Lags) - i
 }
 
 func (f *figures) String() string {
 	ms := time.Millisecond
 	return fmt.Sprintf("egress %.2f, lag p50 %v p99 %v, missed after 1 s %d, after 2 s %d of %d, receipts at most %.3f",
-		f.egress, f.lag(0.5).Round(ms), f.lag(0.99).Round(ms), f.missed(time.Second), f.missed(2*time.Second), len(f.lags), f.received)
+		f.Egress, f.Lag(0.5).Round(ms), f.Lag(0.99).Round(ms), f.Missed(time.Second), f.Missed(2*time.Second), len(f.Lags), f.Received)
 }
 
 // settle lets so much time pass after which everybody should have parents.
@@ -264,14 +268,14 @@ func (c *crowd) measure(d time.Duration) *figures {
 	c.pass(2*time.Second + time.Millisecond)
 	first, end := c.clock.between(from, to)
 	payload := float64((end - first) * c.cfg.stream.block)
-	f := &figures{egress: float64(sent) / payload}
+	f := &figures{Egress: float64(sent) / payload}
 	for k, v := range c.viewers {
-		f.received = max(f.received, float64(now[k]-received[k])/payload)
+		f.Received = max(f.Received, float64(now[k]-received[k])/payload)
 		for i := first; i < end; i++ {
-			f.lags = append(f.lags, v.lag(i, c.clock.signed[i]))
+			f.Lags = append(f.Lags, v.lag(i, c.clock.signed[i]))
 		}
 	}
-	slices.Sort(f.lags)
+	slices.Sort(f.Lags)
 	return f
 }
 
