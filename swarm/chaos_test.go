@@ -1,7 +1,6 @@
 package swarm
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
@@ -596,5 +595,3 @@ func (c *chaos) quiet(seed uint64) {
 		c.t.Fatalf("seed %d: the only peer with the newest epoch was asked for %v", seed, asked)
 	}
 }
-
-func (c *chaos) String() string { return fmt.Sprint(len(c.open), " sessions") }
