@@ -1,29 +1,31 @@
-# Targets: demo test check race fuzz bench bench-swarm generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
+# Targets: demo test check race fuzz bench bench-swarm sim generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
 
 GO      ?= go
 TOOL     = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 FUZZTIME ?= 5000x
 
-.PHONY: all build demo test check fmt race fuzz bench bench-swarm generate clean
+.PHONY: all build demo test check fmt race fuzz bench bench-swarm sim generate clean
 
 all: build
 
 build: ## the commands, in bin/
 	$(GO) build -o bin/ ./cmd/...
 
-demo: build ## go live with the built-in clip, three viewers that re-share in a chain, Ctrl-C ends it
+demo: build ## go live with the built-in clip, four viewers that share it among them, Ctrl-C ends it
 	@exec bin/demo
 
 test: build node_modules ## every test; says at the end which were skipped and why
-	@$(GO) run ./internal/testrun -modules .,internal/witness -- ./...
+	@$(GO) run ./internal/testrun -modules .,internal/witness,internal/plot -- ./...
 
 check: ## formatting, vet, staticcheck, dead code, tidy modules
 	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not gofumpt'ed: $$unformatted"; exit 1; }
 	$(GO) mod tidy -diff
 	$(GO) vet ./...
 	cd internal/witness && $(GO) vet ./...
+	cd internal/plot && $(GO) vet ./...
 	$(TOOL) staticcheck ./...
 	cd internal/witness && $(TOOL) staticcheck ./...
+	cd internal/plot && $(TOOL) staticcheck ./...
 	@dead=$$($(TOOL) deadcode -test ./...) && test -z "$$dead" || { echo "dead code:"; echo "$$dead"; exit 1; }
 
 race: ## the tests under the race detector
@@ -35,11 +37,15 @@ fuzz: ## every fuzz target, FUZZTIME long: a count (5000x) or a duration (10m)
 bench: build ## our column of the targets, with the commands that measured it
 	@$(GO) run ./internal/bench
 
+sim: ## the swarm with 10 to 10,000 viewers in virtual time, beside the targets; figures and pictures in out/sim. Takes an hour or so
+	$(GO) run ./internal/sim -table -csv out/sim
+	cd internal/plot && $(GO) run . $(CURDIR)/out/sim
+
 bench-swarm: ## a streamer and up to 100 viewers in real time on this machine: some ten minutes. SWARM='-plan 1:100 -runs 3' for a part
 	@$(GO) run ./internal/benchswarm $(SWARM)
 
 generate: ## golden vectors, anew; look at the difference before you commit it
-	$(GO) test ./feed ./feed/merkle ./feed/clip ./segmenter ./quicwire -run 'Vectors|Golden' -update
+	$(GO) test ./feed ./feed/merkle ./feed/clip ./segmenter ./quicwire ./discovery/lan -run 'Vectors|Golden' -update
 
 # The page's test drives Chromium through playwright-core; without npm or Chromium that test is skipped.
 node_modules: player/web/test/package-lock.json

@@ -24,6 +24,7 @@ func parsers(t *testing.T) map[string]parserCase {
 	key := publicKey(seedKey("root"))
 	return map[string]parserCase{
 		"ParseLink":         {testLink().String(), maxLink, func(s string, _ []byte) error { _, err := ParseLink(s); return err }},
+		"ParseAnchor":       {"tv.example:4433~" + key.String(), maxAnchor, func(s string, _ []byte) error { _, err := ParseAnchor(s); return err }},
 		"ParseOrigin":       {testOrigin("tv"), MaxOrigin, func(s string, _ []byte) error { _, _, _, err := ParseOrigin(s); return err }},
 		"CheckLogName":      {"tv", MaxLogName, func(s string, _ []byte) error { return CheckLogName(s) }},
 		"ParsePublicKey":    {string(key[:]), KeySize, func(_ string, b []byte) error { _, err := ParsePublicKey(b); return err }},

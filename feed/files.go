@@ -156,8 +156,9 @@ func (f osFile) Size() (int64, error) {
 	return info.Size(), nil
 }
 
-// lockDir makes dir if it is missing and takes its lock, which ends with the process or with Close of the file.
-func lockDir(dir string) (*os.File, error) {
+// LockDir makes dir if it is missing and takes its lock, which ends with the process or with Close of the file. If another process has it,
+// the error is ErrLocked.
+func LockDir(dir string) (*os.File, error) {
 	if err := durable.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("couldn't make the data directory: %w", err)
 	}

@@ -36,6 +36,7 @@ const (
 
 	maxLink    = 4096
 	maxAnchors = 16
+	maxAnchor  = 1024 // characters, all of them escaped
 )
 
 // linkAgain ends what is said of a mistyped link.
@@ -127,6 +128,14 @@ func parseAnchors(query string) ([]Anchor, error) {
 		anchors = append(anchors, a)
 	}
 	return anchors, nil
+}
+
+// ParseAnchor reads host:port[~node key], as links spell it.
+func ParseAnchor(s string) (Anchor, error) {
+	if len(s) > maxAnchor {
+		return Anchor{}, fmt.Errorf("%d characters are too many, want at most %d", len(s), maxAnchor)
+	}
+	return parseAnchor(strings.TrimSpace(s))
 }
 
 func parseAnchor(s string) (Anchor, error) {

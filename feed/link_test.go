@@ -56,6 +56,26 @@ func TestLinkIsForgiving(t *testing.T) {
 	}
 }
 
+// An anchor alone is spelled as in a link.
+func TestAnchor(t *testing.T) {
+	key := testLink().Root
+	for text, want := range map[string]string{
+		"tv.example.org:4433":                             "tv.example.org:4433",
+		" TV.example.org:4433\n":                          "tv.example.org:4433",
+		"192.0.2.7:4433~" + key.String():                  "192.0.2.7:4433~" + key.String(),
+		"192.0.2.7:4433~" + strings.ToUpper(key.String()): "192.0.2.7:4433~" + key.String(),
+		"192.0.2.7":            "",
+		"192.0.2.7:4433~":      "",
+		"192.0.2.7:4433~short": "",
+		"":                     "",
+	} {
+		got, err := ParseAnchor(text)
+		if (err == nil) != (want != "") || err == nil && got.String() != want {
+			t.Errorf("%q: got %v, %v, want %q", text, got, err, want)
+		}
+	}
+}
+
 // The message says what is wrong, so that people can put it right.
 func TestMistypedLink(t *testing.T) {
 	good := testLink().String()

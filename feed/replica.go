@@ -103,7 +103,7 @@ func (r *Replica) openDir() (err error) {
 			return fmt.Errorf("couldn't read the folder of a channel: %w", err)
 		}
 	default:
-		if r.lock, err = lockDir(dir); err != nil {
+		if r.lock, err = LockDir(dir); err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,17 @@ func (r *Replica) Stored() Stored {
 	return r.disk.stored
 }
 
+// SetRetention replaces the window. What the new one does not hold leaves soon; what the old one has removed does not come back.
+func (r *Replica) SetRetention(window Retention) {
+	if r.disk == nil {
+		return
+	}
+	r.disk.later(func() {
+		r.disk.keeper.window = window
+		r.disk.keep()
+	})
+}
+
 // A keeper holds the disk to the window. It is owned by the disk goroutine, and remembers nothing that grows with the log.
 //
 //	whole ──the disk is full──▶ short: the oldest leave whenever there is no room ──the window removes something again──▶ whole

@@ -190,6 +190,35 @@ func TestWindowInBytes(t *testing.T) {
 	})
 }
 
+// A window that changes while the channel is on air holds from then on: a smaller one at once, though nothing new comes.
+func TestWindowChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := feedtest.NewDisk()
+		cfg := feed.WithPayloadFiles(feed.Config{Files: disk, TailBytes: 1, Retention: feed.Retention{Bytes: 8 * smallFiles}}, smallFiles)
+		c := feedtest.Broadcast(t, newStation(t), cfg, 1)
+		air := func(seconds int) {
+			for range seconds {
+				c.Append(t, 10, 60)
+				time.Sleep(time.Second)
+			}
+		}
+		expect := func(window int64) {
+			t.Helper()
+			if got := used(t, disk, feedtest.Rendition); got > window+600 || got < window-smallFiles-600 {
+				t.Errorf("%d bytes are on disk, want about %d", got, window)
+			}
+		}
+		air(20)
+		expect(8 * smallFiles)
+		c.Replica.SetRetention(feed.Retention{Bytes: 3 * smallFiles})
+		synctest.Wait()
+		expect(3 * smallFiles)
+		c.Replica.SetRetention(feed.Retention{Bytes: 6 * smallFiles})
+		air(20)
+		expect(6 * smallFiles)
+	})
+}
+
 // A window of time goes by the clock of the channel. What left is gone for everybody, also for peers who have it still.
 func TestWindowInTime(t *testing.T) {
 	const n, window, file = 2000, 600 * time.Microsecond, smallFiles / 8

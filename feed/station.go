@@ -56,7 +56,7 @@ func OpenStation(dir string, now func() time.Time) (*Station, error) {
 	if now == nil {
 		now = time.Now
 	}
-	lock, err := lockDir(dir)
+	lock, err := LockDir(dir)
 	if err != nil {
 		return nil, err
 	}

@@ -26,8 +26,10 @@ type Flags struct {
 	LogLevel  string
 	LogFormat string
 	JSON      bool
+	NoLAN     bool
 	Window    Window
 	Archive   bool
+	Up        Rate
 
 	set *pflag.FlagSet
 }
@@ -45,8 +47,10 @@ func (f *Flags) Register(set *pflag.FlagSet, data string) {
 	set.StringVar(&f.Listen, "listen", DefaultListen, "UDP `address` other nodes connect to; port 0 takes a free one")
 	set.StringArrayVar(&f.Advertise, "advertise", nil, "`host:port` to put into the link instead of the listening addresses (repeatable)")
 	set.StringVar(&f.HTTP, "http", DefaultHTTP, "TCP `address` of the page, player streams, status and metrics")
+	set.Var(&f.Up, "up", "send at most so much to other nodes, in bits per second: 800k, 12M, 1.5G; without it, as much as the line takes")
 	set.Var(&f.Window, "window", "keep so much of the past on disk: a `time` (2h, 7d), a size (50GB), or both (2h,50GB); the oldest leaves, its signatures stay")
 	set.BoolVar(&f.Archive, "archive", false, "keep all of the past on disk, without bound; a streamer does, unless --window says otherwise")
+	set.BoolVar(&f.NoLAN, "no-lan", false, "do not announce this node on the local network, and do not look for others there")
 	set.StringVar(&f.Config, "config", "", "TOML `file` with values for these flags")
 	set.StringVar(&f.LogLevel, "log-level", "info", "debug, info, warn or error")
 	set.StringVar(&f.LogFormat, "log-format", "auto", "text, json, or auto: text on a terminal")

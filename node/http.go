@@ -14,21 +14,22 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Handler is the HTTP face of a node: status, metrics and health are the node's, everything else is page's.
-func Handler(status func() Status, metrics prometheus.Gatherer, page http.Handler) http.Handler {
+// Handler is the HTTP server of a node: status, metrics and health are the node's, everything else is the page's.
+func Handler(face Face, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { writeJSON(w, http.StatusOK, status()) })
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { WriteJSON(w, http.StatusOK, face.Status()) })
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { writeHealth(w, true, "") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
-		s := status()
-		writeHealth(w, s.State == StateLive, s.Reason)
+		ok, reason := face.Ready()
+		writeHealth(w, ok, reason)
 	})
-	mux.Handle("/", page)
+	mux.Handle("/", face.Page)
 	return checkHost(mux)
 }
 
-func writeJSON(w http.ResponseWriter, code int, v any) {
+// WriteJSON answers with v.
+func WriteJSON(w http.ResponseWriter, code int, v any) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Cache-Control", "no-store")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
@@ -41,7 +42,7 @@ func writeHealth(w http.ResponseWriter, ok bool, reason string) {
 	if !ok {
 		code = http.StatusServiceUnavailable
 	}
-	writeJSON(w, code, struct {
+	WriteJSON(w, code, struct {
 		OK     bool   `json:"ok"`
 		Reason string `json:"reason,omitempty"`
 	}{ok, reason})

@@ -11,7 +11,7 @@ import (
 
 func TestHostCheck(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write([]byte("page")) })
-	h := Handler(func() Status { return Status{} }, prometheus.NewRegistry(), page)
+	h := Handler(Face{Status: func() any { return Status{} }, Page: page}, prometheus.NewRegistry())
 	for host, want := range map[string]int{
 		"127.0.0.1:8080":        200,
 		"127.0.0.1":             200,
@@ -37,7 +37,10 @@ func TestHostCheck(t *testing.T) {
 
 func TestReadyzFollowsState(t *testing.T) {
 	status := Status{State: StateStalled, Reason: "nobody answers"}
-	h := Handler(func() Status { return status }, prometheus.NewRegistry(), http.NotFoundHandler())
+	h := Handler(Face{
+		Status: func() any { return status }, Page: http.NotFoundHandler(),
+		Ready: func() (bool, string) { return status.State == StateLive, status.Reason },
+	}, prometheus.NewRegistry())
 	get := func(path string) *httptest.ResponseRecorder {
 		r := httptest.NewRequest("GET", path, nil)
 		r.Host = "127.0.0.1"

@@ -30,6 +30,9 @@ func Key(dir string) (ed25519.PrivateKey, error) {
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, Configuration(fmt.Errorf("node key: %w", err))
 	}
+	if err := durable.MkdirAll(dir, 0o700); err != nil {
+		return nil, Configuration(fmt.Errorf("node key: %w", err))
+	}
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		return nil, err

@@ -2,24 +2,22 @@ package node
 
 import (
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"tailcast/feed"
 )
 
-// registerMetrics makes /metrics: names with the prefix tailcast_, base units, no peer ids in labels.
-func (n *Node) registerMetrics() {
-	n.metrics = prometheus.NewRegistry()
-	n.lag = prometheus.NewHistogram(prometheus.HistogramOpts{
+// newLag makes the histogram of how late blocks are.
+func newLag() prometheus.Histogram {
+	return prometheus.NewHistogram(prometheus.HistogramOpts{
 		Name:    "tailcast_block_lag_seconds",
 		Help:    "Verified here minus the wall clock of the record, of blocks that were pushed to us in time.",
 		Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .2, .3, .5, .75, 1, 2, 5},
 	})
-	n.metrics.MustRegister(n.lag, &statusCollector{n}, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 }
 
-// statusCollector turns the status into metrics, so that the two cannot disagree.
-type statusCollector struct{ node *Node }
+// statusCollector turns the status of a channel into metrics, so that the two cannot disagree: names with the prefix tailcast_, base units, no
+// peer ids in labels. Of a node with many channels each metric carries the channel's name.
+type statusCollector struct{ channel *Channel }
 
 var (
 	appendedBytes = prometheus.NewDesc("tailcast_feed_appended_bytes_total", "Payload that was signed here.", nil, nil)
@@ -28,6 +26,14 @@ var (
 	historyShort  = prometheus.NewDesc("tailcast_feed_history_no_room", "1 while the disk is full, so that less than the window is kept.", nil, nil)
 	sentBytes     = prometheus.NewDesc("tailcast_peer_sent_bytes_total", "Sent to peers, by what it was for.", []string{"kind"}, nil)
 	receivedBytes = prometheus.NewDesc("tailcast_peer_received_bytes_total", "Received from peers, by what it was for.", []string{"kind"}, nil)
+	wireSent      = prometheus.NewDesc("tailcast_wire_sent_bytes_total", "QUIC packets sent to peers, without UDP and IP headers.", nil, nil)
+	wireReceived  = prometheus.NewDesc("tailcast_wire_received_bytes_total", "QUIC packets received from peers, without UDP and IP headers.", nil, nil)
+	uplink        = prometheus.NewDesc("tailcast_uplink_bytes_per_second", "What the line carries up, as far as is known; 0: not known.", nil, nil)
+	upLimit       = prometheus.NewDesc("tailcast_upload_limit_bytes_per_second", "The cap on what is sent to peers; 0: none.", nil, nil)
+	slots         = prometheus.NewDesc("tailcast_slots", "Stripes that can be pushed to peers.", nil, nil)
+	slotsUsed     = prometheus.NewDesc("tailcast_slots_used", "Stripes that are pushed to peers.", nil, nil)
+	children      = prometheus.NewDesc("tailcast_children", "Peers that stripes are pushed to.", nil, nil)
+	missing       = prometheus.NewDesc("tailcast_stripes_missing", "Stripes that nobody pushes to us.", nil, nil)
 	blocks        = prometheus.NewDesc("tailcast_blocks_total", "Blocks by what became of them.", []string{"result"}, nil)
 	peersByRole   = prometheus.NewDesc("tailcast_peers", "Connected peers.", []string{"role"}, nil)
 	isLive        = prometheus.NewDesc("tailcast_live", "1 while the node may say that it is live.", nil, nil)
@@ -41,14 +47,14 @@ var (
 
 // Describe implements prometheus.Collector.
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, blocks, peersByRole, isLive, noteExpiry, faultsKnown, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
+	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, wireSent, wireReceived, uplink, upLimit, slots, slotsUsed, children, missing, blocks, peersByRole, isLive, noteExpiry, faultsKnown, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
 		ch <- d
 	}
 }
 
 // Collect implements prometheus.Collector.
 func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
-	s := c.node.Status()
+	s := c.channel.Status()
 	counter := func(d *prometheus.Desc, v uint64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
 	}
@@ -66,6 +72,14 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 		counter(desc, t.Proofs, "proofs")
 		counter(desc, t.Control, "control")
 		counter(desc, t.Repair, "repair")
+	}
+	counter(wireSent, s.Bytes.WireSent)
+	counter(wireReceived, s.Bytes.WireReceived)
+	for desc, v := range map[*prometheus.Desc]float64{
+		uplink: float64(s.Upload.Uplink) / 8, upLimit: float64(s.Upload.Limit) / 8, missing: float64(s.Upload.Missing),
+		slots: float64(s.Upload.Slots), slotsUsed: float64(s.Upload.Used), children: float64(s.Upload.Children),
+	} {
+		gauge(desc, v)
 	}
 	counter(blocks, s.Blocks.Verified, "verified")
 	counter(blocks, s.Blocks.Rejected, "rejected")

@@ -40,7 +40,7 @@ func TestStatusTellsWhenTheNoteEnds(t *testing.T) {
 	if err := set.Parse([]string{"--listen", "127.0.0.1:0", "--http", "127.0.0.1:0"}); err != nil {
 		t.Fatal(err)
 	}
-	n, err := New(Config{Role: Streamer, Flags: &flags, Replica: c.Replica, Logger: slog.New(slog.DiscardHandler)})
+	n, err := New(Config{Role: Streamer, Flags: &flags, Channel: ChannelConfig{Replica: c.Replica}, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

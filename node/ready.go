@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"golang.org/x/term"
 )
@@ -13,10 +14,12 @@ import (
 type Ready struct {
 	Event  string   `json:"event"` // always "ready"
 	Role   string   `json:"role"`
-	Link   string   `json:"link"`
-	HTTP   string   `json:"http,omitempty"` // URL of the page
-	Listen []string `json:"listen"`         // addresses other nodes can dial
-	RTSP   string   `json:"rtsp,omitempty"` // URL an encoder can push to
+	Link   string   `json:"link"`            // of the first channel, if there are many
+	Links  []string `json:"links,omitempty"` // relays: of all channels
+	Pin    string   `json:"pin,omitempty"`   // relays: what a streamer's --pin takes
+	HTTP   string   `json:"http,omitempty"`  // URL of the page
+	Listen []string `json:"listen"`          // addresses other nodes can dial
+	RTSP   string   `json:"rtsp,omitempty"`  // URL an encoder can push to
 	Input  string   `json:"input,omitempty"`
 }
 
@@ -26,7 +29,14 @@ func (r Ready) Print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
-	facts := [][2]string{{"link", r.Link}, {"http", r.HTTP}, {"rtsp", r.RTSP}, {"input", r.Input}}
+	facts := [][2]string{{"http", r.HTTP}, {"rtsp", r.RTSP}, {"input", r.Input}, {"pin", r.Pin}}
+	links := r.Links
+	if len(links) == 0 {
+		links = []string{r.Link}
+	}
+	for _, link := range slices.Backward(links) {
+		facts = slices.Insert(facts, 0, [2]string{"link", link})
+	}
 	for _, addr := range r.Listen {
 		facts = append(facts, [2]string{"listen", addr})
 	}

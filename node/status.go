@@ -30,11 +30,14 @@ type Status struct {
 	Lag        Lag         `json:"lag_s"`
 	Peers      []Peer      `json:"peers"`
 	Bytes      Bytes       `json:"bytes"`
+	Upload     Upload      `json:"upload"`
 	Blocks     Blocks      `json:"blocks"`
 	History    *Stored     `json:"history,omitempty"`    // what is on disk; absent if no history is kept
 	Faults     []Fault     `json:"faults"`               // proved, of the newest runs of the channel, newest first
 	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
 	Ingest     *Ingest     `json:"ingest,omitempty"`     // streamers only
+
+	Notes []string `json:"notes"` // what somebody should know although the channel flows: one sentence each
 
 	NoteExpires *time.Time `json:"note_expires,omitempty"` // when the channel note ends: nothing is live after that
 }
@@ -85,9 +88,41 @@ type Peer struct {
 
 // Bytes are totals since the start.
 type Bytes struct {
-	Sent     Traffic `json:"sent"`
-	Received Traffic `json:"received"`
-	Appended uint64  `json:"appended"`
+	Sent         Traffic `json:"sent"`
+	Received     Traffic `json:"received"`
+	WireSent     uint64  `json:"wire_sent"` // QUIC packets, which hold all the rest; without UDP and IP headers
+	WireReceived uint64  `json:"wire_received"`
+	Appended     uint64  `json:"appended"`
+}
+
+// Add adds up the bytes of channels.
+func (b *Bytes) Add(c Bytes) {
+	b.Sent.add(c.Sent)
+	b.Received.add(c.Received)
+	b.WireSent += c.WireSent
+	b.WireReceived += c.WireReceived
+	b.Appended += c.Appended
+}
+
+// Upload is what is given to other nodes, and could be.
+type Upload struct {
+	Rate     float64 `json:"rate_bps"`   // sent now, to all peers
+	Limit    uint64  `json:"limit_bps"`  // the cap; 0: none
+	Uplink   uint64  `json:"uplink_bps"` // what the line carries, as far as is known; 0: not known yet
+	Slots    int     `json:"slots"`      // stripes that can be pushed
+	Used     int     `json:"slots_used"` // stripes that are pushed
+	Children int     `json:"children"`   // peers that they are pushed to
+	Missing  int     `json:"missing"`    // stripes that nobody pushes to us
+}
+
+// Add adds up the upload of channels. Their caps are left alone: a channel without one makes the sum none.
+func (u *Upload) Add(c Upload) {
+	u.Rate += c.Rate
+	u.Uplink += c.Uplink
+	u.Slots += c.Slots
+	u.Used += c.Used
+	u.Children += c.Children
+	u.Missing += c.Missing
 }
 
 // Traffic is split by what the bytes were for.
@@ -98,6 +133,16 @@ type Traffic struct {
 	Repair  uint64 `json:"repair"`
 }
 
+// Total is the sum of all kinds.
+func (t Traffic) Total() uint64 { return t.Media + t.Proofs + t.Control + t.Repair }
+
+func (t *Traffic) add(c Traffic) {
+	t.Media += c.Media
+	t.Proofs += c.Proofs
+	t.Control += c.Control
+	t.Repair += c.Repair
+}
+
 // Blocks are totals since the start, by result.
 type Blocks struct {
 	Verified  uint64 `json:"verified"`
@@ -105,6 +150,15 @@ type Blocks struct {
 	Missed    uint64 `json:"missed"`
 	Duplicate uint64 `json:"duplicate"`
 	Repaired  uint64 `json:"repaired"`
+}
+
+// Add adds up the blocks of channels.
+func (b *Blocks) Add(c Blocks) {
+	b.Verified += c.Verified
+	b.Rejected += c.Rejected
+	b.Missed += c.Missed
+	b.Duplicate += c.Duplicate
+	b.Repaired += c.Repaired
 }
 
 // Ingest is the health of a streamer's input.

@@ -3,7 +3,6 @@ package node
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -45,38 +44,6 @@ func setPart(r *feed.Retention, part string) (err error) {
 		r.For, err = parseTime(part)
 	}
 	return err
-}
-
-// units are those of sizes, as disks are sold and as memory is counted.
-var units = []struct {
-	name  string
-	bytes float64
-}{
-	{"KiB", 1 << 10},
-	{"MiB", 1 << 20},
-	{"GiB", 1 << 30},
-	{"TiB", 1 << 40},
-	{"kB", 1e3},
-	{"KB", 1e3},
-	{"MB", 1e6},
-	{"GB", 1e9},
-	{"TB", 1e12},
-	{"B", 1},
-}
-
-func parseSize(text string) (int64, error) {
-	for _, u := range units {
-		number, ok := strings.CutSuffix(text, u.name)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseFloat(number, 64)
-		if err != nil || strings.Trim(number, "0123456789.") != "" || n*u.bytes < 1 || n*u.bytes >= math.MaxInt64 {
-			break
-		}
-		return int64(n * u.bytes), nil
-	}
-	return 0, fmt.Errorf("%q is no size: want a number above 0 and B, kB, MB, GB, TB, KiB, MiB, GiB or TiB, as in 50GB", text)
 }
 
 const day = 24 * time.Hour

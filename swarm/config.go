@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"tailcast/discovery"
@@ -24,11 +25,16 @@ type Config struct {
 	// Up caps what is sent to peers: bits per second on the wire, headers, proofs, control and repair included. If zero, there is no cap,
 	// and the uplink is estimated. SetUp changes it.
 	Up     uint64
-	Known  uint64        // what Status.Uplink said when this node last ran on this network. If zero, a guess
+	Known  uint64        // what Status.Measured said when this node last ran on this network. If zero, a guess
 	Copies int           // streamer: how often it sends each block: 1 or 2. If zero, 2
 	Pinned []feed.Anchor // streamer: relays of ours. It dials them, and keeps one place a stripe for them
 
+	// Dialable tells whether an address may be dialled that a peer has named; by is where we see that peer. It may be any node of the
+	// channel, and who makes many nodes dial a victim should not find it easy. If nil, any address. Must not block.
+	Dialable func(addr netip.AddrPort, by netip.Addr) bool
+
 	Sources []discovery.Source // where to look for peers besides the link and other peers. Run until Run ends
+	Looking string             // where that is, as Status.Reason says it while nobody is known. If empty, nowhere
 	Leave   time.Duration      // how long peers are served when Run ends, while they look for others. If zero, 500 ms
 
 	// Accept brings inbound sessions of the Replica's channel. If nil, Endpoint.Accept: the Swarm is then the only one at its Endpoint.

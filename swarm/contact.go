@@ -12,17 +12,18 @@ import (
 
 // How nodes are dialled. docs/swarm.md gives the reasons.
 const (
-	maxDials      = 8                      // at a time
-	needyAfter    = 200 * time.Millisecond // without a parent for a stripe
-	dialTimeout   = 3 * time.Second        // for one that has not answered yet
-	redialFor     = 15 * time.Second       // after a neighbour was lost it is dialled
-	redialEvery   = 250 * time.Millisecond // so often; it may be restarting
-	dialFirst     = 500 * time.Millisecond // else the pause begins with this
-	dialMost      = 4 * time.Second        // and doubles up to this, for ever
-	dialSelf      = time.Minute            // an address that turned out to be ourselves
-	dialTwin      = time.Second            // is looked at again, whose node answers at another address too
-	dialStranger  = 10 * time.Minute       // an address that a stranger gave, and where nobody was
-	dialFull      = 20 * time.Second       // one that had no room
+	maxDials      = 16                      // at a time
+	needyAfter    = 200 * time.Millisecond  // without a parent for a stripe
+	dialTimeout   = 3 * time.Second         // for one that has not answered yet
+	dialStrange   = 1500 * time.Millisecond // for an address that a stranger gave: many cannot be reached
+	redialFor     = 15 * time.Second        // after a neighbour was lost it is dialled
+	redialEvery   = 250 * time.Millisecond  // so often; it may be restarting
+	dialFirst     = 500 * time.Millisecond  // else the pause begins with this
+	dialMost      = 4 * time.Second         // and doubles up to this, for ever
+	dialSelf      = time.Minute             // an address that turned out to be ourselves
+	dialTwin      = time.Second             // is looked at again, whose node answers at another address too
+	dialStranger  = 10 * time.Minute        // an address that a stranger gave, and where nobody was
+	dialFull      = 20 * time.Second        // one that had no room
 	maxContacts   = 256
 	strangerRate  = 1  // dials a second to addresses that strangers gave: who makes many of us dial a victim gets little by it
 	strangerBurst = 24 // at first: one mesh
@@ -124,8 +125,16 @@ func (m *Mesh) dial() {
 		dials++
 		have++
 		c.state = dialling
-		m.do(Dial{c.index, c.addr, c.node, dialTimeout})
+		m.do(Dial{c.index, c.addr, c.node, c.patience()})
 	}
+}
+
+// patience is how long a dial may take.
+func (c *contact) patience() time.Duration {
+	if c.strange() {
+		return dialStrange
+	}
+	return dialTimeout
 }
 
 // dialled counts the peers that we have dialled ourselves.
@@ -229,7 +238,7 @@ func (m *Mesh) learnAddr(e Learned) {
 	addr := e.Addr.String()
 	strange := e.Origin == FromPeer || e.Origin == FromReferral
 	switch {
-	case !e.Addr.IsValid(), e.Node != nil && *e.Node == m.cfg.Node, strange && m.cfg.Dialable != nil && !m.cfg.Dialable(e.Addr):
+	case !e.Addr.IsValid(), e.Node != nil && *e.Node == m.cfg.Node, strange && m.cfg.Dialable != nil && !m.cfg.Dialable(e.Addr, e.By):
 		return
 	}
 	for _, c := range m.contacts {
@@ -270,10 +279,10 @@ func (m *Mesh) slot() *contact {
 	return worst
 }
 
-// refer takes in whom a peer refers us to.
-func (m *Mesh) refer(list []quicwire.Referral) {
+// refer takes in whom p refers us to.
+func (m *Mesh) refer(p *peer, list []quicwire.Referral) {
 	for _, r := range list {
-		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromReferral})
+		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromReferral, By: p.at.Addr()})
 	}
 }
 

@@ -67,6 +67,7 @@ type (
 		Addr   netip.AddrPort
 		Node   *feed.PublicKey // whom to expect there; nil: anybody who knows the link
 		Origin Origin
+		By     netip.Addr // where we see the peer that names it; invalid unless one does
 	}
 
 	// Heard brings a message of a peer. Notes come as NotesHeard; of a Pex only those records that their nodes have signed.

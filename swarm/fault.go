@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -94,13 +95,22 @@ func (s *Swarm) heardFork(ctx context.Context, x *session, m *quicwire.Fork) {
 		s.heardProof(ctx, x, p)
 		return
 	}
-	l := s.shelf.log(m.Log)
-	if l == nil {
+	e := s.cfg.Replica.Epoch(m.Log.Epoch)
+	if e == nil {
+		return // of an epoch that we do not know, or know no more
+	}
+	if !s.signed(e, m.Log, m.A) { // a lie also as long as we do not know that log
+		s.post(ctx, Misbehaved{x.id, quicwire.CodeBadBlock, fmt.Sprintf("the head of size %d in a FORK is not signed", m.A.Size)})
 		return
 	}
-	if err := s.contradict(l, m.A); err != nil {
-		s.post(ctx, Misbehaved{x.id, quicwire.CodeBadBlock, err.Error()})
+	if l := s.shelf.log(m.Log); l != nil {
+		_ = s.contradict(l, m.A)
 	}
+}
+
+// signed reports whether an epoch's key has signed a head of one of its logs.
+func (s *Swarm) signed(e *feed.Epoch, log quicwire.LogID, h feed.Head) bool {
+	return s.heads.verify(s.cfg.Replica.Root(), e, signedHead{log, h})
 }
 
 // heardFault takes in a proof of any kind. One of a later version is skipped.

@@ -308,23 +308,30 @@ func TestLiars(t *testing.T) {
 			"a kind of proof that will come": {&quicwire.Fault{Proof: []byte{1, 77, 3}}, false},
 			"a log that nobody knows":        {&quicwire.Fork{Log: quicwire.LogID{Epoch: feed.EpochID{9}, Name: "x"}, A: forged}, false},
 		} {
-			t.Log(name)
-			at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
-			src := w.follower("s "+name, at[0], b.Replica, Config{Role: quicwire.Streamer})
-			v := w.villain("villain "+name, at[1], b.Replica, &villain{mute: true, says: func() []quicwire.Message { return []quicwire.Message{c.m} }})
-			n := w.follower("n "+name, at[2], nil, Config{}, at[0], at[1])
-			pass(3 * time.Second)
-			if st := n.swarm.Status(); (st.Banned > 0) != c.lie {
-				t.Errorf("%s: banned %d peers, want a ban %v", name, st.Banned, c.lie)
+			for _, after := range []time.Duration{time.Second, 100 * time.Millisecond} { // the second time, of a log that is not known yet
+				w.hears(name, b, c.m, after, c.lie)
 			}
-			if f := n.replica.Current().Fault(); f != nil {
-				t.Errorf("%s: an honest signer is condemned: %v", name, f)
-			}
-			n.stop()
-			v.stop()
-			src.cancelOnly()
 		}
 	})
+}
+
+// hears lets a node hear a message from a mute peer, so long after the session began, and checks whether the peer is shut out for it.
+func (w *crooked) hears(name string, b *feedtest.Branch, m quicwire.Message, after time.Duration, lie bool) {
+	w.t.Helper()
+	at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+	src := w.follower("s "+name, at[0], b.Replica, Config{Role: quicwire.Streamer})
+	v := w.villain("villain "+name, at[1], b.Replica, &villain{mute: true, after: after, says: func() []quicwire.Message { return []quicwire.Message{m} }})
+	n := w.follower("n "+name, at[2], nil, Config{}, at[0], at[1])
+	pass(3 * time.Second)
+	if st := n.swarm.Status(); (st.Banned > 0) != lie {
+		w.t.Errorf("%s, after %v: banned %d peers, want a ban %v", name, after, st.Banned, lie)
+	}
+	if f := n.replica.Current().Fault(); f != nil {
+		w.t.Errorf("%s, after %v: an honest signer is condemned: %v", name, after, f)
+	}
+	n.stop()
+	v.stop()
+	src.cancelOnly()
 }
 
 // cancelOnly ends a node whose replica others go on with.

@@ -137,7 +137,18 @@ func (m *Mesh) introduce(p *peer) {
 			n = pexSource
 		}
 	}
-	m.sendPex(p, n)
+	p.owed = n - m.sendPex(p, n)
+}
+
+// pass tells those who came a moment ago, when we knew few others, of one whose record has just come: nodes that all start at once would
+// else hear of each other half a minute later.
+func (m *Mesh) pass(p *peer) {
+	for _, q := range m.peers {
+		if q != p && q.owed > 0 && m.now.Sub(q.since) < newcomer && q.leaving.IsZero() {
+			q.owed--
+			m.send(q, &quicwire.Pex{Peers: []quicwire.PeerRecord{*p.record}})
+		}
+	}
 }
 
 // gossip tells each peer now and then of some others.
@@ -157,8 +168,9 @@ func (m *Mesh) gossip() {
 	}
 }
 
-// sendPex sends our own record, when the last is old, and up to n of others, at the addresses at which we see them.
-func (m *Mesh) sendPex(p *peer, n int) {
+// sendPex sends our own record, when the last is old, and up to n of others, at the addresses at which we see them. It returns how many of
+// others it were.
+func (m *Mesh) sendPex(p *peer, n int) (others int) {
 	x := &quicwire.Pex{}
 	if m.cfg.Sign != nil && !m.cfg.NoShare && p.seen.IsValid() && m.now.Sub(p.recorded) > recordFor/2 {
 		p.recorded = m.now
@@ -166,16 +178,18 @@ func (m *Mesh) sendPex(p *peer, n int) {
 	}
 	for _, k := range m.rand.Perm(len(m.peers)) {
 		q := m.peers[k]
-		if len(x.Peers) > n || len(x.Peers) >= quicwire.MaxPeers {
+		if others >= n || len(x.Peers) >= quicwire.MaxPeers {
 			break
 		}
 		if q != p && q.record != nil && q.leaving.IsZero() && !q.mute && q.record.Expires > m.now.Unix() && q.record.Addr == q.at {
 			x.Peers = append(x.Peers, *q.record)
+			others++
 		}
 	}
 	if len(x.Peers) > 0 {
 		m.send(p, x)
 	}
+	return others
 }
 
 // heardPex takes in whom p knows. All records are signed; that of p itself goes on to others.
@@ -183,10 +197,13 @@ func (m *Mesh) heardPex(p *peer, x *quicwire.Pex) {
 	for k := range x.Peers {
 		r := &x.Peers[k]
 		if r.Node == p.key {
-			p.record = r
+			first := p.record == nil && r.Addr == p.at
+			if p.record = r; first {
+				m.pass(p)
+			}
 			continue
 		}
-		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromPeer})
+		m.learnAddr(Learned{Addr: r.Addr, Node: &r.Node, Origin: FromPeer, By: p.at.Addr()})
 	}
 	m.dial()
 }

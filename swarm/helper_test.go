@@ -1,12 +1,14 @@
 package swarm
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -77,6 +79,7 @@ func start(t testing.TB, name string, conn net.PacketConn, replica *feed.Replica
 	n := &node{t: t, name: name, place: conn, replica: replica, endpoint: endpoint, swarm: New(cfg), done: make(chan error, 1)}
 	ctx, cancel := context.WithCancel(context.Background())
 	n.cancel = cancel
+	n.plug(true)
 	go func() { n.done <- n.swarm.Run(ctx) }()
 	t.Cleanup(n.stop)
 	return n
@@ -106,13 +109,20 @@ func (n *node) stop() {
 	}
 	n.endpoint.Close()
 	n.replica.Close()
+	n.plug(false)
+}
+
+// plug puts the plug of n's host in, or pulls it.
+func (n *node) plug(in bool) {
+	if p, ok := n.place.(place); ok {
+		p.Cut(!in)
+	}
 }
 
 // kill ends the process without a word to anybody.
 func (n *node) kill() {
-	n.place.(place).Cut(true)
+	n.plug(false)
 	n.stop()
-	n.place.(place).Cut(false)
 }
 
 // viewer starts a viewer that knows these addresses.
@@ -209,24 +219,53 @@ func wantFlow(t *testing.T, src *node, behind uint64, nodes ...*node) {
 	}
 }
 
-// wantReason checks what n says of itself.
-func wantReason(t *testing.T, n *node, state State, reason string) {
+// wantReason checks what n says of itself: one of the reasons.
+func wantReason(t *testing.T, n *node, state State, reasons ...string) {
 	t.Helper()
-	if st := n.swarm.Status(); st.State != state || !strings.Contains(st.Reason, reason) {
-		t.Errorf("%s is %v, %q; want %v, %q", n.name, st.State, st.Reason, state, reason)
+	st := n.swarm.Status()
+	if st.State != state || !slices.ContainsFunc(reasons, func(r string) bool { return strings.Contains(st.Reason, r) }) {
+		t.Errorf("%s is %v, %q; want %v, %q", n.name, st.State, st.Reason, state, reasons)
 	}
 }
 
-// wantWhole checks that n holds every block of its log from where it joined, but for so many.
+// wantWhole checks that n holds every block of its log from where it joined, but for so many. What may be on its way does not count: stripes
+// do not arrive in step.
 func wantWhole(t *testing.T, n *node, less int) {
 	t.Helper()
 	l := n.media()
-	missing := 0
-	for _, r := range l.Missing(l.Base(), l.Head().Size, 100) {
+	missing, end := 0, l.Head().Size-min(l.Head().Size, onTheWay)
+	for _, r := range l.Missing(l.Base(), max(end, l.Base()), 100) {
 		missing += int(r.To - r.From)
 	}
 	if missing > less {
-		t.Errorf("%s misses %d blocks of [%d, %d), want at most %d", n.name, missing, l.Base(), l.Head().Size, less)
+		t.Errorf("%s misses %d blocks of [%d, %d), want at most %d", n.name, missing, l.Base(), end, less)
+	}
+}
+
+// onTheWay is how many of the newest blocks may be on their way: those of 200 ms.
+const onTheWay = blocksASecond / 5
+
+// wantSame checks that what n holds of the rendition is what the streamer signed, byte by byte.
+func wantSame(t *testing.T, src, n *node) {
+	t.Helper()
+	l, of := n.media(), src.media()
+	compared := 0
+	for i := l.Base(); i < l.Head().Size; i++ {
+		if !l.Has(i) {
+			continue
+		}
+		got, err := l.Block(i)
+		want, err2 := of.Block(i)
+		if err != nil || err2 != nil {
+			continue // not in memory any more
+		}
+		compared++
+		if !bytes.Equal(got.Payload, want.Payload) || got.Record != want.Record {
+			t.Errorf("%s: block %d is not what was signed", n.name, i)
+		}
+	}
+	if compared == 0 {
+		t.Errorf("%s: no block to compare", n.name)
 	}
 }
 

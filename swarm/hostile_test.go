@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -20,7 +21,8 @@ type villain struct {
 	source   *feed.Replica
 	mangle   func(*quicwire.StripeBlock) // before each block
 	mute     bool                        // promises everything and pushes nothing
-	says     func() []quicwire.Message   // to everybody, after a second
+	says     func() []quicwire.Message   // to everybody, after some time
+	after    time.Duration               // that time; if zero, a second
 	running  sync.WaitGroup
 	cancel   context.CancelFunc
 
@@ -75,7 +77,7 @@ func (v *villain) seen() int {
 // status praises what it has.
 func (v *villain) status(ctx context.Context, s *quicwire.Session, e *feed.Epoch) {
 	if v.says != nil {
-		time.Sleep(time.Second)
+		time.Sleep(cmp.Or(v.after, time.Second))
 		for _, m := range v.says() {
 			s.Send(m)
 		}
@@ -166,7 +168,7 @@ func TestPolluters(t *testing.T) {
 		"a payload":      func(b *quicwire.StripeBlock) { flip(b.Payload) },
 		"a signature":    func(b *quicwire.StripeBlock) { b.Signature[7] ^= 1 },
 		"a record":       func(b *quicwire.StripeBlock) { b.Record.DTS++ },
-		"now and then":   func(b *quicwire.StripeBlock) { mangleEach(b, 40) },
+		"now and then":   func(b *quicwire.StripeBlock) { mangleEach(b, 21) }, // of all stripes, and of the catalog
 		"another length": func(b *quicwire.StripeBlock) { b.Record.Length++; b.Payload = append(b.Payload, 0) },
 	}
 	for name, mangle := range tests {
@@ -181,6 +183,7 @@ func TestPolluters(t *testing.T) {
 				pass(5 * time.Second)
 				wantFlow(t, s, 8, a, far)
 				wantWhole(t, a, 0)
+				wantSame(t, s, a)
 				st := a.swarm.Status()
 				if st.Blocks.Rejected == 0 || st.Banned != 1 || st.Blocks.Missed != 0 {
 					t.Errorf("%v, banned %d: want blocks rejected, one peer banned, none missed", a, st.Banned)
@@ -196,6 +199,8 @@ func TestPolluters(t *testing.T) {
 					t.Errorf("the villain had %d sessions in 35 s, want 2", v.seen())
 				}
 				wantFlow(t, s, 8, a, far)
+				wantWhole(t, a, 0)
+				wantSame(t, s, a)
 			})
 		})
 	}

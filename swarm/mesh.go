@@ -31,7 +31,8 @@ type MeshConfig struct {
 
 	Shelf    Shelf
 	Sign     func(quicwire.PeerRecord) quicwire.PeerRecord // signs what others may know of us. If nil, they get no record
-	Dialable func(netip.AddrPort) bool                     // whether an address that a stranger gave may be dialled. If nil, any
+	Dialable func(addr netip.AddrPort, by netip.Addr) bool // as Config says
+	Looking  string                                        // as Config says
 	Seed     uint64                                        // of chance
 }
 
@@ -63,6 +64,7 @@ type Mesh struct {
 
 	up     uplink
 	source source
+	woken  time.Time // when we were last found to have slept ourselves
 	isFull bool      // our downlink is the bottleneck
 	homes  time.Time // when home stripes were looked at last
 
@@ -198,6 +200,9 @@ func (m *Mesh) tick() {
 	if m.now.Sub(m.up.ticked) < TickEvery {
 		return // it was only for the uplink
 	}
+	if !m.up.ticked.IsZero() && m.now.Sub(m.up.ticked) > stalledAfter {
+		m.stalled()
+	}
 	m.expire()
 	m.estimate()
 	m.watch()
@@ -226,12 +231,15 @@ func (m *Mesh) follow(log quicwire.LogID) *follow {
 
 // peer returns the peer of a session; nil if it is gone.
 func (m *Mesh) peer(id SessionID) *peer {
-	i, ok := slices.BinarySearchFunc(m.peers, id, func(p *peer, id SessionID) int { return cmp.Compare(p.id, id) })
+	i, ok := slices.BinarySearchFunc(m.peers, id, byID)
 	if !ok {
 		return nil
 	}
 	return m.peers[i]
 }
+
+// byID orders peers.
+func byID(p *peer, id SessionID) int { return cmp.Compare(p.id, id) }
 
 // chance draws true with the probability of one in n.
 func (m *Mesh) chance(n int) bool { return m.rand.IntN(n) == 0 }

@@ -79,12 +79,18 @@ func (m *meter) ended(x *session) {
 // udpHeaders are the bytes of IPv4 and UDP headers that each packet has on the wire.
 const udpHeaders = 28
 
-// traffic sums up what all sessions have carried.
-func (m *meter) traffic(s *Swarm) Traffic {
+// sum is what all sessions have carried.
+func (m *meter) sum(s *Swarm) totals {
 	sum := m.gone
 	for _, x := range s.sessions {
 		sum.add(x.wire.Stats())
 	}
+	return sum
+}
+
+// traffic is what Mesh should know of sum.
+func (m *meter) traffic(s *Swarm) Traffic {
+	sum := m.sum(s)
 	return Traffic{Sent: sum.wireSent + udpHeaders*sum.packets, Received: sum.wireReceived}
 }
 
@@ -111,22 +117,28 @@ func (m *meter) tick(s *Swarm) {
 func (s *Swarm) status() *Status {
 	now := s.cfg.Now()
 	st := s.mesh.status(now)
-	sum := s.meter.gone
 	for i := range st.Peers {
 		x := s.sessions[st.Peers[i].session]
 		if x == nil {
 			continue
 		}
-		sum.add(x.wire.Stats())
 		p := &st.Peers[i]
 		p.Inbound, p.Up, p.Down = x.wire.Inbound(), x.rates.up, x.rates.down
 		if !p.Inbound { // who comes by itself could come in numbers, only to set our clock
 			st.Clocks = append(st.Clocks, feed.PeerClock{Subnet: subnet(x.wire.Addr()).String(), Offset: p.offset})
 		}
 	}
+	sum := s.meter.sum(s)
 	st.Sent, st.Received, st.WireSent, st.WireReceived = sum.sent, sum.received, sum.wireSent, sum.wireReceived
 	st.PacketsSent = sum.packets
 	st.LagP50, st.LagP99 = s.meter.p50, s.meter.p99
+	return st
+}
+
+// last makes the snapshot that stays when all sessions have ended: what they have counted is complete.
+func (s *Swarm) last() *Status {
+	st := s.status()
+	st.Peers, st.Clocks, st.Children, st.Used = nil, nil, 0, 0
 	return st
 }
 
@@ -144,7 +156,7 @@ func subnet(a netip.AddrPort) netip.Prefix {
 func (m *Mesh) status(now time.Time) *Status {
 	st := &Status{
 		HighestEpoch: max(m.highest.Number, m.epoch.Number), Superseded: m.superseded, Blocks: m.blocks, Banned: m.banned,
-		Uplink: uint64(8 * m.up.rate()), Slots: m.slots(), Used: m.used(), Known: m.good(), Skipped: m.skipped,
+		Uplink: uint64(8 * m.up.rate()), Measured: uint64(math.Round(8 * m.up.measured())), Slots: m.slots(), Used: m.used(), Known: m.good(), Skipped: m.skipped,
 	}
 	if m.own != nil {
 		st.Epoch = m.own.epoch

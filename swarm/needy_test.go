@@ -23,7 +23,7 @@ func TestNeedyDialsMore(t *testing.T) {
 	for k, x := range subs {
 		s.says(int(to[k]), &quicwire.SubOK{Log: x.Log, Stripe: x.Stripe, First: uint64(x.Stripe)})
 	}
-	if dials := of[Dial](s.flow(1, 0, 40)); len(dials) > 0 {
+	if dials := of[Dial](s.pushed(1, 40)); len(dials) > 0 {
 		t.Fatalf("dials %v, want nobody while all is well", dials)
 	}
 	for n := range peers {
@@ -38,4 +38,14 @@ func TestNeedyDialsMore(t *testing.T) {
 	if dials := of[Dial](s.after(2 * TickEvery)); len(dials) < moreIfNeedy || dials[0].Contact < peers {
 		t.Errorf("dials %v, want at least %d of the others", dials, moreIfNeedy)
 	}
+}
+
+// pushed lets session n push the first blocks of tv, one each 25 ms.
+func (s *script) pushed(n int, blocks uint64) (all []Action) {
+	for i := range blocks {
+		s.shelf.put(tv(today), i)
+		all = append(all, s.block(n, today, i, false)...)
+		all = append(all, s.after(25*time.Millisecond)...)
+	}
+	return all
 }

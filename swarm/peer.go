@@ -25,6 +25,7 @@ type peer struct {
 	since    time.Time             // of the session
 	record   *quicwire.PeerRecord  // its own word of where it can be dialled; nil if we had none
 	recorded time.Time             // when we last sent it our own
+	owed     int                   // others that we would have told it of when it came, had we known them
 	epoch    Epoch                 // the newest it has shown
 	expired  bool                  // the notes it showed last have expired
 	shown    Epoch                 // the newest that we have shown it
@@ -47,6 +48,7 @@ type peer struct {
 	fails    int              // times that it let us down, less what it did since
 	received rateOf           // bytes of blocks that it has sent us
 	silent   int              // Reqs in a row that brought nothing
+	vain     time.Time        // when the last of them was sent
 	given    uint64           // blocks that it was asked for, and sent
 	deaf     time.Time        // no Reqs to it until then
 	subs     bucket           // of Subs to it
@@ -119,6 +121,9 @@ func (p *peer) claimFor(log quicwire.LogID) *claim {
 	return c
 }
 
+// flows reports whether a stripe flows there, as the last Status has it.
+func (c *claim) flows(i uint8) bool { return int(i) < len(c.lags) && c.lags[i] != quicwire.NoLag }
+
 // owd returns how long a packet takes to or from p, about.
 func (p *peer) owd() time.Duration { return p.rtt / 2 }
 
@@ -127,15 +132,16 @@ func (p *peer) shares() bool { return p.flags&quicwire.NoUpload == 0 && p.leavin
 
 // sessionUp takes a new session in.
 func (m *Mesh) sessionUp(e SessionUp) {
-	at, _ := netip.ParseAddrPort(e.Addr)
+	addr, _ := netip.ParseAddrPort(e.Addr)
 	p := &peer{
-		subnet: subnetOf(e.Addr), id: e.Session, key: e.Peer, short: quicwire.ShortIDOf(e.Peer), addr: e.Addr, at: at, seen: e.Seen, role: e.Role,
+		subnet: subnetOf(e.Addr), id: e.Session, key: e.Peer, short: quicwire.ShortIDOf(e.Peer), addr: e.Addr, at: addr, seen: e.Seen, role: e.Role,
 		flags: e.Flags, uplink: float64(e.Limits.Uplink) / 8, slots: e.Limits.Slots, rtt: e.RTT, minRTT: e.RTT, since: m.now,
 		dialled: e.Contact >= 0,
 		subs:    bucket{rate: subRate, burst: subBurst, level: subBurst}, reqs: bucket{rate: reqRate, burst: reqBurst, level: reqBurst},
 	}
 	m.clock(p, e.Wall)
-	m.peers = append(m.peers, p)
+	at, _ := slices.BinarySearchFunc(m.peers, p.id, byID) // a session with a higher id may have been reported before
+	m.peers = slices.Insert(m.peers, at, p)
 	if m.firstUp.IsZero() {
 		m.firstUp = m.now
 	}
@@ -323,7 +329,7 @@ func (m *Mesh) heardStatus(p *peer, x *quicwire.Status, proved bool) {
 // heardBye lets p go: others are looked for, and the session ends as soon as nothing more is expected from it.
 func (m *Mesh) heardBye(p *peer, x *quicwire.Bye) {
 	p.leaving = m.now.Add(min(x.Leaving, 10*time.Second))
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	m.cutOff(p)
 	if !m.serves(p) {
 		m.close(p, quicwire.CodeDone, "goodbye")
@@ -349,6 +355,9 @@ func (r *rateOf) add(now time.Time, n int) {
 	r.sum += float64(n)
 	r.update(now)
 }
+
+// any reports whether there was ever anything: the rate is known only after a second.
+func (r *rateOf) any() bool { return r.sum > 0 || r.rate > 0 }
 
 // update takes in that time has passed.
 func (r *rateOf) update(now time.Time) {

@@ -69,12 +69,21 @@ func (m *Mesh) reason() string {
 	switch {
 	case len(up) > 0:
 		return strings.Join(up[:min(len(up), 3)], "; ")
-	case len(m.peers) > 0:
+	case len(m.peers) > 0 && len(m.ours()) == 0:
 		return m.crowdReason()
+	case len(m.contacts) == 0 && m.cfg.Looking != "":
+		return "the link names no address to connect to; looking " + m.cfg.Looking
 	case len(m.contacts) == 0:
 		return "the link names no address to connect to; ask for one that ends in ?a=host:port"
+	case len(m.peers) > 0: // others found us, or we them; but it is the link's address that somebody can do something about
+		return m.contactReasons() + "; " + m.crowdReason()
 	}
 	return m.contactReasons()
+}
+
+// ours returns the contacts that are not only somebody's word.
+func (m *Mesh) ours() []*contact {
+	return slices.DeleteFunc(slices.Clone(m.contacts), (*contact).strange)
 }
 
 // blamed returns the parent that has the most stripes without delivering; nil if there is none. One that was just given up for dead counts
@@ -104,12 +113,16 @@ func (m *Mesh) crowdReason() string {
 	return fmt.Sprintf("connected to %d nodes, of which nothing can be had at the moment", len(m.peers))
 }
 
-// contactReasons says why no contact is connected: those of the link, or if there are none, how many others were tried.
+// contactReasons says why no contact is connected: those of the link and others that are ours, or if there are none, all others.
 func (m *Mesh) contactReasons() string {
 	var parts []string
-	next := m.contacts[0].next
+	list := m.ours()
+	if len(list) == 0 {
+		list = m.contacts
+	}
+	next := list[0].next
 	dials, failed := false, false
-	for _, c := range m.contacts {
+	for _, c := range list {
 		dials = dials || c.state == dialling
 		if c.next.Before(next) {
 			next = c.next

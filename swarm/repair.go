@@ -147,7 +147,7 @@ func (m *Mesh) duplicate(f *follow, p *peer, e BlockIn) {
 // coming takes in that a block has begun to arrive.
 func (m *Mesh) coming(e Coming) {
 	f := m.follow(e.Log)
-	if f == nil || f.joined.IsZero() || e.Index >= f.edge+mostAsked {
+	if f == nil || f.joined.IsZero() || e.Index >= min(f.edge+mostAsked, f.soon(m.now)) {
 		return
 	}
 	m.open(f, e.Index+1)
@@ -247,7 +247,8 @@ func (m *Mesh) review(f *follow) (open int) {
 
 // timedOut takes back a Req of one block. If our own downlink is the bottleneck, less is to be asked for; else the other is slow or dead.
 func (m *Mesh) timedOut(f *follow, h *hole) {
-	if p := h.of; p != nil && !f.slow && !m.downlinkFull() {
+	if p := h.of; p != nil && !f.slow && !m.downlinkFull() && h.asked.After(p.vain) { // once for all the blocks of a Req
+		p.vain = h.asked
 		if p.silent++; p.silent >= maxSilent {
 			p.silent, p.deaf, p.fails = 0, m.now.Add(shunTime), min(p.fails+1, 4)
 		}
@@ -339,7 +340,7 @@ func (m *Mesh) wantFrom(p *peer, f *follow, i uint64) {
 		return
 	}
 	at, ok := f.find(i)
-	if !ok && i >= f.edge && i < f.edge+mostAsked {
+	if !ok && i >= f.edge && i < min(f.edge+mostAsked, f.soon(m.now)) {
 		m.open(f, i+1)
 		at, ok = f.find(i)
 	}

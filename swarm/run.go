@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"tailcast/feed"
+	"tailcast/feed/merkle"
 	"tailcast/quicwire"
 )
 
@@ -187,6 +188,18 @@ func (f *follow) flows(now time.Time) bool {
 	return f.ended || f.run.ours || !f.joined.IsZero() && !now.After(f.due())
 }
 
+// soon returns an index that is signed in a second or so, as far as the clock of the log tells; before there is one, an index not far from
+// the newest block.
+func (f *follow) soon(now time.Time) uint64 {
+	switch {
+	case f.joined.IsZero():
+		return merkle.MaxSize
+	case f.clock.n < 8 || f.clock.gap <= 0:
+		return f.here.top + mostAsked
+	}
+	return f.clock.index + uint64(max(0, now.Sub(f.clock.at))/f.clock.gap) + uint64(time.Second/f.clock.gap) + uint64(len(f.stripes))
+}
+
 // follow returns what is followed under that name; nil if it is not.
 func (r *run) follow(log quicwire.LogID) *follow {
 	if r == nil || r.epoch.ID != log.Epoch {
@@ -326,7 +339,7 @@ func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
 	first := e.Index - min(e.Index, uint64(e.Back))
 	if f.joined.IsZero() {
 		f.joined, f.edge = m.now, first
-		m.nextStatus = time.Time{} // others may wait for somebody who has it
+		m.nextStatus, m.beats = time.Time{}, beatsToSource-1 // others may wait for somebody who has it, a lower source too
 	}
 	f.segment = max(f.segment, first)
 	m.filled(f, p, e)
@@ -336,7 +349,7 @@ func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
 	f.last = m.now
 	f.ended = f.ended || e.Kind == feed.End
 	f.seen++
-	if s := &f.stripes[f.stripeOf(e.Index)]; e.Repaired && s.parent != nil && s.parent != p {
+	if s := &f.stripes[f.stripeOf(e.Index)]; e.Repaired && s.parent != nil && s.parent != p && e.Index >= s.first {
 		s.judged.count(m.now, false)
 	}
 	f.measure(e, at)

@@ -115,7 +115,7 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 	n := s.count()
 	if f.catalog() {
 		fan := catalogFan
-		if m.publisher() {
+		if m.publisher() && !x.Urgent {
 			fan = sourceFan
 		}
 		return n < fan && !m.crowded(p)
@@ -151,6 +151,7 @@ func (m *Mesh) rank(p *peer, home bool) float64 {
 		return 0
 	}
 	rate := max(m.streamRate(), 1)
+	p.received.update(m.now) // what it did long ago does not count
 	rank := 0.5 + min(8*p.received.rate/rate, 2)
 	if m.now.Sub(p.since) < newcomer {
 		rank = max(rank, 1)

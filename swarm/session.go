@@ -120,7 +120,7 @@ func (s *Swarm) checkStatus(ctx context.Context, x *session, m *quicwire.Status)
 	proved := m.Signed != nil
 	if proved {
 		head := feed.Head{Size: m.Size, Root: m.Signed.Root, Signature: m.Signed.Signature}
-		if !s.heads.verify(s.cfg.Replica.Root(), e, signedHead{m.Log, head}) {
+		if !s.signed(e, m.Log, head) {
 			s.post(ctx, Misbehaved{x.id, quicwire.CodeBadBlock, fmt.Sprintf("the head of size %d in a STATUS is not signed", m.Size)})
 			return
 		}

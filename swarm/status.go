@@ -53,6 +53,7 @@ type Status struct {
 	Skipped uint64           // how often a subscriber that fell behind was taken to the newest segment
 
 	Uplink   uint64    // what we believe our uplink carries, or may carry: bits per second on the wire; 0: not known yet
+	Measured uint64    // as much of it as is more than a guess, since the uplink was full, in this run or before it (Config.Known)
 	Slots    int       // stripes that we can take on, for everybody
 	Used     int       // stripes that we push now
 	Children int       // peers that we push to

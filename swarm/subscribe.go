@@ -18,6 +18,7 @@ import (
 // Times of subscriptions. docs/swarm.md gives the reasons.
 const (
 	helloWait    = 300 * time.Millisecond  // for a second HELLO, before the first parent is chosen
+	newerFor     = time.Second             // for the first block of a newer epoch, before a newcomer begins with an older one
 	pendingFor   = 200 * time.Millisecond  // an answer to SUB, or three round trips
 	askAgain     = 250 * time.Millisecond  // the same peer for the same stripe
 	drawFor      = 30 * time.Second        // a source may still answer
@@ -43,7 +44,7 @@ const (
 // yesterday must not win because it is fast.
 func (m *Mesh) maintain() {
 	for _, r := range []*run{m.run, m.old} {
-		if r == nil || r.fault != nil || r == m.run && m.joining() {
+		if r == nil || r.fault != nil || r == m.run && m.joining() || r == m.old && m.tooEarly(r) {
 			continue
 		}
 		for _, f := range r.logs {
@@ -63,14 +64,19 @@ func (m *Mesh) joining() bool {
 	for _, c := range m.contacts {
 		p := m.peer(c.session)
 		switch {
-		case c.state == pausing:
-			continue // it has failed, or nobody asks it
+		case c.state == pausing || c.strange():
+			continue // it has failed, or nobody asks it; or it is the word of one whom we have heard already
 		case p == nil || p.size(m.run) == 0:
 			unknown++
 		}
 		open++
 	}
 	return open > 1 && unknown > 0 && open-unknown < 2
+}
+
+// tooEarly reports whether the new epoch may still deliver, so that one before it of which we have nothing is not begun with.
+func (m *Mesh) tooEarly(old *run) bool {
+	return m.run != nil && !old.seenAny() && m.now.Sub(m.run.began) < newerFor
 }
 
 func (r *run) seenAny() bool {
@@ -122,16 +128,21 @@ type electorate struct {
 	limit int
 }
 
-// electorate returns those that are in the epoch, share, and are not clearly behind others.
+// electorate returns those that are in the epoch, share, and are not clearly behind others. If all of them have let us down, they are better
+// than nobody.
 func (m *Mesh) electorate(f *follow) (e electorate) {
+	can := m.eligible
+	if !slices.ContainsFunc(m.peers, func(p *peer) bool { return m.eligible(f.run, p) }) {
+		can = m.present
+	}
 	var most uint64
 	for _, p := range m.peers {
-		if m.eligible(f.run, p) {
+		if can(f.run, p) {
 			most = max(most, p.size(f.run))
 		}
 	}
 	for _, p := range m.peers {
-		if m.eligible(f.run, p) && p.size(f.run)+farBehind >= most {
+		if can(f.run, p) && p.size(f.run)+farBehind >= most {
 			e.peers = append(e.peers, p)
 		}
 	}
@@ -149,8 +160,11 @@ func (e *electorate) small() bool { return len(e.peers) < smallSwarm }
 const smallSwarm = 6
 
 // eligible reports whether p may be a parent in r at all.
-func (m *Mesh) eligible(r *run, p *peer) bool {
-	return p.epoch.ID == r.epoch.ID && p.shares() && !p.mute && !m.now.Before(p.refused) && !m.slowToAnswer(p)
+func (m *Mesh) eligible(r *run, p *peer) bool { return m.present(r, p) && !m.now.Before(p.refused) }
+
+// present reports whether p is there, in the epoch, and shares.
+func (m *Mesh) present(r *run, p *peer) bool {
+	return p.epoch.ID == r.epoch.ID && p.shares() && !p.mute && !m.slowToAnswer(p)
 }
 
 // slowToAnswer reports whether p should have answered a PING by now: it is asked for nothing before it does.
@@ -181,7 +195,7 @@ func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate)
 	if p.role == quicwire.Relay {
 		limit = max(limit, len(f.stripes)/2)
 	}
-	unproven := n >= 1 && p.tried && p.received.sum == 0 && p.received.rate == 0 && !source && m.now.Sub(f.run.began) > startFor && !e.small()
+	unproven := n >= 1 && p.tried && !p.received.any() && !source && m.now.Sub(f.run.began) > startFor && !e.small()
 	if !urgent && (n >= limit || unproven) {
 		return 0, false
 	}
@@ -405,7 +419,8 @@ func (m *Mesh) adopt(f *follow, i uint8, p *peer, x *quicwire.SubOK) {
 	if s.pending != nil && s.pending != p {
 		m.unsub(s.pending, f, i, quicwire.UnsubDone)
 	}
-	s.parent, s.pending, s.since, s.first, s.next, s.judged = p, nil, m.now, x.First, x.First, tally{}
+	first := min(x.First, f.soon(m.now)) // who promises only what is far off is overdue all the same
+	s.parent, s.pending, s.since, s.first, s.next, s.judged = p, nil, m.now, first, first, tally{}
 	s.claimed, s.asked = time.Time{}, time.Time{}
 	s.lag = min(x.Lag, latestDue) + p.owd() + m.serialisation(f, p)
 	if f.joined.IsZero() {
@@ -453,7 +468,7 @@ func (m *Mesh) heardSubNo(p *peer, x *quicwire.SubNo) {
 		return
 	}
 	c.waiting &^= 1 << x.Stripe
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	s := &f.stripes[x.Stripe]
 	m.refusedBy(p, c, x.Stripe, x.Reason, x.Retry, s.pending == p && s.urged)
 	if s.pending == p {
@@ -492,7 +507,7 @@ func (m *Mesh) heardMoved(p *peer, x *quicwire.Moved) {
 	if f == nil || c == nil || int(x.Stripe) >= len(f.stripes) || f.run.ours {
 		return
 	}
-	m.refer(x.Referrals)
+	m.refer(p, x.Referrals)
 	c.waiting &^= 1 << x.Stripe
 	c.subbed[x.Stripe] = m.now.Add(min(x.Retry, shunTime))
 	p.refusal = x.Reason

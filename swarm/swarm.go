@@ -58,6 +58,7 @@ func New(cfg Config) *Swarm {
 	s.mesh = NewMesh(MeshConfig{
 		Self: s.self, Node: node, Role: cfg.Role, Anchors: cfg.Anchors, Pinned: cfg.Pinned, Renditions: cfg.Renditions, NoShare: cfg.NoShare,
 		MaxPeers: cfg.MaxPeers, Up: cfg.Up, Known: cfg.Known, Copies: cfg.Copies, Shelf: s.shelf, Seed: binary.BigEndian.Uint64(node[:]),
+		Dialable: cfg.Dialable, Looking: cfg.Looking,
 		Sign: func(r quicwire.PeerRecord) quicwire.PeerRecord { return cfg.Endpoint.SignPeer(cfg.Replica.Root(), r) },
 	})
 	s.up.Store(cfg.Up)
@@ -79,12 +80,19 @@ func (s *Swarm) Run(ctx context.Context) error {
 	work, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	s.group, s.work = new(errgroup.Group), work
-	defer s.group.Wait()
-	defer stop()
+	err := s.serve(ctx)
+	stop()
+	_ = s.group.Wait() // they report to loop
+	s.snapshot.Store(s.last())
+	return err
+}
+
+// serve is Run but for the end.
+func (s *Swarm) serve(ctx context.Context) error {
 	defer s.cfg.Endpoint.Register(s.cfg.Replica.Root(), s.hello)()
 	broken := make(chan error, 1)
 	s.group.Go(func() error {
-		broken <- s.accept(work)
+		broken <- s.accept(s.work)
 		return nil
 	})
 	for _, source := range s.cfg.Sources {

@@ -14,7 +14,8 @@ import (
 	"tailcast/quicwire"
 )
 
-// A chain in which each knows only the one before: all of it plays; if A dies, B and C say why they stall; they go on when A is back.
+// A chain in which each knows only the one before: all of it plays. If A dies, B and C go on by themselves, as A has told them of others. If
+// everybody is gone from whom something could come, they say why they stall, and go on when A is back.
 func TestChain(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
@@ -26,18 +27,25 @@ func TestChain(t *testing.T) {
 		wantFlow(t, s, 6, a, b, c)
 		for _, n := range []*node{a, b, c} {
 			wantWhole(t, n, 0)
-			if st := n.swarm.Status(); st.Blocks.Missed+st.Blocks.Repaired+st.Blocks.Rejected+st.Blocks.Duplicate != 0 {
-				t.Errorf("%v: want no block missed, repaired, rejected or twice", n)
+			if st := n.swarm.Status(); st.Blocks.Missed+st.Blocks.Rejected != 0 || st.Blocks.Repaired+st.Blocks.Duplicate > 4 {
+				t.Errorf("%v: want no block missed or rejected, at most a few repaired or twice", n)
 			}
 		}
 
 		a.kill()
+		pass(3 * time.Second)
+		wantFlow(t, s, 6, b, c)
+		wantWhole(t, b, 0)
+		wantWhole(t, c, 0)
+
+		s.place.(place).Cut(true)
 		pass(6 * time.Second)
-		wantReason(t, b, Stalled, "the viewer 1.0.1.1:4433 does not answer; trying again")
+		wantReason(t, b, Stalled, "the viewer 1.0.1.1:4433 does not answer; trying again", "connected to the viewer 1.0.3.1:4433, which itself receives nothing")
 		wantReason(t, c, Stalled, "connected to the viewer 1.0.2.1:4433, which itself receives nothing")
 
+		s.place.(place).Cut(false)
 		a = w.viewer("another a", at[1], Config{}, at[0])
-		pass(4 * time.Second)
+		pass(6 * time.Second)
 		wantFlow(t, s, 6, a, b, c)
 	})
 }
@@ -56,7 +64,7 @@ func TestStreamerRestarts(t *testing.T) {
 		wantReason(t, a, Stalled, "the streamer 1.0.0.1:4433 does not answer any more")
 
 		s = w.streamer("s", at[0], feed.Config{})
-		pass(time.Second)
+		pass(time.Second + snapshotEvery)
 		wantFlow(t, s, 6, a, b)
 		if e := a.swarm.Status().Epoch; e.Compare(before) <= 0 || e.ID != s.swarm.Status().Epoch.ID {
 			t.Errorf("a follows epoch %v after %v, want the streamer's %v", e, before, s.swarm.Status().Epoch)
@@ -118,34 +126,45 @@ func TestStreamerEnds(t *testing.T) {
 	})
 }
 
-// The best anchor is followed; when it is cut off, the next one; nothing is lost on the way.
+// When a parent is cut off, others take its place; nothing is lost on the way.
 func TestNextAnchor(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
 		s := w.streamer("s", at[0], feed.Config{})
-		nodes := map[string]*node{at[1].AddrPort().String(): w.viewer("a", at[1], Config{}, at[0]), at[2].AddrPort().String(): w.viewer("b", at[2], Config{}, at[0])}
+		a, b := w.viewer("a", at[1], Config{}, at[0]), w.viewer("b", at[2], Config{}, at[0])
+		pass(time.Second) // a and b have all the places of the source
 		c := w.viewer("c", at[3], Config{}, at[1], at[2])
 		pass(4 * time.Second)
 		wantFlow(t, s, 6, c)
 		for range 2 {
-			var parent *node
-			for _, p := range c.swarm.Status().Peers {
-				if p.Parent {
-					parent = nodes[p.Addr]
-				}
+			parent := parentOf(c, a, b)
+			if parent == nil {
+				t.Fatalf("%v: neither a nor b is a parent", c)
 			}
-			parent.place.(place).Cut(true)
+			parent.plug(false)
 			pass(3 * time.Second)
 			wantFlow(t, s, 6, c)
 			wantWhole(t, c, 0)
-			parent.place.(place).Cut(false)
+			parent.plug(true)
 			pass(6 * time.Second)
-			wantFlow(t, s, 6, c, nodes[at[1].AddrPort().String()], nodes[at[2].AddrPort().String()])
+			wantFlow(t, s, 6, a, b, c)
 		}
 		if st := c.swarm.Status(); st.Blocks.Missed > 0 {
 			t.Errorf("%v: want none missed", c)
 		}
 	})
+}
+
+// parentOf returns one of the nodes that is a parent of n; nil if none is.
+func parentOf(n *node, nodes ...*node) *node {
+	for _, p := range n.swarm.Status().Peers {
+		for _, q := range nodes {
+			if p.Parent && p.Addr == q.place.(place).AddrPort().String() {
+				return q
+			}
+		}
+	}
+	return nil
 }
 
 // On a network that loses packets everything still comes.
@@ -166,23 +185,23 @@ func TestLoss(t *testing.T) {
 	})
 }
 
-// Who cannot take the stream is taken to the newest segment again and again; others notice nothing.
+// Who cannot take the stream is never far behind, as it is taken on to newer segments again and again; others notice nothing.
 func TestSlowSubscriber(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{Down: 400_000})}
 		s := w.streamer("s", at[0], feed.Config{})
 		a := w.viewer("a", at[1], Config{}, at[0])
 		slow := w.viewer("slow", at[2], Config{}, at[0])
-		pass(20 * time.Second)
+		pass(5 * time.Second)
+		for range 15 {
+			pass(time.Second)
+			if behind := s.size() - slow.size(); behind > 6*blocksASecond {
+				t.Errorf("%v: %d blocks behind, want at most 6 s", slow, behind)
+			}
+		}
 		wantFlow(t, s, 6, a)
 		if st := a.swarm.Status(); st.Blocks.Missed+st.Blocks.Repaired > 0 || st.LagP99 > 30*time.Millisecond {
 			t.Errorf("%v: want nothing missed, p99 at most 30 ms", a)
-		}
-		if n := s.swarm.Status().Skipped; n < 3 {
-			t.Errorf("the streamer skipped %d times for the slow one, want several", n)
-		}
-		if behind := s.size() - slow.size(); behind > 5*blocksASecond {
-			t.Errorf("%v: %d blocks behind, want at most 5 s", slow, behind)
 		}
 		if st := slow.swarm.Status(); st.Blocks.Verified < 7*blocksASecond {
 			t.Errorf("%v: got little of what its link can carry", slow)
@@ -210,16 +229,23 @@ func TestLoop(t *testing.T) {
 	})
 }
 
-// Who shares nothing says so.
+// Who shares nothing says so, and uploads no media; who knows nobody else says why nothing comes.
 func TestNoShare(t *testing.T) {
 	simulate(t, func(t *testing.T, w *world) {
 		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
 		s := w.streamer("s", at[0], feed.Config{})
 		a := w.viewer("a", at[1], Config{NoShare: true}, at[0])
+		pass(3 * time.Second)
+		s.plug(false)
 		b := w.viewer("b", at[2], Config{}, at[1])
-		pass(5 * time.Second)
-		wantFlow(t, s, 6, a)
+		pass(2 * time.Second)
 		wantReason(t, b, Starting, "the viewer 1.0.1.1:4433 does not serve us: it shares nothing")
+		s.plug(true)
+		pass(8 * time.Second)
+		wantFlow(t, s, 6, a, b) // a has told b of the streamer
+		if st := a.swarm.Status(); st.Sent.Media+st.Sent.Repair > 0 || st.Children > 0 {
+			t.Errorf("%v: sent %+v, want no media and no repairs", a, st.Sent)
+		}
 	})
 }
 
@@ -230,10 +256,12 @@ func TestReasons(t *testing.T) {
 		self := w.viewer("self", at[0], Config{}, at[0])
 		nobody := w.viewer("nobody", at[1], Config{}, at[2])
 		none := w.viewer("none", w.place(netsim.Link{}), Config{})
+		looks := w.viewer("looks", w.place(netsim.Link{}), Config{Looking: "under the bed"})
 		pass(5 * time.Second)
 		wantReason(t, self, Waiting, "1.0.0.1:4433 is this node itself; trying again in ")
 		wantReason(t, nobody, Waiting, "1.0.2.1:4433 does not answer; trying again")
-		wantReason(t, none, Waiting, "the link names no address to connect to")
+		wantReason(t, none, Waiting, "the link names no address to connect to; ask for one")
+		wantReason(t, looks, Waiting, "the link names no address to connect to; looking under the bed")
 	})
 }
 

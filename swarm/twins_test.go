@@ -23,6 +23,8 @@ func dials(all []Action) (list []int) {
 // A link that names two addresses of one node leads to one session: the second address is left alone, and tried when the first is lost.
 func TestTwoAddressesOfOneNode(t *testing.T) {
 	s := newScript(t, 2, MeshConfig{})
+	s.answers(1)
+	s.answers(2)
 	if got := dials(s.do(Tick{})); len(got) != 2 {
 		t.Fatalf("dials %v at first, want both", got)
 	}

@@ -113,6 +113,14 @@ func (u *uplink) rate() float64 {
 	return u.est
 }
 
+// measured returns what is more than a guess of how fast blocks may go, so that the next run can begin with it; 0: nothing is.
+func (u *uplink) measured() float64 {
+	if u.meas == 0 {
+		return 0
+	}
+	return min(u.est, growPast*u.meas)
+}
+
 // backlog returns how long a push waits.
 func (u *uplink) backlog() time.Duration {
 	if r := u.rate(); r > 0 {
@@ -397,7 +405,8 @@ func (m *Mesh) estimate() {
 }
 
 // measure notes how much the uplink carries while it is full: while nearly all of those that we push to take blocks in much later than the
-// uplink should need. One or two that are slow are slow themselves.
+// uplink should need. One or two that are slow are slow themselves; and when nobody takes anything the network is away, which tells nothing
+// about the uplink.
 func (m *Mesh) measure() {
 	u := &m.up
 	dt := m.now.Sub(u.ticked).Seconds()
@@ -412,6 +421,10 @@ func (m *Mesh) measure() {
 	if u.busy < measureTicks {
 		return
 	}
+	if u.sum == 0 {
+		u.busy, u.time = 0, 0
+		return
+	}
 	u.meas = u.sum / u.time
 	if u.cap == 0 && !m.publisher() && u.meas < u.est {
 		u.est = max(u.meas, u.est*0.8)
@@ -423,7 +436,7 @@ func (m *Mesh) measure() {
 // measureTicks is over how many ticks the full uplink is measured at a time.
 const measureTicks = 6
 
-// full reports whether nearly all of those that we push to have to wait for our uplink.
+// full reports whether nearly all of those that we push to, and more than two, have to wait for our uplink.
 func (m *Mesh) full() bool {
 	limit := fullAfter + time.Duration(fullBlocks*blockGuess/m.up.est*float64(time.Second))
 	full, all := 0, 0
@@ -436,7 +449,7 @@ func (m *Mesh) full() bool {
 			full++
 		}
 	}
-	return all > 0 && 4*full >= 3*all
+	return full > 2 && 4*full >= 3*all
 }
 
 // A block should be taken in by QUIC within the time that fullBlocks of them take on the uplink, and fullAfter.

@@ -80,14 +80,14 @@ func (m *Mesh) watchStripes(f *follow) {
 // overdue returns by how much the next block of a stripe is later than usual; 0 if it is not, or if that is the source's silence.
 func (m *Mesh) overdue(f *follow, i uint8) time.Duration {
 	s := &f.stripes[i]
-	if s.parent == nil || f.joined.IsZero() {
+	if s.parent == nil {
 		return 0
 	}
 	next := f.align(s.next, i)
-	if next >= f.edge && !m.silent(f) {
+	if next >= f.edge && !f.joined.IsZero() && !m.silent(f) {
 		return 0
 	}
-	due := f.clock.of(next)
+	due := f.clock.of(next) // long ago as long as no block has come
 	if due.Before(s.since) {
 		due = s.since
 	}
@@ -149,25 +149,30 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 	if !s.claimed.IsZero() && m.now.Sub(s.claimed) >= believe {
 		limit = leaveLiar
 	}
-	if s.late < limit || mine || !m.others(f, p) {
+	if s.late < limit || mine || m.asleep() || !m.others(f, i, p) {
 		return
 	}
 	p.fails++
-	if limit == leaveLiar && (p.fails >= 3 || p.received.rate == 0) {
+	if limit == leaveLiar && (p.fails >= 3 || !p.received.any()) {
 		p.refused = m.now.Add(shunTime)
 	}
 	p.claimFor(f.log).subbed[i] = m.now.Add(deadAfter)
 	m.leave(f, i, p, quicwire.UnsubStalled)
 }
 
-// others reports whether somebody else could be asked instead of p, and has more than we: where nobody has, nothing is gained.
-func (m *Mesh) others(f *follow, p *peer) bool {
+// others reports whether somebody else could be asked for a stripe instead of p, who has more than we or to whom the stripe flows, as far as
+// the log does at all: where nobody has more, nothing is gained.
+func (m *Mesh) others(f *follow, i uint8, p *peer) bool {
+	flows, lacks := !f.joined.IsZero() && !m.silent(f), f.edge
+	if len(f.holes) > 0 {
+		lacks = f.holes[0].index
+	}
 	for _, q := range m.peers {
 		if q == p || !m.eligible(f.run, q) {
 			continue
 		}
-		if c := q.claimOf(f.log); c != nil && (c.size > f.edge || len(f.holes) > 0 && c.size > f.holes[0].index) ||
-			q.pong.log == f.log && q.pong.next > f.edge && m.now.Sub(q.pong.at) < leaveHungry {
+		if c := q.claimOf(f.log); c != nil && (c.size > lacks || flows && c.flows(i)) ||
+			q.pong.log == f.log && q.pong.next > f.here.top && m.now.Sub(q.pong.at) < leaveHungry {
 			return true
 		}
 	}
@@ -199,7 +204,7 @@ func (m *Mesh) doubtPeers() {
 		lost = lost || m.serves(p)
 		m.leaveAll(p, quicwire.UnsubStalled)
 		if m.stuck(p) {
-			m.drop(p)
+			m.evict(p)
 		}
 	}
 	if lost {
@@ -229,7 +234,7 @@ func (m *Mesh) hears() (n int) {
 
 // silentFor reports whether p has let a PING go unanswered for too long. While our own downlink is full, answers are late as all is.
 func (m *Mesh) silentFor(p *peer) bool {
-	if p.pinged.IsZero() {
+	if p.pinged.IsZero() || m.asleep() {
 		return false
 	}
 	limit := max(muteAfter, 5*p.rtt/2)
@@ -246,9 +251,19 @@ func (m *Mesh) doubtChildren() {
 			m.pingAny(p)
 		}
 		if m.stuck(p) && p.mute {
-			m.drop(p)
+			m.evict(p)
 		}
 	}
+}
+
+// evict takes its places from a child, and says so, in case that it is still there.
+func (m *Mesh) evict(p *peer) {
+	m.eachChild(func(f *follow, i uint8, c *child) {
+		if c.peer == p {
+			m.send(p, &quicwire.Moved{Log: f.log, Stripe: i, Reason: quicwire.Shed, Until: max(c.next, 1) - 1, Retry: 2 * time.Second})
+		}
+	})
+	m.drop(p)
 }
 
 // stuck reports whether p takes nothing although something is there for it.
@@ -345,10 +360,28 @@ func (m *Mesh) claims(p *peer, x *quicwire.Pong) {
 	}
 }
 
+// stalled takes in that we ourselves have slept: a Tick came much later than it was wanted, as this machine has too little processor time.
+// What looks late or dead then is not; to blame others, and to look for new ones, would only take more of it.
+func (m *Mesh) stalled() {
+	m.woken = m.now
+	for _, p := range m.peers {
+		p.pinged, p.pings, p.mute = time.Time{}, nil, false
+	}
+}
+
+// asleep reports whether we have been found to sleep lately.
+func (m *Mesh) asleep() bool { return !m.woken.IsZero() && m.now.Sub(m.woken) < wakesFor }
+
+// A Tick that comes so late, and for how long nobody is blamed then.
+const (
+	stalledAfter = 5 * TickEvery
+	wakesFor     = time.Second
+)
+
 // endDead ends sessions whose peer does not answer: a node that was killed says nothing, and QUIC would wait for 15 s.
 func (m *Mesh) endDead() {
 	for _, p := range m.peers {
-		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= deadAfter {
+		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= deadAfter && !m.asleep() {
 			p.pinged, p.pings = time.Time{}, nil
 			m.close(p, quicwire.CodeTimeout, fmt.Sprintf("no answer for %v", deadAfter))
 		}
@@ -474,7 +507,7 @@ func (m *Mesh) judgeShares(f *follow) {
 		}
 		s.judged = tally{since: m.now}
 		n := t.fresh + t.stale
-		if n < tallyLeast || m.downlinkFull() || !m.others(f, s.parent) {
+		if n < tallyLeast || m.downlinkFull() || !m.others(f, uint8(i), s.parent) {
 			continue
 		}
 		if 10*t.stale > n || m.holdsBack(f, uint8(i)) {

@@ -1,5 +1,6 @@
-// Demo shows the whole way of a block on one machine: `streamer demo` and three viewers in a chain, each of which knows only the
-// one before it. It uses the commands as a user would and ends all of them on Ctrl-C.
+// Demo shows the whole way of a block on one machine: `streamer demo` and four viewers, each of which is told only of the one before
+// it. They hear of the others and share the stream among them; every ten seconds a line says who has passed on how much. It uses the
+// commands as a user would and ends all of them on Ctrl-C.
 package main
 
 import (
@@ -12,11 +13,15 @@ import (
 	"os/signal"
 	"path/filepath"
 	"syscall"
+	"time"
 
 	"tailcast/internal/command"
 )
 
-const viewers = 3
+const (
+	viewers    = 4
+	shareEvery = 10 * time.Second
+)
 
 func main() {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -51,7 +56,7 @@ func run(ctx context.Context, out io.Writer) (err error) {
 		chain = append(chain, p)
 	}
 	introduce(out, chain)
-	return wait(ctx, chain)
+	return wait(ctx, out, chain)
 }
 
 func start(dir, name, source string) (*command.Process, error) {
@@ -70,10 +75,10 @@ func start(dir, name, source string) (*command.Process, error) {
 func introduce(out io.Writer, chain []*command.Process) {
 	fmt.Fprintf(out, "\nOn air: %s\n\n", chain[0].Link)
 	for i, p := range chain[1:] {
-		fmt.Fprintf(out, "  %s watches %-8s  %s\n", p.Name, chain[i].Name, p.HTTP)
+		fmt.Fprintf(out, "  %s was told of %-8s  %s\n", p.Name, chain[i].Name, p.HTTP)
 	}
 	page := chain[len(chain)-1].HTTP
-	fmt.Fprintf(out, "\nOpen %s\n  or  mpv --profile=low-latency '%s/live.ts?join=next'\n\nCtrl-C ends the demo.\n", page, page)
+	fmt.Fprintf(out, "\nOpen %s\n  or  mpv --profile=low-latency '%s/live.ts?join=next'\n\nCtrl-C ends the demo.\n\n", page, page)
 	openBrowser(page)
 }
 
@@ -87,8 +92,8 @@ func openBrowser(url string) {
 	}
 }
 
-// wait returns when ctx ends, or with an error as soon as one of the processes does.
-func wait(ctx context.Context, chain []*command.Process) error {
+// wait says how the load is shared until ctx ends. It returns an error as soon as one of the processes ends.
+func wait(ctx context.Context, out io.Writer, chain []*command.Process) error {
 	ended := make(chan string, len(chain))
 	for _, p := range chain {
 		go func() {
@@ -96,10 +101,16 @@ func wait(ctx context.Context, chain []*command.Process) error {
 			ended <- p.Name
 		}()
 	}
-	select {
-	case <-ctx.Done():
-		return nil
-	case name := <-ended:
-		return fmt.Errorf("%s ended unexpectedly", name)
+	tick := time.NewTicker(shareEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			fmt.Fprintln(out, sharing(shares(chain)))
+		case <-ctx.Done():
+			return nil
+		case name := <-ended:
+			return fmt.Errorf("%s ended unexpectedly", name)
+		}
 	}
 }

@@ -21,6 +21,8 @@ type options struct {
 	rtspUDP bool
 	keyFile string
 	key     string // from keyFile; never logged
+	copies  int
+	pinned  node.Pins
 }
 
 func main() { os.Exit(node.Main(command(seal.Sealer{}))) }
@@ -56,6 +58,8 @@ RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http.`,
 	flags.BoolVar(&o.loop, "loop", false, "begin a file again at its end, with a continuous clock")
 	flags.StringVar(&o.rtsp, "rtsp", "127.0.0.1:8554", "`address` to wait at for an RTSP push; empty is off")
 	flags.StringVar(&o.keyFile, "stream-key-file", "", "`file` with the key that encoders must show; needed to listen for them beyond this machine")
+	flags.IntVar(&o.copies, "copies", 2, "send each block so often, 1 or 2: one costs half of the uplink, and viewers more when somebody leaves")
+	flags.Var(&o.pinned, "pin", "a relay of ours, as `NODEKEY@HOST:PORT` (repeatable): it always has a place here; a relay prints what to write")
 	flags.BoolVar(&o.rtspUDP, "rtsp-udp", false, "pull RTSP with RTP over UDP")
 	root.AddCommand(&cobra.Command{
 		Use:   "demo",

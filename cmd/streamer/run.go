@@ -33,6 +33,9 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	if err != nil {
 		return err
 	}
+	if o.copies != 1 && o.copies != 2 {
+		return node.Usagef("--copies %d: want 1 or 2", o.copies)
+	}
 	history, err := o.History(true)
 	if err != nil {
 		return err
@@ -54,7 +57,10 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	if err != nil {
 		return err
 	}
-	n, err := node.New(node.Config{Role: node.Streamer, Flags: &o.Flags, Replica: replica, Key: key, Logger: log})
+	n, err := node.New(node.Config{
+		Role: node.Streamer, Flags: &o.Flags, Key: key, Logger: log,
+		Channel: node.ChannelConfig{Replica: replica, Copies: o.copies, Pinned: o.pinned},
+	})
 	if err != nil {
 		return err
 	}

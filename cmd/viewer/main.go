@@ -29,7 +29,8 @@ func command() *cobra.Command {
 		Short: "Watch a channel, verify every block of it, and pass it on",
 		Long: `Watch a channel, verify every block of it, and pass it on.
 
-LINK is what the streamer prints: tailcast: and 56 characters, then ?a=host:port of somebody to begin with.
+LINK is what the streamer prints: tailcast: and 56 characters, then ?a=host:port of somebody to begin with. Others who watch are
+looked for on this network besides, and among those of the last time, so a LINK without an address can do.
 The page is at the address printed as http; players open /live.ts there.`,
 		Example: `  viewer 'tailcast:…?a=192.0.2.7:4433'
   viewer LINK --player mpv
@@ -41,9 +42,6 @@ The page is at the address printed as http; players open /live.ts there.`,
 			link, err := node.LinkArgument(args)
 			if err != nil {
 				return err
-			}
-			if len(link.Anchors) == 0 {
-				return node.Usagef("this LINK names nobody to begin with: ask for one that ends in ?a=host:port, or add the address of anybody who watches")
 			}
 			return run(cmd.Context(), o, link)
 		},

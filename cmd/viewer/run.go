@@ -37,10 +37,14 @@ func run(ctx context.Context, o *options, link feed.Link) (err error) {
 		return err
 	}
 	n, err := node.New(node.Config{
-		Role: node.Viewer, Flags: &o.Flags, Replica: replica, Anchors: link.Anchors, NoShare: o.noShare, Logger: log,
+		Role: node.Viewer, Flags: &o.Flags, Logger: log,
+		Channel: node.ChannelConfig{Replica: replica, Anchors: link.Anchors, NoShare: o.noShare},
 	})
 	if err != nil {
 		return err
+	}
+	if !n.Begins() {
+		return errors.Join(o.nobody(), n.Close())
 	}
 	if err := o.announce(n.Ready(node.Ready{})); err != nil {
 		return errors.Join(err, n.Close())
@@ -61,6 +65,15 @@ func run(ctx context.Context, o *options, link feed.Link) (err error) {
 		return err
 	}
 	return nil
+}
+
+// nobody says that there is nobody to begin with, and what helps.
+func (o *options) nobody() error {
+	also := ""
+	if o.NoLAN {
+		also = ", or leave out --no-lan"
+	}
+	return node.Usagef("this LINK names nobody to begin with: ask for one that ends in ?a=host:port, or add the address of anybody who watches%s", also)
 }
 
 // openReplica keeps each channel in a directory of its own. Two viewers of one channel on one machine may share the default

@@ -25,6 +25,8 @@ type Ready struct {
 	HTTP   string   `json:"http"`
 	Listen []string `json:"listen"`
 	RTSP   string   `json:"rtsp"`
+	Links  []string `json:"links"` // of a relay
+	Pin    string   `json:"pin"`   // likewise
 }
 
 // Process is a running command. Who started it calls Stop or Kill.
@@ -161,6 +163,9 @@ func (t *tail) String() string {
 	defer t.mu.Unlock()
 	return string(bytes.TrimSpace(t.buf))
 }
+
+// Signal sends a signal that does not end the process.
+func (p *Process) Signal(s os.Signal) error { return p.cmd.Process.Signal(s) }
 
 // Pid is the process's number.
 func (p *Process) Pid() int { return p.cmd.Process.Pid }

@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,36 +11,63 @@ import (
 	"tailcast/internal/command"
 )
 
-// chain starts streamer → A → B → C, where each knows only the one before it, and waits until C is live.
-func chain(t *testing.T) (s, a, b, c *command.Process) {
+// chain starts streamer → A → B → C, where each is told of the one before it alone, and waits until B and C have heard of others.
+func chain(t *testing.T, args ...string) (s, a, b, c *command.Process) {
 	t.Helper()
-	s = streamer(t, "demo")
-	a = viewer(t, s.LinkTo(), "--listen", "127.0.0.1:"+freePort(t))
+	s = start(t, "streamer", nil, args...)
+	a = viewer(t, s.LinkTo())
 	b = viewer(t, a.LinkTo())
 	c = viewer(t, b.LinkTo())
-	until(t, c, "live", live)
+	until(t, b, "live, and connected with the streamer", func(st status) bool { return live(st) && st.has(s) })
+	until(t, c, "live, and connected with the streamer", func(st status) bool { return live(st) && st.has(s) })
 	return s, a, b, c
 }
 
-// TestChainStallsSaysWhyAndGoesOn kills the first viewer of a chain and brings it back.
-func TestChainStallsSaysWhyAndGoesOn(t *testing.T) {
+// has reports whether p is a peer.
+func (s *status) has(p *command.Process) bool {
+	return slices.ContainsFunc(s.Peers, func(q struct{ Addr, Role string }) bool { return q.Addr == p.Listen[0] })
+}
+
+// goesOn watches p for longer than what is late may be called live, and wants it live all the time, without a hole.
+func goesOn(t *testing.T, p, without *command.Process, before status) {
+	t.Helper()
+	since := time.Now()
+	after := until(t, p, "live for a while, without who was killed", func(s status) bool {
+		if !live(s) {
+			t.Fatalf("%s is %s (%s) %v after another viewer was killed", p.LinkTo(), s.State, s.Reason, time.Since(since))
+		}
+		return time.Since(since) > 7*time.Second && !s.has(without)
+	})
+	if n := after.Blocks.Missed - before.Blocks.Missed; n > 0 || after.Renditions[0].Head <= before.Renditions[0].Head {
+		t.Errorf("%s misses %d blocks, from %d to %d of them", p.LinkTo(), n, before.Renditions[0].Head, after.Renditions[0].Head)
+	}
+}
+
+// TestChainGoesOnWithoutALink: viewers hear of others, so that the death of the only one that their link names costs nothing. If the streamer
+// dies, all say why they stall, and go on when it is back.
+func TestChainGoesOnWithoutALink(t *testing.T) {
 	need(t)
 	t.Parallel()
-	s, a, b, c := chain(t)
+	args := []string{"demo", "--data", t.TempDir(), "--listen", "127.0.0.1:" + freePort(t)}
+	s, a, b, c := chain(t, args...)
+	beforeB, beforeC := until(t, b, "live", live), until(t, c, "live", live)
 	if err := a.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	stalled := func(s status) bool { return s.State == "stalled" && s.Reason != "" }
-	reasonB := until(t, b, "stalled, with a reason", stalled).Reason
-	if !strings.Contains(reasonB, a.Listen[0]) {
-		t.Errorf("B says %q, want the address of A (%s) named", reasonB, a.Listen[0])
+	goesOn(t, b, a, beforeB)
+	goesOn(t, c, a, beforeC)
+
+	if err := s.Kill(); err != nil {
+		t.Fatal(err)
 	}
-	reasonC := until(t, c, "stalled, with a reason", stalled).Reason
-	if !strings.Contains(reasonC, b.Listen[0]) {
-		t.Errorf("C says %q, want the address of B (%s) named", reasonC, b.Listen[0])
+	for name, p := range map[string]*command.Process{"B": b, "C": c} {
+		reason := until(t, p, "stalled, with a reason", func(s status) bool { return s.State == "stalled" && s.Reason != "" }).Reason
+		if !slices.ContainsFunc([]*command.Process{s, a, b, c}, func(q *command.Process) bool { return q != p && strings.Contains(reason, q.Listen[0]) }) {
+			t.Errorf("%s says %q, want the address of somebody named from whom nothing comes", name, reason)
+		}
+		t.Logf("%s: %s", name, reason)
 	}
-	t.Logf("B: %s\nC: %s", reasonB, reasonC)
-	viewer(t, s.LinkTo(), "--listen", a.Listen[0])
+	start(t, "streamer", nil, args...)
 	until(t, b, "live again", live)
 	until(t, c, "live again", live)
 }

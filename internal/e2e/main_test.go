@@ -124,23 +124,34 @@ type status struct {
 }
 
 func getStatus(p *command.Process) (s status, err error) {
-	r, err := http.Get(p.HTTP + "/api/v1/status")
+	return s, getJSON(p, "/api/v1/status", &s)
+}
+
+func getJSON(p *command.Process, path string, into any) error {
+	r, err := http.Get(p.HTTP + path)
 	if err != nil {
-		return s, err
+		return err
 	}
 	defer r.Body.Close()
-	return s, json.NewDecoder(r.Body).Decode(&s)
+	return json.NewDecoder(r.Body).Decode(into)
 }
 
 // until polls the status of p until ok says so; what names the wish in the error.
 func until(t *testing.T, p *command.Process, what string, ok func(status) bool) status {
+	t.Helper()
+	return untilAt(t, p, "/api/v1/status", what, ok)
+}
+
+// untilAt is until for another path, or another part of what is answered there.
+func untilAt[S any](t *testing.T, p *command.Process, path, what string, ok func(S) bool) S {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		s, err := getStatus(p)
+		var s S
+		err := getJSON(p, path, &s)
 		if err == nil && ok(s) {
 			return s
 		}

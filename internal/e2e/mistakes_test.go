@@ -24,7 +24,7 @@ func TestMistakesGetOneSentence(t *testing.T) {
 	}
 	taken := streamer(t, "demo")
 	good := taken.Link
-	mistyped := strings.Replace(good, good[12:13], map[bool]string{true: "b", false: "a"}[good[12] == 'a'], 1)
+	mistyped := good[:12] + map[bool]string{true: "b", false: "a"}[good[12] == 'a'] + good[13:]
 	here := []string{"--http", "127.0.0.1:0", "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data")}
 	for _, c := range []struct {
 		name string
@@ -44,6 +44,9 @@ func TestMistakesGetOneSentence(t *testing.T) {
 		{"no such file", []string{"streamer", "/nonexistent/film.ts"}, 2, "no such file"},
 		{"unknown scheme", []string{"streamer", "gopher://x/y"}, 2, "gopher"},
 		{"unknown flag", []string{"streamer", "demo", "--speed", "3"}, 2, "--speed"},
+		{"three copies", []string{"streamer", "demo", "--copies", "3"}, 2, "want 1 or 2"},
+		{"a pin without a key", []string{"streamer", "demo", "--pin", "192.0.2.7:4433"}, 2, "want NODEKEY@HOST:PORT"},
+		{"a rate that is none", []string{"viewer", good, "--up", "12Mbit"}, 2, "did you mean 12M?"},
 		{"a file that is no TS", []string{"streamer", notTS}, 1, "not MPEG-TS"},
 		{"an empty file", []string{"streamer", empty}, 1, "empty"},
 	} {

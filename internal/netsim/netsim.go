@@ -48,6 +48,7 @@ type Net struct {
 	loss  float64
 	rand  *rand.Rand
 	hosts []*Host
+	at    map[netip.AddrPort]*Host
 }
 
 // New returns a running network, which ends with the test, after all that the test has set up later.
@@ -56,6 +57,7 @@ func New(t testing.TB, cfg Config) *Net {
 		sim:  &simnet.Simnet{LatencyFunc: simnet.StaticLatency(cfg.Latency), Logger: slog.New(slog.NewTextHandler(io.Discard, nil))},
 		loss: cfg.Loss,
 		rand: rand.New(rand.NewPCG(cfg.Seed, 1)),
+		at:   make(map[netip.AddrPort]*Host),
 	}
 	n.sim.Start()
 	t.Cleanup(n.close)
@@ -83,6 +85,7 @@ func (n *Net) Host(link Link) *Host {
 	}
 	h := &Host{SimConn: n.sim.NewEndpoint(addr, settings), net: n}
 	n.hosts = append(n.hosts, h)
+	n.at[addr.AddrPort()] = h
 	return h
 }
 
@@ -120,7 +123,7 @@ func (h *Host) AddrPort() netip.AddrPort {
 	return netip.AddrPortFrom(ap.Addr().Unmap(), ap.Port())
 }
 
-// Cut pulls the plug (true) or puts it back: nothing leaves or reaches the host, and nobody is told.
+// Cut pulls the plug (true) or puts it back: nothing leaves or reaches the host, and nobody is told. A host on which nothing runs must be cut.
 func (h *Host) Cut(off bool) { h.cut.Store(off) }
 
 // WriteTo sends a packet, unless it vanishes. simnet tells 4 bytes of an IPv4 address from the same in 16; we do not.
@@ -128,10 +131,23 @@ func (h *Host) WriteTo(p []byte, to net.Addr) (int, error) {
 	if u, ok := to.(*net.UDPAddr); ok && len(u.IP) == net.IPv6len && u.IP.To4() != nil {
 		to = &net.UDPAddr{IP: u.IP.To4(), Port: u.Port}
 	}
-	if h.cut.Load() || h.net.lost() {
+	if h.cut.Load() || h.net.cut(to) || h.net.lost() {
 		return len(p), nil
 	}
 	return h.SimConn.WriteTo(p, to)
+}
+
+// cut reports whether the host with that address is cut. simnet would let packets wait for a socket that nobody reads from, and the whole
+// network with them.
+func (n *Net) cut(to net.Addr) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	u, ok := to.(*net.UDPAddr)
+	if !ok {
+		return false
+	}
+	h := n.at[u.AddrPort()]
+	return h != nil && h.cut.Load()
 }
 
 // ReadFrom receives a packet.

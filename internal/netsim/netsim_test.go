@@ -62,6 +62,24 @@ func TestCutAndLoss(t *testing.T) {
 	})
 }
 
+// A host on which nothing runs, and that is cut, stops nobody else's packets.
+func TestCutHostBlocksNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := New(t, Config{Latency: 25 * time.Millisecond})
+		a, b, dead := n.Host(Link{}), n.Host(Link{}), n.Host(Link{})
+		dead.Cut(true)
+		for range 500 {
+			if _, err := a.WriteTo(make([]byte, 1000), dead.LocalAddr()); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		if _, ok := send(t, a, b, 100); !ok {
+			t.Error("a packet to another host did not arrive within a second")
+		}
+	})
+}
+
 func TestHostsInSubnetsOfTheirOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		n := New(t, Config{})

@@ -2,11 +2,11 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"sync"
-	"text/tabwriter"
 	"time"
 
 	"tailcast/swarm/simulate"
@@ -47,14 +47,12 @@ func configOf(o *options, r *row, k int) simulate.Config {
 
 // show prints rows and writes their files.
 func show(o *options, rows []row, results [][]*simulate.Result, done []sync.WaitGroup) error {
-	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "scenario\tviewers\tegress\tlag p50/p99\tp99.9\tmissed 2 s\tworst second\tstart p50/p95\torphan p95\tdup\tasked\tcontrol (ack, status)\tdepth\twanted")
+	fmt.Println(padded(header))
 	began := time.Now()
 	for i := range rows {
 		done[i].Wait()
 		r, list := &rows[i], results[i]
-		fmt.Fprintln(t, line(r, list))
-		t.Flush()
+		fmt.Println(padded(line(r, list)))
 		breaches(list)
 		if o.seconds {
 			seconds(list)
@@ -69,6 +67,21 @@ func show(o *options, rows []row, results [][]*simulate.Result, done []sync.Wait
 	return nil
 }
 
+var header = []string{
+	"scenario", "viewers", "egress", "lag p50", "p99", "p99.9 ms", "missed 2 s", "worst second", "start p50", "p95 ms", "orphan p95", "twice", "asked for",
+	"control", "(ack,", "status)", "depth", "wanted",
+}
+
+// padded writes cells in columns. Rows come one by one, so that widths are fixed.
+func padded(cells []string) string {
+	widths := []int{14, 7, 11, 11, 12, 12, 17, 15, 11, 12, 12, 13, 15, 13, 5, 7, 5, 0}
+	var b strings.Builder
+	for i, cell := range cells {
+		fmt.Fprintf(&b, "%-*s ", widths[i], cell)
+	}
+	return strings.TrimRight(b.String(), " ")
+}
+
 // over returns the median over the runs, and the worst if there are several, in the form that format says.
 func over(list []*simulate.Result, format string, value func(*simulate.Result) float64) string {
 	var all []float64
@@ -76,7 +89,7 @@ func over(list []*simulate.Result, format string, value func(*simulate.Result) f
 		all = append(all, value(r))
 	}
 	slices.Sort(all)
-	text := fmt.Sprintf(format, all[len(all)/2])
+	text := fmt.Sprintf(format, all[(len(all)-1)/2])
 	if len(all) > 1 {
 		text += fmt.Sprintf(" ("+format+")", all[len(all)-1])
 	}
@@ -86,46 +99,45 @@ func over(list []*simulate.Result, format string, value func(*simulate.Result) f
 func ms(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
 
 // line is one row of the table.
-func line(r *row, list []*simulate.Result) string {
+func line(r *row, list []*simulate.Result) []string {
 	of := func(format string, value func(*simulate.Result) float64) string { return over(list, format, value) }
-	cells := []string{
+	percent := func(format string, value func(*simulate.Result) float64) string {
+		return of(format, func(x *simulate.Result) float64 { return 100 * value(x) }) + " %"
+	}
+	return []string{
 		r.name, fmt.Sprint(r.viewers),
 		of("%.2f", func(x *simulate.Result) float64 { return x.Egress }),
-		of("%.0f", func(x *simulate.Result) float64 { return ms(x.Lag[0]) }) + " / " + of("%.0f ms", func(x *simulate.Result) float64 { return ms(x.Lag[2]) }),
+		of("%.0f", func(x *simulate.Result) float64 { return ms(x.Lag[0]) }),
+		of("%.0f", func(x *simulate.Result) float64 { return ms(x.Lag[2]) }),
 		of("%.0f", func(x *simulate.Result) float64 { return ms(x.Lag[3]) }),
-		of("%.4f %%", func(x *simulate.Result) float64 { return 100 * x.Missed[1] }),
-		of("%.2f %%", func(x *simulate.Result) float64 { return 100 * x.Worst[1] }),
-		of("%.0f", func(x *simulate.Result) float64 { return ms(x.Start[0]) }) + " / " + of("%.0f ms", func(x *simulate.Result) float64 { return ms(x.Start[1]) }),
-		of("%.0f ms", func(x *simulate.Result) float64 { return ms(x.Orphan[1]) }),
-		of("%.2f %%", func(x *simulate.Result) float64 { return 100 * x.Duplicate }),
-		of("%.2f %%", func(x *simulate.Result) float64 { return 100 * x.Requested }),
-		of("%.1f", func(x *simulate.Result) float64 { return 100 * x.Control }) + fmt.Sprintf(" %% (%.1f, %.1f)", 100*list[0].Acks, 100*list[0].Statuses),
-		of("%.1f", func(x *simulate.Result) float64 { return x.Depth }),
-		r.wants(),
+		percent("%.4f", func(x *simulate.Result) float64 { return x.Missed[1] }),
+		percent("%.2f", func(x *simulate.Result) float64 { return x.Worst[1] }),
+		of("%.0f", func(x *simulate.Result) float64 { return ms(x.Start[0]) }),
+		of("%.0f", func(x *simulate.Result) float64 { return ms(x.Start[1]) }),
+		of("%.0f", func(x *simulate.Result) float64 { return ms(x.Orphan[1]) }),
+		percent("%.2f", func(x *simulate.Result) float64 { return x.Duplicate }),
+		percent("%.2f", func(x *simulate.Result) float64 { return x.Requested }),
+		percent("%.1f", func(x *simulate.Result) float64 { return x.Control }),
+		fmt.Sprintf("(%.1f,", 100*list[0].Acks), fmt.Sprintf("%.1f)", 100*list[0].Statuses),
+		fmt.Sprintf("%.1f", list[0].Depth), r.wants(),
 	}
-	return strings.Join(cells, "\t")
 }
 
 // breaches prints the invariants that did not hold.
 func breaches(list []*simulate.Result) {
-	sum := map[simulate.Violation]*simulate.Breach{}
+	type sum struct {
+		count, nodes int
+		worst        float64
+	}
+	sums := map[simulate.Violation]sum{}
 	for _, r := range list {
 		for v, b := range r.Violations {
-			if sum[v] == nil {
-				sum[v] = new(simulate.Breach)
-			}
-			sum[v].Count += b.Count
-			sum[v].Nodes += b.Nodes
-			sum[v].Worst = max(sum[v].Worst, b.Worst)
+			x := sums[v]
+			sums[v] = sum{x.count + b.Count, x.nodes + b.Nodes(), max(x.worst, b.Worst)}
 		}
 	}
-	var names []simulate.Violation
-	for v := range sum {
-		names = append(names, v)
-	}
-	slices.Sort(names)
-	for _, v := range names {
-		fmt.Printf("    ! %s: %d times, %d nodes, at worst %.2f\n", v, sum[v].Count, sum[v].Nodes, sum[v].Worst)
+	for _, v := range slices.Sorted(maps.Keys(sums)) {
+		fmt.Printf("    ! %s: %d times, %d nodes, at worst %.2f\n", v, sums[v].count, sums[v].nodes, sums[v].worst)
 	}
 }
 

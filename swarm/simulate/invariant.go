@@ -25,10 +25,12 @@ const (
 // A Breach says how often an invariant did not hold, and how badly.
 type Breach struct {
 	Count int
-	Nodes int
 	Worst float64
-	last  int32
+	nodes map[int32]bool
 }
+
+// Nodes returns how many nodes are concerned.
+func (b *Breach) Nodes() int { return len(b.nodes) }
 
 // violate notes a violation by a node.
 func (m *measure) violate(v Violation, n *node) { m.violateBy(v, n, 1) }
@@ -40,14 +42,12 @@ func (m *measure) violateBy(v Violation, n *node, worst float64) {
 	}
 	b := m.violations[v]
 	if b == nil {
-		b = &Breach{last: -1}
+		b = &Breach{nodes: make(map[int32]bool)}
 		m.violations[v] = b
 	}
 	b.Count++
-	if b.last != n.index {
-		b.Nodes++
-	}
-	b.last, b.Worst = n.index, max(b.Worst, worst)
+	b.nodes[n.index] = true
+	b.Worst = max(b.Worst, worst)
 }
 
 // Bounds of the invariants.

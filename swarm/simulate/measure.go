@@ -24,7 +24,6 @@ type measure struct {
 	payload, payloadAll int64 // signed in the window; ever
 	source0             model.Bytes
 	others0             model.Bytes
-	others1             model.Bytes
 
 	fresh, duplicate, repaired, got          int64 // blocks; bytes of fresh ones
 	requests, nacks, strays, bad, replayed   int64

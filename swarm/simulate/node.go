@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tailcast/feed"
@@ -199,9 +200,7 @@ func (n *node) hold(l *log, i uint64, at time.Duration) bool {
 func (w *World) kill(n *node) {
 	n.alive = false
 	w.net.Kill(n.index)
-	for len(n.open) > 0 {
-		s := n.open[0]
-		n.open = n.open[1:]
+	for _, s := range n.open {
 		w.abandon(s)
 	}
 	n.open = nil
@@ -237,8 +236,8 @@ func (w *World) gone(e event) {
 	if !n.alive || n.life != e.ref {
 		return
 	}
-	for len(n.open) > 0 {
-		w.end(n.open[0], quicwire.CodeGoingAway, "the node shuts down")
+	for _, s := range slices.Clone(n.open) {
+		w.end(s, quicwire.CodeGoingAway, "the node shuts down")
 	}
 	w.kill(n)
 	if n.kind != sourceNode {

@@ -133,7 +133,7 @@ func (w *World) up(i int32, end uint8) {
 		w.release(i)
 		return
 	}
-	if end == 0 && !w.adopt(n, peer, c, i) {
+	if end == 0 && !w.adopt(n, peer, c) {
 		return
 	}
 	c.up[end] = true
@@ -180,23 +180,36 @@ func (w *World) learn(n *node, e *epoch) {
 	}
 }
 
-// adopt decides between two sessions of one pair as quicwire does. It reports whether the new one stays.
-func (w *World) adopt(n, peer *node, c *conn, i int32) bool {
-	for _, s := range n.open {
-		old := w.conns[s.conn]
-		if old.nodes[1-s.end] != peer.index || old.closed {
-			continue
-		}
-		smaller := string(w.nodes[old.nodes[0]].key[:]) < string(w.nodes[old.nodes[1]].key[:])
-		if s.end == 1 && w.now()-old.began < crossing && smaller {
-			c.closed = true
-			w.soon(n, 0, evNoDial, swarm.DialFailed{Contact: c.contact, Err: &quicwire.Error{Code: quicwire.CodeDuplicate}})
-			return false
-		}
-		w.end(s, quicwire.CodeDuplicate, "a newer session takes its place")
+// adopt decides between two sessions of one pair as quicwire does. It reports whether the new one, which n has dialled, stays.
+func (w *World) adopt(n, peer *node, c *conn) bool {
+	old, ok := w.between(n, peer)
+	if !ok {
 		return true
 	}
+	o := w.conns[old.conn]
+	smaller := string(w.nodes[o.nodes[0]].key[:]) < string(w.nodes[o.nodes[1]].key[:])
+	if old.end == 1 && w.now()-o.began < crossing && smaller {
+		c.closed = true
+		w.soon(n, 0, evNoDial, swarm.DialFailed{Contact: c.contact, Err: &quicwire.Error{Code: quicwire.CodeDuplicate}})
+		return false
+	}
+	w.end(old, quicwire.CodeDuplicate, "a newer session takes its place")
 	return true
+}
+
+// between returns n's side of a session with a peer, which only one of them may know of yet.
+func (w *World) between(n, peer *node) (side, bool) {
+	for _, s := range n.open {
+		if c := w.conns[s.conn]; c.nodes[1-s.end] == peer.index && !c.closed {
+			return s, true
+		}
+	}
+	for _, s := range peer.open {
+		if c := w.conns[s.conn]; c.nodes[1-s.end] == n.index && !c.closed {
+			return side{s.conn, 1 - s.end}, true
+		}
+	}
+	return side{}, false
 }
 
 // makeRoom ends the inbound session that has carried no block for longest, if sessions run out.

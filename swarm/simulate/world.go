@@ -24,7 +24,6 @@ type World struct {
 	signers []int32 // who signs an epoch
 	logs    []*log
 	carry   int // bytes of pictures that no block holds yet
-	dials   int // of tests and statistics
 
 	flights slab[flight]
 	letters slab[letter]

@@ -1,0 +1,294 @@
+package swarm
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// All anchors are dialled at once, eight at most; the pauses between dials double up to 4 s, with a little chance.
+func TestDialsAndPauses(t *testing.T) {
+	s := newScript(t, 12, MeshConfig{})
+	first := of[Dial](s.do(Tick{}))
+	if len(first) != maxDials || first[0].Addr != "a0:1" {
+		t.Fatalf("got %+v first, want the first %d anchors", first, maxDials)
+	}
+	s.dials()
+	for c := range 8 {
+		s.do(DialFailed{c, errNoAnswer})
+	}
+	if more := s.dials(); !slices.Equal(more, []int{8, 9, 10, 11}) {
+		t.Errorf("after all of these have failed: dials %v, want the others", more)
+	}
+
+	s = newScript(t, 1, MeshConfig{})
+	s.do(Tick{})
+	for i, want := range []time.Duration{500, 1000, 2000, 4000, 4000, 4000} {
+		begun, want := s.now, want*time.Millisecond
+		s.do(DialFailed{0, errNoAnswer})
+		for len(of[Dial](s.do(Tick{}))) == 0 {
+			s.now = s.now.Add(TickEvery)
+		}
+		if got := s.now.Sub(begun); got < want || got > want+want/4+TickEvery {
+			t.Errorf("pause %d is %v, want %v to a quarter more", i, got, want)
+		}
+	}
+}
+
+// A former neighbour is dialled every 250 ms for 15 s; then as any other.
+func TestRedialsNeighbour(t *testing.T) {
+	s := newScript(t, 1, MeshConfig{})
+	s.do(Tick{})
+	s.up(1, 0, today, 0)
+	s.do(SessionDown{1, errNoAnswer})
+	dials := func(until time.Duration) (n int) {
+		for s.now.Sub(s.start) < until {
+			if len(of[Dial](s.do(Tick{}))) > 0 {
+				n++
+				s.do(DialFailed{0, errNoAnswer})
+			}
+			s.now = s.now.Add(10 * time.Millisecond)
+		}
+		return n
+	}
+	if n := dials(15 * time.Second); n < 40 || n > 60 {
+		t.Errorf("got %d dials in 15 s, want one each 250 to 312 ms, and a tick", n)
+	}
+	if n := dials(75 * time.Second); n < 12 || n > 21 {
+		t.Errorf("got %d dials in the minute after, want one each 3 to 5 s, as nothing comes from anybody", n)
+	}
+}
+
+// Who said that it does not want us is no lost neighbour: it is not dialled four times a second.
+func TestUnwantedIsLeftAlone(t *testing.T) {
+	for name, code := range map[string]quicwire.Code{"done": quicwire.CodeDone, "busy": quicwire.CodeBusy} {
+		s := following(t, MeshConfig{})
+		s.do(SessionDown{2, &quicwire.Error{Code: code, Remote: true}})
+		s.dials()
+		if s.flow(100, 100+40*19); len(s.dialled) > 0 {
+			t.Errorf("%s: dials %v in 19 s, want none while the channel flows", name, s.dialled)
+		}
+		if s.flow(100+40*19, 100+40*30); !slices.Contains(s.dialled, 1) {
+			t.Errorf("%s: dials %v after 20 s, want it tried again", name, s.dialled)
+		}
+	}
+}
+
+// addrOf returns the n-th address of a network: a /24 for each place.
+func addrOf(place, n int) netip.AddrPort {
+	return netip.MustParseAddrPort(fmt.Sprintf("198.51.%d.%d:4433", place, n+1))
+}
+
+// learn lets the Mesh hear of n addresses, in places of their own.
+func (s *script) learn(n int, origin Origin) {
+	for k := range n {
+		node := key(1000 + k)
+		s.do(Learned{Addr: addrOf(k, 0), Node: &node, Origin: origin})
+	}
+}
+
+// What strangers say makes us dial seldom: a mesh at first, then one a second, two in one subnet at a time.
+func TestStrangersAreDialledSeldom(t *testing.T) {
+	s := newScript(t, 0, MeshConfig{})
+	dialled := func(d time.Duration) (n int) {
+		for end := s.now.Add(d); s.now.Before(end); s.after(TickEvery) {
+			for _, c := range s.dials() {
+				n++
+				s.do(DialFailed{c, errNoAnswer})
+			}
+		}
+		return n
+	}
+	s.learn(200, FromPeer)
+	if n := dialled(2 * time.Second); n < strangerBurst-4 || n > strangerBurst+3 {
+		t.Errorf("dialled %d of 200 addresses in 2 s, want about %d", n, strangerBurst)
+	}
+	if n := dialled(30 * time.Second); n < 29 || n > 31 {
+		t.Errorf("dialled %d in the 30 s after, want one a second", n)
+	}
+	for _, c := range s.m.contacts {
+		if c.fails > 1 {
+			t.Fatalf("%s was dialled %d times in half a minute, want nobody twice in ten", c.addr, c.fails)
+		}
+	}
+
+	s = newScript(t, 0, MeshConfig{})
+	for k := range 20 {
+		s.do(Learned{Addr: addrOf(7, k), Origin: FromPeer})
+	}
+	if s.after(5 * time.Second); len(s.dialled) != maxSubnet {
+		t.Errorf("dials %v in one subnet at a time, want %d", s.dialled, maxSubnet)
+	}
+}
+
+// Addresses of a network of our own, of the operator and of an earlier run are no strangers'.
+func TestFriendsAreDialledAtOnce(t *testing.T) {
+	for _, origin := range []Origin{FromLAN, FromCache, FromPin} {
+		s := newScript(t, 0, MeshConfig{})
+		n := 0
+		s.learn(40, origin)
+		for range 20 {
+			s.after(TickEvery)
+			for _, c := range s.dials() {
+				n++
+				s.do(DialFailed{c, errNoAnswer})
+			}
+		}
+		if n < 40 {
+			t.Errorf("origin %d: dialled %d of 40 within a second, want all", origin, n)
+		}
+	}
+}
+
+// An address that must not be dialled, our own, and one that is known already make no contact.
+func TestAddressesThatMakeNoContact(t *testing.T) {
+	self := key(77)
+	s := newScript(t, 0, MeshConfig{Node: self, Dialable: func(a netip.AddrPort, _ netip.Addr) bool { return !a.Addr().IsPrivate() }})
+	other := key(78)
+	for _, e := range []Learned{
+		{Addr: netip.MustParseAddrPort("10.0.0.1:4433"), Node: &other, Origin: FromPeer},
+		{Addr: netip.MustParseAddrPort("10.0.0.1:4433"), Node: &other, Origin: FromReferral},
+		{Addr: addrOf(1, 1), Node: &self, Origin: FromPeer},
+		{Origin: FromPeer},
+	} {
+		if s.do(e); len(s.m.contacts) != 0 {
+			t.Fatalf("%+v made a contact", e)
+		}
+	}
+	s.do(Learned{Addr: netip.MustParseAddrPort("10.0.0.1:4433"), Node: &other, Origin: FromLAN})
+	s.do(Learned{Addr: addrOf(1, 1), Origin: FromPeer})
+	s.do(Learned{Addr: addrOf(1, 1), Node: &other, Origin: FromPeer})
+	if len(s.m.contacts) != 2 {
+		t.Errorf("got %d contacts, want the one of our network, and one for the address that was heard of twice", len(s.m.contacts))
+	}
+}
+
+// However many addresses we hear of, few are kept; those of the link and those that are connected stay.
+func TestContactsAreBounded(t *testing.T) {
+	s := newScript(t, 3, MeshConfig{})
+	s.do(Tick{})
+	s.up(1, 0, today, 0)
+	s.learn(40, FromPeer)
+	s.after(time.Second)
+	for k := range 3000 {
+		node := key(5000 + k)
+		s.do(Learned{Addr: netip.MustParseAddrPort(fmt.Sprintf("203.%d.%d.9:4433", k>>8, k&255)), Node: &node, Origin: FromPeer})
+	}
+	if n := len(s.m.contacts); n != maxContacts {
+		t.Errorf("%d contacts, want %d", n, maxContacts)
+	}
+	for i, c := range s.m.contacts {
+		if c.index != i {
+			t.Fatalf("contact %d thinks that it is %d", i, c.index)
+		}
+		if i < 3 && c.origin != FromLink {
+			t.Errorf("anchor %d was replaced by %+v", i, c)
+		}
+	}
+}
+
+// Who has as many neighbours as it wants dials no more; who has too few of a kind does.
+func TestEnoughNeighbours(t *testing.T) {
+	s := serving(t, 2, 9, MeshConfig{})
+	s.dials()
+	s.learn(30, FromCache)
+	if s.flow(100, 300); len(s.dialled) > 0 {
+		t.Errorf("dials %v with 9 peers, want nobody: it wants %d", s.dialled, s.m.degree())
+	}
+	for n := 2; n < 7; n++ {
+		s.do(SessionDown{SessionID(n), errNoAnswer})
+	}
+	if len(s.dials()) == 0 {
+		t.Error("dials nobody with 4 peers left")
+	}
+
+	s = serving(t, 2, 7, MeshConfig{})
+	s.dials()
+	s.learn(30, FromCache)
+	if s.flow(100, 300); len(s.dialled) > 0 {
+		t.Errorf("dials %v with 7 peers, want nobody: three quarters of %d are enough", s.dialled, s.m.degree())
+	}
+	s.says(1, &quicwire.Moved{Log: tv(today), Stripe: 1, Retry: shunTime}) // the only one that has anything
+	if s.after(time.Second); len(s.dialled) == 0 {
+		t.Error("dials nobody while a stripe has no parent")
+	}
+}
+
+// The operator's relays are dialled however many others are there.
+func TestPinnedAreDialledInAnyCase(t *testing.T) {
+	s := newScript(t, 0, MeshConfig{Role: quicwire.Streamer, Pinned: []feed.Anchor{{Addr: "relay:1"}}})
+	for n := 1; n < 60; n++ {
+		s.joins(n, time.Millisecond)
+	}
+	s.do(DialFailed{0, errNoAnswer})
+	s.dials()
+	if s.after(2 * time.Second); !slices.Equal(s.dialled, []int{0}) {
+		t.Errorf("dials %v with 59 peers, want the relay", s.dialled)
+	}
+}
+
+// When nothing comes at all, everybody is dialled: those we have may all be dead, or behind.
+func TestHurry(t *testing.T) {
+	s := newStriped(t, 3, 2, MeshConfig{})
+	s.do(Tick{})
+	s.answers(1)
+	s.up(1, 0, today, time.Millisecond)
+	s.status(1, today, 1, 1)
+	s.flow(0, 200)
+	s.bot(1).stuck, s.bot(1).pong = true, nil
+	for _, c := range s.m.contacts[1:] {
+		c.state, c.next = pausing, s.now.Add(time.Hour)
+	}
+	s.dials()
+	if s.after(deadAfter + 2*time.Second); !slices.Contains(s.dialled, 1) || !slices.Contains(s.dialled, 2) {
+		t.Errorf("dials %v after 5 s without a block, want the other anchors", s.dialled)
+	}
+}
+
+// Whoever misbehaves is closed with a reason and shunned, as an anchor and when it comes back by itself.
+func TestShunned(t *testing.T) {
+	s := following(t, MeshConfig{})
+	all := s.do(BlockBad{Session: 1, Log: tv(today), Index: 100, Err: feed.ErrPayload})
+	closed := of[Close](all)
+	if len(closed) != 1 || closed[0].Code != quicwire.CodeBadBlock || closed[0].Reason == "" {
+		t.Errorf("got %+v, want session 1 closed for a bad block", closed)
+	}
+	wantSubs(t, append(all, s.after(askAgain)...), 3, 2)
+	s.do(SessionDown{1, &quicwire.Error{Code: quicwire.CodeBadBlock}})
+	s.dials()
+	if s.after(shunTime - 2*askAgain); len(s.dials()) > 0 {
+		t.Error("dialled again within 30 s")
+	}
+	if s.after(2 * time.Second); !slices.Equal(s.dialled, []int{0}) {
+		t.Errorf("dials %v after 30 s, want it tried again", s.dialled)
+	}
+
+	s = following(t, MeshConfig{})
+	s.do(BlockBad{Session: 1, Log: tv(today), Err: feed.ErrSignature})
+	s.do(SessionDown{1, nil})
+	all = s.do(SessionUp{Session: 5, Contact: -1, Peer: key(1), Addr: "elsewhere:1", Epoch: today})
+	if closed := of[Close](all); len(closed) != 1 || closed[0].Code != quicwire.CodeShunned {
+		t.Errorf("it came back by itself: got %+v, want it closed", all)
+	}
+}
+
+// Too many sessions: the farthest of those that are of no use to either end is let go, not a parent, not a child, not a newcomer.
+func TestPrune(t *testing.T) {
+	s := serving(t, 2, 7, MeshConfig{MaxPeers: 7})
+	s.subscribe(2, 0, true)
+	s.m.peer(5).rtt = 300 * time.Millisecond
+	s.m.peer(1).rtt, s.m.peer(2).rtt = time.Second, time.Second
+	s.joins(8, 2*time.Second)
+	s.joins(9, 2*time.Second)
+	closed := of[Close](s.after(TickEvery))
+	if len(closed) != 2 || closed[0].Session != 5 || closed[0].Code != quicwire.CodeBusy || slices.ContainsFunc(closed, func(c Close) bool {
+		return c.Session == 1 || c.Session == 2 || c.Session >= 8
+	}) {
+		t.Errorf("got %+v with 9 sessions of at most 7, want the far session 5 and another ended, no parent, child or newcomer", closed)
+	}
+}

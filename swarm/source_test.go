@@ -1,0 +1,355 @@
+package swarm
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"tailcast/feed"
+	"tailcast/quicwire"
+)
+
+// spots opens sessions [from, to) that the source has dialled by itself: they answer whether they have a block as has says.
+func (s *script) spots(from, to int, has func(n int, stripe uint8) bool) {
+	for n := from; n < to; n++ {
+		b := s.answers(n)
+		b.pong = func(x *quicwire.Ping) quicwire.Pong {
+			return quicwire.Pong{Flows: true, Has: has(n, x.Stripe), Next: x.Index + 1, Wall: s.now}
+		}
+		s.opens(SessionUp{Session: SessionID(n), Contact: 1000 + n, Peer: key(n), Addr: host(n), Role: quicwire.Viewer, Epoch: today, RTT: 20 * ms})
+		s.claims(n, 20, make([]time.Duration, s.stripes)...)
+	}
+}
+
+// signs lets the source sign so many blocks, one each 25 ms.
+func (s *script) signs(n int) (all []Action) {
+	for range n {
+		i := s.size()
+		if i%40 == 0 {
+			all = append(all, s.heartbeat(0, i/40)...)
+		}
+		all = append(all, s.block(0, today, i, false)...)
+		all = append(all, s.after(gap)...)
+	}
+	return all
+}
+
+// A source has two children a stripe. Who passes on takes the place of one who does not; others wait for the lot, or are told no if they have
+// nobody else.
+func TestSourcePlaces(t *testing.T) {
+	s := sourceScript(t, 4, 12, MeshConfig{})
+	s.subscribe(1, 0, false)
+	s.subscribe(2, 0, true)
+	if got := s.children(0); !slices.Equal(got, []SessionID{1, 2}) {
+		t.Fatalf("children %v, want the first two, 1 and 2", got)
+	}
+	all := s.subscribe(3, 0, true)
+	if moved := sentTo[*quicwire.Moved](all, 1); len(moved) != 1 || moved[0].Reason != quicwire.Preempted || !slices.Equal(s.children(0), []SessionID{2, 3}) {
+		t.Errorf("got %+v and children %v, want 3 in the place of 1, who passes nothing on", moved, s.children(0))
+	}
+	if all := s.subscribe(4, 0, true); len(sentTo[*quicwire.SubOK](all, 4))+len(sentTo[*quicwire.SubNo](all, 4)) > 0 {
+		t.Error("4, who has a parent and can wait, is answered at once")
+	}
+	urgent := &quicwire.Sub{Log: tv(today), Stripe: 0, Stripes: 4, Urgent: true, Home: true, Patience: patience}
+	if nos := sentTo[*quicwire.SubNo](s.says(5, urgent), 5); len(nos) != 1 || nos[0].Reason != quicwire.RefusedBusy {
+		t.Errorf("5, who has nobody, got %+v; want a no, so that it asks others", nos)
+	}
+	if nos := sentTo[*quicwire.SubNo](s.subscribe(6, 0, false), 6); len(nos) != 1 {
+		t.Errorf("6, who passes nothing on, got %+v; want a no", nos)
+	}
+	for i := range uint8(4) {
+		for n := 1; n <= 12; n++ {
+			s.subscribe(n, i, true)
+		}
+	}
+	for i := range 4 {
+		if got := s.children(i); len(got) != 2 {
+			t.Errorf("stripe %d goes to %v, want two", i, got)
+		}
+	}
+	if all := s.do(SessionDown{2, errNoAnswer}); len(sentTo[*quicwire.SubOK](append(all, s.after(TickEvery)...), 2)) > 0 || len(s.children(0)) != 2 {
+		t.Errorf("children %v after 2 has gone, want its place drawn", s.children(0))
+	}
+}
+
+// Nobody preempts at the source because of what it has sent, and for nobody is room made but for the operator's relays.
+func TestRankDoesNotCountAtTheSource(t *testing.T) {
+	s := sourceScript(t, 2, 6, MeshConfig{})
+	s.subscribe(1, 0, true)
+	s.subscribe(2, 0, true)
+	s.signs(80)
+	for i := range uint64(60) {
+		s.block(3, today, i, true)
+	}
+	s.signs(40)
+	s.subscribe(3, 0, true)
+	s.signs(40)
+	if got := s.children(0); !slices.Equal(got, []SessionID{1, 2}) {
+		t.Errorf("children %v, want 1 and 2 as before", got)
+	}
+}
+
+// Each place goes by lot again after a while; over time, all that wait have a turn.
+func TestRedraw(t *testing.T) {
+	s := sourceScript(t, 1, 10, MeshConfig{Seed: 3})
+	for n := 1; n <= 10; n++ {
+		s.answers(n)
+	}
+	had := make(map[SessionID]int)
+	var last []SessionID
+	kept, longest, shortest := make(map[SessionID]time.Time), time.Duration(0), time.Hour
+	for end := s.now.Add(30 * time.Minute); s.now.Before(end); s.now = s.now.Add(time.Second) {
+		for n := 1; n <= 10; n++ { // all apply again and again
+			if !slices.Contains(last, SessionID(n)) {
+				s.subscribe(n, 0, true)
+			}
+		}
+		s.heartbeat(0, uint64(s.now.Sub(s.start)/time.Second))
+		s.do(Tick{})
+		now := s.children(0)
+		for _, id := range last {
+			if !slices.Contains(now, id) {
+				longest, shortest = max(longest, s.now.Sub(kept[id])), min(shortest, s.now.Sub(kept[id]))
+			}
+		}
+		for _, id := range now {
+			if !slices.Contains(last, id) {
+				had[id]++
+				kept[id] = s.now
+			}
+		}
+		last = slices.Clone(now)
+	}
+	if len(had) < 9 {
+		t.Errorf("in half an hour %v had a place, want nearly all of ten", had)
+	}
+	if shortest < redrawFrom-time.Second || longest > redrawTo+2*time.Second {
+		t.Errorf("places were kept for %v to %v, want %v to %v", shortest, longest, redrawFrom, redrawTo)
+	}
+}
+
+// If nobody waits, a child stays when its time is over.
+func TestRedrawNobodyWaits(t *testing.T) {
+	s := sourceScript(t, 1, 2, MeshConfig{})
+	s.answers(1)
+	s.subscribe(1, 0, true)
+	for range 2 * redrawTo / time.Second {
+		s.now = s.now.Add(time.Second)
+		s.do(Tick{})
+	}
+	if got := s.children(0); !slices.Equal(got, []SessionID{1}) {
+		t.Errorf("children %v, want 1: nobody else is there", got)
+	}
+}
+
+// However many apply, few are remembered; those that have gone or waited for long are forgotten.
+func TestWaitersAreBounded(t *testing.T) {
+	s := sourceScript(t, 1, 90, MeshConfig{})
+	for n := 1; n <= 90; n++ {
+		s.subscribe(n, 0, true)
+	}
+	w := &s.tv().stripes[0].waiting
+	if len(*w) != maxWaiting {
+		t.Errorf("%d wait, want %d", len(*w), maxWaiting)
+	}
+	gone := (*w)[0].peer
+	s.do(SessionDown{gone.id, errNoAnswer})
+	if slices.ContainsFunc(*w, func(x waiter) bool { return x.peer == gone }) {
+		t.Error("one that has gone still waits")
+	}
+	s.says(int((*w)[0].peer.id), &quicwire.Unsub{Log: tv(today)})
+	if len(*w) != maxWaiting-2 {
+		t.Errorf("%d wait after one has gone and one has withdrawn, want %d", len(*w), maxWaiting-2)
+	}
+	s.now = s.now.Add(drawFor + time.Second)
+	s.do(Tick{})
+	if len(*w) != 0 {
+		t.Errorf("%d still wait after %v", len(*w), drawFor)
+	}
+}
+
+// One subnet holds at most a quarter of the places, if there are others; squatters behind one address black nothing out.
+func TestSourceSubnets(t *testing.T) {
+	s := sourceScript(t, 8, 0, MeshConfig{})
+	for n := 1; n <= 20; n++ {
+		s.opens(SessionUp{Session: SessionID(n), Contact: -1, Peer: key(n), Addr: addrOf(1, n).String(), Role: quicwire.Viewer, Epoch: today})
+	}
+	for i := range uint8(8) {
+		for n := 1; n <= 20; n++ {
+			s.subscribe(n, i, true)
+		}
+	}
+	if got := s.m.used(); got != 4 {
+		t.Errorf("one subnet has %d of %d places, want a quarter", got, s.m.slots())
+	}
+	for n := 21; n <= 24; n++ {
+		s.joins(n, 20*ms)
+		for i := range uint8(8) {
+			s.subscribe(n, i, true)
+		}
+	}
+	if got := s.m.used(); got != 16 {
+		t.Errorf("%d of 16 places are taken, want all: others have come", got)
+	}
+}
+
+// The operator's relays keep one place a stripe, whatever others do, and are not judged by spotters.
+func TestPinnedRelays(t *testing.T) {
+	relay := key(50)
+	s := sourceScript(t, 4, 6, MeshConfig{Pinned: []feed.Anchor{{Addr: host(50), Node: &relay}}})
+	for i := range uint8(4) {
+		for n := 1; n <= 6; n++ {
+			s.subscribe(n, i, true)
+		}
+	}
+	s.answers(50)
+	s.opens(SessionUp{Session: 50, Contact: 0, Peer: relay, Addr: host(50), Role: quicwire.Relay, Epoch: today, RTT: 20 * ms})
+	for i := range uint8(4) {
+		if oks := sentTo[*quicwire.SubOK](s.subscribe(50, i, true), 50); len(oks) != 1 {
+			t.Errorf("stripe %d: the relay got no place", i)
+		}
+	}
+	s.spots(10, 22, func(int, uint8) bool { return false }) // say that nothing spreads
+	for range 3 * 60 {                                      // 3 min
+		s.signs(40)
+		for n := 1; n <= 6; n++ {
+			for i := range uint8(4) {
+				s.subscribe(n, i, true)
+			}
+		}
+	}
+	for i := range 4 {
+		if got := s.children(i); !slices.Contains(got, 50) || len(got) > 2 {
+			t.Errorf("stripe %d goes to %v, want the relay and one other at most", i, got)
+		}
+	}
+}
+
+// Children that pass nothing on lose their places within seconds, and have none for half a minute: spotters that the source has chosen itself
+// say that the blocks did not arrive. Some spotters that lie change nothing.
+func TestSpotters(t *testing.T) {
+	for name, c := range map[string]struct {
+		has    func(n int, stripe uint8) bool
+		struck bool
+	}{
+		"nothing of stripe 0 arrives":         {func(_ int, stripe uint8) bool { return stripe != 0 }, true},
+		"likewise, though one in three lies":  {func(n int, stripe uint8) bool { return stripe != 0 || n%3 == 0 }, true},
+		"all arrives":                         {func(int, uint8) bool { return true }, false},
+		"likewise, though one in three lies.": {func(n int, stripe uint8) bool { return stripe != 0 || n%3 != 0 }, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := sourceScript(t, 4, 8, MeshConfig{})
+			s.spots(10, 22, c.has)
+			for n := 1; n <= 2; n++ {
+				s.subscribe(n, 0, true)
+				s.subscribe(n+2, 1, true)
+			}
+			var out time.Duration
+			for began := s.now; s.now.Sub(began) < 6*time.Second; {
+				s.signs(1)
+				if out == 0 && len(s.children(0)) == 0 {
+					out = s.now.Sub(began)
+				}
+			}
+			if (out > 0) != c.struck || out > 5*time.Second {
+				t.Errorf("the children of stripe 0 were out after %v, want that: %v, within 5 s", out, c.struck)
+			}
+			if got := s.children(1); !slices.Equal(got, []SessionID{3, 4}) {
+				t.Errorf("stripe 1 goes to %v, want 3 and 4 as before", got)
+			}
+			if !c.struck {
+				return
+			}
+			if nos := sentTo[*quicwire.SubNo](s.subscribe(1, 0, true), 1); len(nos) != 1 || nos[0].Retry != shunTime {
+				t.Errorf("1 applies again and got %+v, want a no for half a minute", nos)
+			}
+			if oks := sentTo[*quicwire.SubOK](s.subscribe(5, 0, true), 5); len(oks) != 1 {
+				t.Error("5, who has done nothing wrong, got no place")
+			}
+			s.bot(12).pong = nil
+			s.signs(int(shunTime/gap) + 40)
+			if oks := sentTo[*quicwire.SubOK](s.subscribe(1, 3, true), 1); len(oks) != 1 {
+				t.Error("1 got no place half a minute later")
+			}
+		})
+	}
+}
+
+// Spotters are those that the source has dialled itself, and not the children of the stripe; few of them are asked, and seldom. Fewer than four
+// answers judge nobody.
+func TestWhoSpots(t *testing.T) {
+	s := sourceScript(t, 4, 8, MeshConfig{})
+	asked := make(map[SessionID]int)
+	s.spots(10, 13, func(n int, stripe uint8) bool { return false })
+	s.subscribe(1, 0, true)
+	s.signs(400)
+	if got := s.children(0); len(got) != 1 || s.m.source.failed > 0 {
+		t.Errorf("three spotters judge: children %v, %d checks failed", got, s.m.source.failed)
+	}
+	s.spots(13, 40, func(n int, stripe uint8) bool { return true })
+	for i := range uint8(4) {
+		s.subscribe(20, i, true)
+	}
+	pings, to := sent[*quicwire.Ping](s.signs(400)) // 10 s
+	for k, x := range pings {
+		if asked[to[k]]++; to[k] < 10 || s.tv().childOf(x.Stripe, s.m.peer(to[k])) != nil {
+			t.Errorf("session %d is asked about stripe %d: it came by itself, or is a child", to[k], x.Stripe)
+		}
+	}
+	if n := len(pings); n < 20*maxSpotters || n > 41*maxSpotters {
+		t.Errorf("%d PINGs in 10 s, want %d for each of about 40 checks", n, maxSpotters)
+	}
+	if len(asked) < 20 {
+		t.Errorf("only %d of 29 were ever asked, want them drawn", len(asked))
+	}
+}
+
+// All that a source sends comes out of one budget: requests beyond it are refused; while blocks do not spread, it is wider.
+func TestSourceBudget(t *testing.T) {
+	for name, c := range map[string]struct {
+		spread bool
+		least  float64
+		most   float64 // streams on the wire
+	}{"all is well": {true, 2.0, 2.5}, "blocks do not spread": {false, 2.6, 4.5}} {
+		t.Run(name, func(t *testing.T) {
+			s := sourceScript(t, 2, 20, MeshConfig{})
+			s.spots(30, 42, func(int, uint8) bool { return c.spread })
+			for i := range uint8(2) {
+				s.subscribe(1, i, true)
+				s.subscribe(2, i, true)
+			}
+			s.signs(100)
+			wire, payload, id := 0, 0, uint64(0)
+			for round := range 400 { // 10 s
+				all := s.signs(1)
+				for n := 5; n <= 20; n++ { // everybody asks for everything
+					id++
+					all = append(all, s.says(n, &quicwire.Req{ID: id, Log: tv(today), Orphan: true, Blocks: []uint64{s.size() - 3, s.size() - 2}})...)
+				}
+				if !c.spread && round%40 == 0 { // the children are replaced
+					for n := 3; n <= 20; n++ {
+						all = append(all, s.subscribe(n, uint8(n%2), true)...)
+					}
+				}
+				wire += pushBytes(all)
+				payload += tvBlock
+				s.do(Traffic{Sent: uint64(wire)})
+			}
+			if streams := float64(wire) / float64(payload); streams < c.least || streams > c.most {
+				t.Errorf("sent %.2f times the stream, want %.1f to %.1f", streams, c.least, c.most)
+			}
+		})
+	}
+}
+
+// Of its catalog a source sends few copies; others have it, too.
+func TestSourceCatalog(t *testing.T) {
+	s := sourceScript(t, 2, 10, MeshConfig{})
+	got := 0
+	for n := 1; n <= 10; n++ {
+		got += len(sentTo[*quicwire.SubOK](s.says(n, &quicwire.Sub{Log: catalog(today), Stripes: 1}), n))
+	}
+	if got != sourceFan {
+		t.Errorf("the catalog goes to %d, want %d", got, sourceFan)
+	}
+}

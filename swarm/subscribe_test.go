@@ -1,0 +1,203 @@
+package swarm
+
+import (
+	"testing"
+	"time"
+
+	"tailcast/quicwire"
+)
+
+const ms = time.Millisecond
+
+// Who is chosen first, and when.
+func TestFirstParent(t *testing.T) {
+	tests := map[string]struct {
+		play func(s *script) []Action
+		want SessionID
+	}{
+		"the only one, at once": {func(s *script) []Action {
+			s.do(DialFailed{1, errNoAnswer})
+			return append(s.up(1, 0, today, 0), s.status(1, today, 1, 1)...)
+		}, 1},
+		"the first, if no second comes": {func(s *script) []Action {
+			s.up(1, 0, today, 0)
+			s.status(1, today, 50, 2000)
+			if early, _ := sent[*quicwire.Sub](s.at(helloWait - TickEvery)); len(early) > 0 {
+				s.t.Errorf("got %+v within 250 ms, want to wait for a second HELLO", early)
+			}
+			return s.at(helloWait)
+		}, 1},
+		"the nearer": {func(s *script) []Action {
+			s.up(1, 0, today, 400*ms)
+			s.up(2, 1, today, 20*ms)
+			s.claims(2, 20, 0, 0)
+			s.status(1, today, 50, 2000)
+			return s.status(2, today, 51, 2040)
+		}, 2},
+		"the one that is further, though not nearer": {func(s *script) []Action {
+			s.up(1, 0, today, 400*ms)
+			s.up(2, 1, today, 20*ms)
+			s.status(2, today, 9, 360)
+			return s.status(1, today, 50, 2000)
+		}, 1},
+		"the one that flows, though not nearer": {func(s *script) []Action {
+			s.up(1, 0, today, 400*ms)
+			s.up(2, 1, today, 20*ms)
+			s.says(2, &quicwire.Status{Log: catalog(today), Size: 50, Lags: []time.Duration{quicwire.NoLag}})
+			s.claims(2, 20, quicwire.NoLag, quicwire.NoLag)
+			return s.status(1, today, 50, 2000)
+		}, 1},
+		"the one with less lag, though not nearer": {func(s *script) []Action {
+			s.up(1, 0, today, 100*ms)
+			s.up(2, 1, today, 20*ms)
+			s.claims(1, 20, 0, 0)
+			s.claims(2, 20, 700*ms, 700*ms)
+			s.says(2, &quicwire.Status{Log: catalog(today), Size: 50, Lags: []time.Duration{700 * ms}, Slots: 20})
+			return s.status(1, today, 50, 2000)
+		}, 1},
+		"today's, though yesterday's is nearer": {func(s *script) []Action {
+			s.up(1, 0, yesterday, 1*ms)
+			s.status(1, yesterday, 5000, 100_000)
+			s.up(2, 1, today, 80*ms)
+			return append(s.status(2, today, 1, 1), s.at(helloWait)...)
+		}, 2},
+		"today's, though yesterday's comes later": {func(s *script) []Action {
+			s.up(2, 1, today, 80*ms)
+			s.up(1, 0, yesterday, 1*ms)
+			s.status(1, yesterday, 5000, 100_000)
+			return append(s.status(2, today, 1, 1), s.at(helloWait)...)
+		}, 2},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newScript(t, 2, MeshConfig{})
+			s.do(Tick{})
+			list := wantSubs(t, c.play(s), 3, c.want)
+			if list[0].Log != catalog(today) || list[1].Log != tv(today) || list[1].Start != quicwire.StartSegment {
+				t.Errorf("got %+v, want the catalog first, and the newest segment", list)
+			}
+		})
+	}
+}
+
+// What a peer claims without proof does not make others look as if they were behind.
+func TestClaimedSizeRanksNobody(t *testing.T) {
+	s := newScript(t, 2, MeshConfig{})
+	s.do(Tick{})
+	s.up(1, 0, today, 10*ms)
+	s.up(2, 1, today, 400*ms)
+	s.status(1, today, 50, 2000)
+	all := s.do(Heard{Session: 2, Message: &quicwire.Status{Log: catalog(today), Size: 1 << 30, Lags: []time.Duration{0}, Slots: 20}})
+	wantSubs(t, append(all, s.at(helloWait)...), 3, 1)
+}
+
+// A parent whose session ends is replaced at once, from where it stopped; when it is back, nobody runs back to it.
+func TestParentLost(t *testing.T) {
+	s := following(t, MeshConfig{})
+	list := wantSubs(t, s.do(SessionDown{1, errNoAnswer}), 3, 2)
+	if list[1].Start != quicwire.StartIndex || list[1].From != 100 || list[2].From != 101 {
+		t.Errorf("got %+v, want tv from blocks 100 and 101 on", list)
+	}
+	s.flow(100, 140)
+	if s.m.blocks.Missed+s.m.blocks.Repaired > 0 {
+		t.Errorf("got %+v, want nothing missed", s.m.blocks)
+	}
+	all := append(s.up(3, 0, today, 400*ms), s.status(3, today, 4, 140)...)
+	if subs, _ := sent[*quicwire.Sub](append(all, s.after(TickEvery)...)); len(subs) > 0 {
+		t.Errorf("the former parent is back: got %+v, want to stay with the new one", subs)
+	}
+}
+
+// A newcomer whose first parent says yes and sends nothing does not wait for it for ever, whether it says that it has the blocks or that it
+// has none.
+func TestFirstBlockNeverComes(t *testing.T) {
+	for name, flows := range map[string]bool{"a liar": true, "one that starves": false} {
+		s := newScript(t, 2, MeshConfig{})
+		s.do(Tick{})
+		s.answers(1).stuck = true
+		s.answers(2)
+		s.bot(1).pong = func(*quicwire.Ping) quicwire.Pong { return quicwire.Pong{Flows: flows, Has: flows, Next: 1000} }
+		s.shelf.put(tv(today), 500)
+		s.up(1, 0, today, 10*ms)
+		s.up(2, 1, today, 400*ms)
+		s.status(1, today, 12, 500)
+		s.status(2, today, 12, 500)
+		s.wantParent(0, 1)
+		s.flow(501, 501+80) // 2 s
+		for i := range s.stripes {
+			s.wantParent(i, 2)
+		}
+		if c := s.m.follow(catalog(today)).stripes[0].parent; c == nil || c.id != 2 {
+			t.Errorf("%s: the catalog comes from %v, want session 2", name, c)
+		}
+	}
+}
+
+// A newcomer that hears of yesterday's epoch and of today's at once asks nobody for yesterday's, unless today's turns out to be dead.
+func TestNewcomerAsksForNothingOld(t *testing.T) {
+	s := newScript(t, 2, MeshConfig{})
+	s.do(Tick{})
+	s.up(1, 0, yesterday, 1*ms)
+	s.status(1, yesterday, 5000, 100_000)
+	s.up(2, 1, today, 80*ms)
+	all := append(s.status(2, today, 1, 1), s.after(500*ms)...)
+	if old := sentTo[*quicwire.Sub](all, 1); len(old) > 0 {
+		t.Errorf("got %+v while the new epoch may still deliver", old[0])
+	}
+	if late := sentTo[*quicwire.Sub](s.after(3*time.Second), 1); len(late) == 0 {
+		t.Error("the new epoch is a note only: want the old one followed meanwhile")
+	}
+}
+
+// Three refusals of one that says it has room, and it is not asked for half a minute, if there is anybody else; one that says that it has none
+// is only busy.
+func TestThreeRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		slots uint32
+		other bool
+		left  bool
+	}{
+		"says it has room":             {20, true, true},
+		"says it has none":             {0, true, false},
+		"says so, and is the only one": {20, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := following(t, MeshConfig{})
+			s.do(SessionDown{2, errNoAnswer})
+			s.joins(3, 10*ms)
+			s.claims(3, c.slots, 0, 0)
+			if c.other {
+				s.answers(4)
+				s.joins(4, 400*ms)
+				s.claims(4, 20, 0, 0)
+				s.bot(4).keeps[0] = true
+			}
+			s.do(SessionDown{1, errNoAnswer})
+			refusals, began := 0, s.now
+			for at := uint64(100); at < 100+40*20; at++ { // 20 s
+				for all := s.flow(at, at+1); len(all) > 0; {
+					var more []Action
+					for _, x := range sentTo[*quicwire.Ping](all, 3) {
+						more = append(more, s.says(3, &quicwire.Pong{ID: x.ID, Log: x.Log, Stripe: x.Stripe, Flows: true})...)
+					}
+					for _, x := range sentTo[*quicwire.Sub](all, 3) {
+						if x.Log == tv(today) {
+							refusals++
+							more = append(more, s.says(3, &quicwire.SubNo{Log: x.Log, Stripe: x.Stripe, Reason: quicwire.RefusedBusy, Retry: time.Second})...)
+						}
+					}
+					all = more
+				}
+				if at%40 == 0 {
+					s.claims(3, c.slots, 0, 0)
+				}
+			}
+			if left := refusals <= 2*maxNoes; left != c.left {
+				t.Errorf("asked %d times in %v, want to leave it alone: %v", refusals, s.now.Sub(began), c.left)
+			}
+			if refusals > 100 {
+				t.Errorf("asked %d times in 20 s although it said: not within a second", refusals)
+			}
+		})
+	}
+}
