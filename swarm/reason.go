@@ -12,7 +12,7 @@ import (
 	"tailcast/quicwire"
 )
 
-// Here Direct says in words how it goes. The sentences are for people who can do something about it; tests pin them down.
+// Here Mesh says in words how it goes. The sentences are for people who can do something about it; tests pin them down.
 
 // State returns how following the channel goes, and if it does not go, why.
 func (m *Mesh) State(now time.Time) (State, string) {
