@@ -34,8 +34,8 @@ func (n *node) wantSound() {
 	if queued != m.up.queued || inflight != m.up.inflight {
 		n.t.Errorf("%s counts %d bytes queued and %d under way, and has %d and %d", n.name, m.up.queued, m.up.inflight, queued, inflight)
 	}
-	if sent := n.swarm.Status().Sent.Media; m.cfg.NoShare && sent > 0 {
-		n.t.Errorf("%s shares nothing and has pushed %d bytes", n.name, sent)
+	if s := n.swarm.Status().Sent; m.cfg.NoShare && (s.Media > 0 || s.Repair > refusals) {
+		n.t.Errorf("%s shares nothing and has sent %d bytes of media, %d of repairs", n.name, s.Media, s.Repair)
 	}
 }
 
@@ -191,3 +191,6 @@ func (c *crowd) wantSame() {
 		c.t.Error("nobody holds anything")
 	}
 }
+
+// refusals is how many bytes of repair streams and ranges a node may send to say no.
+const refusals = 200

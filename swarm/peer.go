@@ -1,8 +1,10 @@
 package swarm
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"tailcast/feed"
@@ -206,6 +208,9 @@ func (m *Mesh) sessionDown(e SessionDown) {
 		return
 	}
 	p.gone = true
+	if p.leaving.IsZero() && misbehaved(e.Err) { // quicwire has ended the session by itself
+		m.shun(p, why(e.Err))
+	}
 	m.peers = slices.DeleteFunc(m.peers, func(q *peer) bool { return q == p })
 	m.unbind(p, e.Err)
 	m.drop(p)
@@ -235,12 +240,33 @@ const shunTime = 30 * time.Second
 
 // ban ends the session of p for what it did, and keeps away from it for a while.
 func (m *Mesh) ban(p *peer, code quicwire.Code, reason string) {
+	m.shun(p, "misbehaved ("+reason+")")
+	m.close(p, code, reason)
+}
+
+// shun keeps away from p for a while; did says what it did.
+func (m *Mesh) shun(p *peer, did string) {
 	m.banned++
+	m.lastBanned = p.name() + " " + did
 	m.shunned[p.key] = m.now.Add(shunTime)
 	if p.contact != nil {
 		p.contact.shunned = m.now.Add(shunTime)
 	}
-	m.close(p, code, reason)
+}
+
+// misbehaved reports whether this end had to end a session since the other broke the form or a limit of the protocol.
+func misbehaved(err error) bool {
+	var e *quicwire.Error
+	if !errors.As(err, &e) || e.Remote {
+		return false
+	}
+	switch e.Code {
+	case quicwire.CodeBadBlock, quicwire.CodeNotes, quicwire.CodeFlood:
+		return true
+	case quicwire.CodeMalformed:
+		return !strings.Contains(e.Reason, "block stream") // bytes that are no record may be the signer's doing
+	}
+	return false
 }
 
 // bad takes in that a block does not verify.

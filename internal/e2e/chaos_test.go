@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -25,7 +26,9 @@ type chaos struct {
 	villains map[string]*command.Process
 	viewers  []*watcher // that live
 	random   *rand.Rand
+	whole    time.Time // when all viewers were live: from then on nothing may be missing
 	events   []event
+	hunger   *hunger
 }
 
 // An event is what the test did, so that a gap can be told by what came before it.
@@ -55,6 +58,24 @@ type watcher struct {
 	met        bool   // the node that flips bits, and threw it out
 }
 
+// How many viewers there are.
+const (
+	fewestWatchers = 9
+	mostWatchers   = 30 // they take one of two processors, nearly
+)
+
+// carried returns how many viewers the machine carries beside what else it does: all if half of it is free.
+func carried(t *testing.T) int {
+	t.Helper()
+	if os.Getenv("TAILCAST_CHAOS") != "" {
+		return mostWatchers
+	}
+	free := freeProcessors(500 * time.Millisecond)
+	n := max(fewestWatchers, min(mostWatchers, int(2*free*mostWatchers)))
+	t.Logf("%.0f %% of the machine can be had: %d viewers", 100*free, n)
+	return n
+}
+
 // act is how long each thing goes on before the next one happens.
 const act = 4 * time.Second
 
@@ -63,11 +84,12 @@ const act = 4 * time.Second
 // recorded has no wrong byte and no gap over 2 s, but for the time the streamer was away and a second; who met the node that flips bits has thrown it
 // out; and all say in a sentence what is the matter.
 //
-// With -short there are nine viewers.
+// With -short there are nine viewers; on a machine that is busy with other things as many as it carries, which are nine at least, unless
+// TAILCAST_CHAOS is set.
 func TestChaos(t *testing.T) {
-	viewers := 30
-	if testing.Short() {
-		viewers = 9
+	viewers := fewestWatchers
+	if !testing.Short() {
+		viewers = carried(t)
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -89,7 +111,10 @@ func TestChaos(t *testing.T) {
 	c.did("the streamer was back")
 	final := c.goOn("after the streamer's restart")
 	c.checkNodes()
+	c.recordMore()
+	c.hunger.end()
 	c.end()
+	c.t.Logf("viewers had %.0f %% of the processor time that they wanted", 100*c.hunger.fed(time.Time{}, time.Now()))
 	c.judge(final)
 }
 
@@ -109,11 +134,17 @@ func (c *chaos) begin(viewers int) {
 		w.Process = start(c.t, fmt.Sprint("viewer", n), nil, c.link(), "--data", data, "--no-lan", "--window", "1h", "--record", w.file)
 		c.viewers = append(c.viewers, w)
 	}
+	var all []*command.Process
+	for _, w := range c.viewers {
+		all = append(all, w.Process)
+	}
+	c.hunger = feelHunger(append(all, c.streamer))
 	c.did("the last viewer was started")
 	begin := time.Now()
 	for _, w := range c.viewers {
 		until(c.t, w.Process, "live", live)
 	}
+	c.whole = time.Now()
 	c.did("all were live")
 	c.t.Logf("%d viewers are live %v after the last one was started", viewers, time.Since(begin).Round(time.Millisecond))
 }
@@ -220,6 +251,25 @@ func (c *chaos) checkNodes() {
 	}
 }
 
+// recordMore waits until each viewer has recorded some more: it records later than it verifies.
+func (c *chaos) recordMore() {
+	c.t.Helper()
+	const more = 200 << 10 // two seconds
+	for _, w := range c.viewers {
+		before := size(c.t, w.file)
+		until(c.t, w.Process, "it records on", func(status) bool { return size(c.t, w.file) > before+more })
+	}
+}
+
+func size(t *testing.T, file string) int64 {
+	t.Helper()
+	info, err := os.Stat(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.Size()
+}
+
 // summary adds up what a hostile node did, to how many viewers.
 func (c *chaos) summary(report map[string]meeting) string {
 	return fmt.Sprintf("met %d nodes: %+v", len(report), total(report))
@@ -294,20 +344,41 @@ func (c *chaos) judge(head uint64) {
 		v := all.judge(readRecording(c.t, w.file))
 		c.t.Logf("%s: %v", w.Name, &v)
 		for _, g := range v.gaps {
-			c.t.Logf("%s lacks %.1f s, %s", w.Name, g.long.Seconds(), c.since(g.from))
+			if g.from.Before(c.whole) {
+				continue
+			}
+			fed := c.hunger.fed(g.from.Add(-time.Second), g.from.Add(g.long+3*time.Second))
+			say := c.t.Errorf
+			if g.long <= allowance(2*time.Second, fed) {
+				say = c.t.Logf
+			}
+			say("%s lacks %.1f s of the programme, %s; the viewers had %.0f %% of the processor time that they wanted then", w.Name, g.long.Seconds(), c.since(g.from), 100*fed)
 		}
+		fed := c.hunger.fed(c.whole, time.Now())
 		switch {
 		case len(v.wrong) > 0:
 			c.t.Errorf("%s recorded %d wrong units: %s", w.Name, len(v.wrong), strings.Join(v.wrong[:min(3, len(v.wrong))], "; "))
-		case v.gap > 2*time.Second:
-			c.t.Errorf("%s recorded with a gap of %v, want 2 s at most", w.Name, v.gap)
-		case v.border == 0 || v.border > v.off+time.Second:
+		case v.border == 0:
+			c.t.Errorf("%s recorded nothing after the streamer's restart", w.Name)
+		case v.border > v.off+allowance(time.Second, fed):
 			c.t.Errorf("%s recorded with %v between the epochs, want what the streamer was away, %v, and a second", w.Name, v.border, v.off)
-		case v.last.Before(until.Add(-2 * time.Second)):
+		case v.last.Before(until.Add(-allowance(2*time.Second, fed))):
 			c.t.Errorf("%s had what was signed at %v, but recorded until %v only", w.Name, until, v.last)
 		}
 	}
 }
+
+// allowance is how long something may be missing, given which part of the processor time that they wanted the viewers had. Real processes that
+// starve are late whatever they do; they must only get over it.
+func allowance(d time.Duration, fed float64) time.Duration {
+	if fed < starving {
+		return d + 10*time.Second
+	}
+	return d
+}
+
+// starving is a share that says that many threads want each processor.
+const starving = 0.1
 
 // signedAt returns when the last block of the first head of the newest epoch's rendition was signed.
 func signedAt(r *feed.Replica, head uint64) (time.Time, error) {
