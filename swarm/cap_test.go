@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 )
@@ -11,7 +12,7 @@ import (
 
 // A tape has the bytes that a host has sent, every tapeEvery.
 type tape struct {
-	host place
+	mu   sync.Mutex // guards sent
 	sent []uint64
 }
 
@@ -23,14 +24,16 @@ const (
 
 // record tapes what a node sends.
 func record(n *node, host place) *tape {
-	r := &tape{host: host, sent: []uint64{host.Sent().Bytes}}
+	r := &tape{sent: []uint64{host.Sent().Bytes}}
 	n.also(func(ctx context.Context) {
 		tick := time.NewTicker(tapeEvery)
 		defer tick.Stop()
 		for {
 			select {
 			case <-tick.C:
+				r.mu.Lock()
 				r.sent = append(r.sent, host.Sent().Bytes)
+				r.mu.Unlock()
 			case <-ctx.Done():
 				return
 			}
@@ -41,11 +44,20 @@ func record(n *node, host place) *tape {
 
 // most returns the highest rate over a window, in bits per second, from a place on the tape on.
 func (r *tape) most(from int) (most uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	n := int(upWindow / tapeEvery)
 	for i := from + n; i < len(r.sent); i++ {
 		most = max(most, 8*(r.sent[i]-r.sent[i-n])/uint64(upWindow/time.Second))
 	}
 	return most
+}
+
+// len returns how long the tape is.
+func (r *tape) len() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.sent)
 }
 
 // wantMost checks that a cap was kept, and used: at least a share of it.
@@ -94,7 +106,7 @@ func TestUpIsUsed(t *testing.T) {
 		r.wantMost(t, "the source", 0, first, 0.85)
 		c.source.swarm.SetUp(then)
 		pass(time.Second)
-		from := len(r.sent)
+		from := r.len()
 		c.pass(12 * time.Second)
 		r.wantMost(t, "the source with a lower cap", from, then, 0.85)
 	})

@@ -24,7 +24,7 @@ func TestEgressIsFlat(t *testing.T) {
 	}{
 		{swarm.Scenario{Viewers: 1, Copies: 2}, 1.15, 150 * time.Millisecond, false},
 		{swarm.Scenario{Viewers: 8, Copies: 2}, 2.25, 500 * time.Millisecond, false},
-		{swarm.Scenario{Viewers: 8, Copies: 1}, 1.25, 800 * time.Millisecond, false},
+		{swarm.Scenario{Viewers: 8, Copies: 1}, 1.25, 800 * time.Millisecond, true},
 		{swarm.Scenario{Viewers: 20, Copies: 2}, 2.25, 800 * time.Millisecond, true},
 		{swarm.Scenario{Viewers: 50, Copies: 2, Halves: 1}, 2.25, 1200 * time.Millisecond, true}, // 2 Mbit/s: half of the CPU
 	}
@@ -55,16 +55,19 @@ func TestEgressIsFlat(t *testing.T) {
 // What the same nodes do if nobody passes anything on: the source sends everything to everybody.
 func TestEgressOfServerGrows(t *testing.T) {
 	for _, n := range []int{1, 4, 8} {
-		f := swarm.Scenario{Viewers: n, Copies: n, Server: true}.Run(t)
-		t.Logf("%d viewers, 1 Gbit/s: %v", n, f)
+		if n > 4 && testing.Short() {
+			continue
+		}
+		f := swarm.Scenario{Viewers: n, Copies: n, Server: true, Halves: 1}.Run(t)
+		t.Logf("%d viewers, any uplink: %v", n, f)
 		if each := f.Egress / float64(n); each < 1.05 || each > 1.15 || f.Missed(2*time.Second) > 0 {
 			t.Errorf("%d viewers: %.2f bytes for one of payload to each, %d blocks missed; want 1.05 to 1.15, none", n, each, f.Missed(2*time.Second))
 		}
 	}
-	f := swarm.Scenario{Viewers: 8, Copies: 8, Server: true, Uplink: 2.5}.Run(t)
-	t.Logf("8 viewers, 10 Mbit/s: %v", f)
+	f := swarm.Scenario{Viewers: 8, Copies: 8, Server: true, Halves: 1, Uplink: 2.5}.Run(t)
+	t.Logf("8 viewers, 2.5 streams: %v", f)
 	if missed := f.Missed(2 * time.Second); 2*missed < len(f.Lags) {
-		t.Errorf("8 viewers, 10 Mbit/s: %d of %d blocks missed, want most", missed, len(f.Lags))
+		t.Errorf("8 viewers, 2.5 streams: %d of %d blocks missed, want most", missed, len(f.Lags))
 	}
 }
 
