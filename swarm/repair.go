@@ -12,6 +12,7 @@ const (
 	repairTimeout = 350 * time.Millisecond // a Req without its block, or two and a half round trips
 	repairEvery   = 50 * time.Millisecond  // Reqs for one log
 	giveUpAfter   = 4 * time.Second        // a hole that nobody fills is none of the live edge
+	catalogFor    = time.Minute            // likewise in a catalog: a State is repeated so often
 	sourceAfter   = 1200 * time.Millisecond
 	possession    = 20 * time.Millisecond // a peer that said its lag has a block so long after that
 	mostAsked     = 48                    // blocks asked for at a time, in one log
@@ -229,7 +230,7 @@ func (m *Mesh) review(f *follow) (open int) {
 	for k := range f.holes {
 		h := &f.holes[k]
 		switch {
-		case m.now.Sub(h.signed) > giveUpAfter+f.usualLag():
+		case m.now.Sub(h.signed) > f.giveUp():
 			old++
 		case h.asked.IsZero():
 		case h.of == nil || m.now.Sub(h.asked) >= max(repairTimeout, 5*h.of.rtt/2):
@@ -240,9 +241,17 @@ func (m *Mesh) review(f *follow) (open int) {
 	}
 	if old > 0 {
 		m.blocks.Missed += uint64(old)
-		f.holes = slices.DeleteFunc(f.holes, func(h hole) bool { return m.now.Sub(h.signed) > giveUpAfter+f.usualLag() })
+		f.holes = slices.DeleteFunc(f.holes, func(h hole) bool { return m.now.Sub(h.signed) > f.giveUp() })
 	}
 	return open
+}
+
+// giveUp returns how old a hole may become. What is missing of a catalog is never old: a State says what there is to follow at all.
+func (f *follow) giveUp() time.Duration {
+	if f.catalog() {
+		return catalogFor
+	}
+	return giveUpAfter + f.usualLag()
 }
 
 // timedOut takes back a Req of one block. If our own downlink is the bottleneck, less is to be asked for; else the other is slow or dead.

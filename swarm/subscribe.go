@@ -531,10 +531,25 @@ func (m *Mesh) heardMoved(p *peer, x *quicwire.Moved) {
 	}
 	if s.parent == p {
 		m.lose(f, x.Stripe)
-		if s.parent == nil && s.pending == nil {
+		if s.parent == nil && s.pending == nil && !m.askTaker(f, x) {
 			m.subscribe(f, x.Stripe, false, 0)
 		}
 	}
+}
+
+// askTaker asks the node that took our place, if we know it: it is as near to the source as we were, and we are not on its path. It returns
+// false if it could not be asked.
+func (m *Mesh) askTaker(f *follow, x *quicwire.Moved) bool {
+	if len(x.Referrals) == 0 || x.Reason != quicwire.Redrawn && x.Reason != quicwire.Preempted {
+		return false
+	}
+	for _, p := range m.peers {
+		if p.key == x.Referrals[0].Node && m.eligible(f.run, p) && p.claimOf(f.log) != nil {
+			m.sub(p, f, x.Stripe, true)
+			return f.stripes[x.Stripe].pending == p
+		}
+	}
+	return false
 }
 
 // optimise looks now and then whether a stripe can come from somebody nearer.
