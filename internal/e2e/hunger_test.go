@@ -4,9 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync"
-	"syscall"
 	"time"
 
 	"tailcast/internal/command"
@@ -91,23 +89,4 @@ func (h *hunger) fed(from, to time.Time) float64 {
 		return 1
 	}
 	return float64(b.ran-a.ran) / float64(b.want-a.want)
-}
-
-// freeProcessors returns which part of the machine a process gets that wants all of it, measured for so long.
-func freeProcessors(long time.Duration) float64 {
-	var before, after syscall.Rusage
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &before)
-	begin := time.Now()
-	var all sync.WaitGroup
-	for range runtime.NumCPU() {
-		all.Go(func() {
-			for time.Since(begin) < long {
-			}
-		})
-	}
-	all.Wait()
-	took := time.Since(begin)
-	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &after)
-	ran := after.Utime.Nano() + after.Stime.Nano() - before.Utime.Nano() - before.Stime.Nano()
-	return min(1, float64(ran)/float64(took)/float64(runtime.NumCPU()))
 }
