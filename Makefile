@@ -1,10 +1,11 @@
-# Targets: demo test check race fuzz bench bench-swarm sim generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
+# Targets: demo test check race fuzz bench bench-swarm sim soak generate. Go and make are all that `demo` and `test` need; the rest is downloaded by Go.
 
 GO      ?= go
 TOOL     = $(GO) tool -modfile=$(CURDIR)/tools/go.mod
 FUZZTIME ?= 5000x
+SOAK    ?= 24h
 
-.PHONY: all build demo test check fmt race fuzz bench bench-swarm sim generate clean
+.PHONY: all build demo test check fmt race fuzz bench bench-swarm sim soak generate clean
 
 all: build
 
@@ -40,6 +41,9 @@ bench: build ## our column of the targets, with the commands that measured it
 sim: ## the swarm with 10 to 10,000 viewers in virtual time, beside the targets; figures and pictures in out/sim. Takes an hour or so
 	$(GO) run ./internal/sim -table -csv out/sim
 	cd internal/plot && $(GO) run . $(CURDIR)/out/sim
+
+soak: ## SOAK of virtual time (24h takes half an hour): four nodes that come and go; memory and goroutines stay
+	TAILCAST_SOAK=$(SOAK) $(GO) test ./swarm -run '^TestSoak$$' -v -timeout 0
 
 bench-swarm: ## a streamer and up to 100 viewers in real time on this machine: some ten minutes. SWARM='-plan 1:100 -runs 3' for a part
 	@$(GO) run ./internal/benchswarm $(SWARM)

@@ -27,8 +27,11 @@ func (s stream) gap() time.Duration {
 	return time.Duration(float64(8*s.block) / float64(s.rate) * float64(time.Second))
 }
 
-// tv is what docs/swarm.md has for television: 8 KiB, 16 stripes.
-var tvStream = stream{4_000_000, 8 << 10, 16}
+// television is what docs/swarm.md has for it.
+var television = stream{4_000_000, 8 << 10, 16}
+
+// half returns a stream of half the rate and stripes.
+func half(s stream) stream { return stream{s.rate / 2, s.block, s.stripes / 2} }
 
 // A crowd is a source and its viewers, real nodes on a network where round trips are 20 to 120 ms. Viewers know nothing but the address of
 // the source.
@@ -56,8 +59,8 @@ type crowdConfig struct {
 	seed    uint64
 }
 
-// tightMix has uplinks of 2.4 streams on average: some none, many less than they take.
-var tightMix = []float64{2, .5, 2, 10, 0, 2, .5, 2, 2, .5}
+// tightMix has uplinks of 2 streams on average: half of the viewers have less than they take. It is swarm/simulate's Std.
+var tightMix = []float64{2, .5, 2, .5, 10, .5, 2, 0, 2, .5}
 
 // gather runs f in virtual time with a source that is on the air.
 func gather(t *testing.T, cfg crowdConfig, f func(t *testing.T, c *crowd)) {
@@ -66,7 +69,7 @@ func gather(t *testing.T, cfg crowdConfig, f func(t *testing.T, c *crowd)) {
 		w.net = netsim.New(t, netsim.Config{Latency: 10 * time.Millisecond, Spread: 50 * time.Millisecond, Loss: cfg.loss, Seed: cfg.seed})
 		c := &crowd{world: w, cfg: cfg, random: rand.New(rand.NewPCG(cfg.seed, 9)), clock: new(ticket)}
 		c.guard.crowd = c
-		c.host = w.place(netsim.Link{Up: cfg.uplink, X: 0.5, Y: 0.5})
+		c.host = w.place(netsim.Link{Up: cfg.uplink, X: c.random.Float64(), Y: c.random.Float64()})
 		c.begin()
 		f(t, c)
 	})
@@ -226,28 +229,35 @@ const never = time.Hour
 
 // figures are what a crowd did in a while.
 type figures struct {
-	egress   float64         // bytes on the wire that the source sent, for one of payload
-	lags     []time.Duration // of all blocks at all viewers, ascending
-	received float64         // bytes of blocks that the viewer with most of them received, for one of payload
+	Egress   float64         // bytes on the wire that the source sent, for one of payload
+	Lags     []time.Duration // of all blocks at all viewers, ascending
+	Received float64         // bytes of blocks that the viewer with most of them received, for one of payload
 }
 
-func (f *figures) lag(q float64) time.Duration {
-	if len(f.lags) == 0 {
+// Lag returns a quantile of the lags.
+func (f *figures) Lag(q float64) time.Duration {
+	if len(f.Lags) == 0 {
 		return never
 	}
-	return f.lags[min(len(f.lags)-1, int(q*float64(len(f.lags))))]
+	return f.Lags[min(len(f.Lags)-1, int(q*float64(len(f.Lags))))]
 }
 
-// missed counts the blocks that were not there so long after they were signed.
-func (f *figures) missed(after time.Duration) int {
-	i, _ := slices.BinarySearch(f.lags, after+1)
-	return len(f.lags) - i
+// Missed counts the blocks that were not there so long after they were signed.
+func (f *figures) Missed(after time.Duration) int {
+	i, _ := slices.BinarySearch(f.Lags, after+1)
+	return len(f.Lags) - i
 }
 
 func (f *figures) String() string {
 	ms := time.Millisecond
 	return fmt.Sprintf("egress %.2f, lag p50 %v p99 %v, missed after 1 s %d, after 2 s %d of %d, receipts at most %.3f",
-		f.egress, f.lag(0.5).Round(ms), f.lag(0.99).Round(ms), f.missed(time.Second), f.missed(2*time.Second), len(f.lags), f.received)
+		f.Egress, f.Lag(0.5).Round(ms), f.Lag(0.99).Round(ms), f.Missed(time.Second), f.Missed(2*time.Second), len(f.Lags), f.Received)
+}
+
+// settle lets so much time pass after which everybody should have parents.
+func (c *crowd) settle(d time.Duration) {
+	c.pass(d)
+	c.guard.settled = true
 }
 
 // measure measures for so long; what was signed in that time has two seconds more to arrive.
@@ -258,14 +268,14 @@ func (c *crowd) measure(d time.Duration) *figures {
 	c.pass(2*time.Second + time.Millisecond)
 	first, end := c.clock.between(from, to)
 	payload := float64((end - first) * c.cfg.stream.block)
-	f := &figures{egress: float64(sent) / payload}
+	f := &figures{Egress: float64(sent) / payload}
 	for k, v := range c.viewers {
-		f.received = max(f.received, float64(now[k]-received[k])/payload)
+		f.Received = max(f.Received, float64(now[k]-received[k])/payload)
 		for i := first; i < end; i++ {
-			f.lags = append(f.lags, v.lag(i, c.clock.signed[i]))
+			f.Lags = append(f.Lags, v.lag(i, c.clock.signed[i]))
 		}
 	}
-	slices.Sort(f.lags)
+	slices.Sort(f.Lags)
 	return f
 }
 

@@ -1,18 +1,19 @@
-// Package swarm decides whom to ask and whom to serve, in what order, and does it over package quicwire. docs/swarm.md explains it.
+// Package swarm decides whom to ask and whom to serve, in what order, and does it over package quicwire. docs/swarm.md explains it, from
+// what a stripe is to why each constant is what it is.
 //
-// It has two halves. Direct decides: a state machine without network, clock or goroutine, that is told what happened and answers what to
-// do. Swarm does: it runs the sessions, verifies what comes in, pushes on what is verified, and tells Direct.
+// It has two halves. Mesh decides: a state machine without network, clock or goroutine, that is told what happened and answers what to
+// do. Swarm does: it runs the sessions, verifies what comes in, writes what Mesh has decided to push, and tells Mesh.
 //
 //	            Event (session up, message, block verified, tick)
 //	 ┌────────┐ ────────────────────────────────────────────────▶ ┌────────┐
-//	 │ Swarm  │                                                   │ Direct │
+//	 │ Swarm  │                                                   │  Mesh  │
 //	 └────────┘ ◀──────────────────────────────────────────────── └────────┘
-//	   │    │       Action (dial, send, serve, close)
+//	   │    │       Action (dial, send, push, stop, close, look up)
 //	quicwire feed
 //
-// The way of a block does not lead through Direct: the goroutine that reads a stream verifies the block (feed's Log.Put), and those
-// that push to subscribers wake up from the log itself. Direct hears of it afterwards.
+// The bytes of a block do not lead through Mesh: the goroutine that reads a stream verifies the block (feed's Log.Put) and reports its
+// index; Mesh queues it for the children of its stripe, and a writer for each peer takes it from the log when it is its turn.
 //
-// Direct is the simplest policy that is honest about failure: everything comes from one parent, the best of the addresses in the link, and
-// from the next one if it fails. Everybody serves everybody else.
+// Each stripe comes from a parent of its own, and goes to children as far as the uplink carries. What is missing is asked for block by
+// block. Nobody is believed who could not be: ranks, sizes and faults rest on what was verified here.
 package swarm

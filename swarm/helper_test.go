@@ -107,6 +107,7 @@ func (n *node) stop() {
 	if err := <-n.done; err != nil {
 		n.t.Errorf("%s: Run returned %v, want nil", n.name, err)
 	}
+	n.wantSound()
 	n.endpoint.Close()
 	n.replica.Close()
 	n.plug(false)

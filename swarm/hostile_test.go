@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -250,6 +252,52 @@ func TestMuteParent(t *testing.T) {
 		wantFlow(t, s, 8, a, far)
 		if st := a.swarm.Status(); st.Blocks.Missed != 0 || v.seen() != 1 {
 			t.Errorf("%v, %d sessions with the villain: want none missed, one session", a, v.seen())
+		}
+	})
+}
+
+// Of four parents to choose from, three promise all and send nothing, not even the first block of the catalog: a newcomer finds the fourth.
+func TestMuteFromTheBeginning(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		var at []place
+		for range 6 {
+			at = append(at, w.place(netsim.Link{}))
+		}
+		s := w.streamer("s", at[0], feed.Config{})
+		far := w.viewer("far", at[1], Config{}, at[0])
+		pass(time.Second)
+		for i := range 3 {
+			w.villain(fmt.Sprint("villain", i), at[2+i], s.replica, &villain{mute: true})
+		}
+		a := w.viewer("a", at[5], Config{}, at[2], at[3], at[4], at[1])
+		pass(6 * time.Second)
+		wantFlow(t, s, 8, a, far)
+	})
+}
+
+// A peer that asks for more than is allowed loses its session by quicwire; it is kept away from, too, and the status says who and why.
+func TestFlooder(t *testing.T) {
+	simulate(t, func(t *testing.T, w *world) {
+		at := []place{w.place(netsim.Link{}), w.place(netsim.Link{}), w.place(netsim.Link{})}
+		s := w.streamer("s", at[0], feed.Config{})
+		pass(time.Second)
+		id := quicwire.LogID{Epoch: s.replica.Current().ID(), Name: feedtest.Rendition}
+		wishes := func() (all []quicwire.Message) {
+			for range 100 {
+				all = append(all, &quicwire.Sub{Log: id, Stripes: testStripes})
+			}
+			return all
+		}
+		v := w.villain("villain", at[1], s.replica, &villain{mute: true, says: wishes})
+		a := w.viewer("a", at[2], Config{}, at[0], at[1])
+		pass(20 * time.Second)
+		wantFlow(t, s, 8, a)
+		st := a.swarm.Status()
+		if st.Banned != 1 || v.seen() != 1 {
+			t.Errorf("banned %d, %d sessions in 20 s: want the flood ended once, and no session after it", st.Banned, v.seen())
+		}
+		if notes := strings.Join(st.Notes, "; "); !strings.Contains(notes, "a node was shut out for what it sent: the relay 1.0.1.1:4433 misbehaved (too many SUBs") {
+			t.Errorf("got the notes %q, want who was shut out and why", notes)
 		}
 	})
 }

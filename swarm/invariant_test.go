@@ -14,6 +14,31 @@ import (
 
 // Invariants of a swarm, whatever happens in it. A guard looks at the Meshes themselves, in moments when nothing runs in the bubble.
 
+// wantSound checks what is so at any moment, also when a node has stopped: what it counts of its uplink is there, and who shares nothing sends
+// no blocks.
+func (n *node) wantSound() {
+	n.t.Helper()
+	m := n.swarm.mesh
+	queued, inflight := 0, 0
+	for k := range m.up.queues {
+		for _, it := range m.up.queues[k].items[m.up.queues[k].head:] {
+			queued += it.bytes
+		}
+	}
+	for _, p := range m.peers {
+		inflight += p.bytes
+		if p.inflight < 0 || p.inflight > maxInflight || p.inflight == 0 && p.bytes != 0 {
+			n.t.Errorf("%s counts %d pushes of %d bytes to a peer", n.name, p.inflight, p.bytes)
+		}
+	}
+	if queued != m.up.queued || inflight != m.up.inflight {
+		n.t.Errorf("%s counts %d bytes queued and %d under way, and has %d and %d", n.name, m.up.queued, m.up.inflight, queued, inflight)
+	}
+	if s := n.swarm.Status().Sent; m.cfg.NoShare && (s.Media > 0 || s.Repair > refusals) {
+		n.t.Errorf("%s shares nothing and has sent %d bytes of media, %d of repairs", n.name, s.Media, s.Repair)
+	}
+}
+
 // A gate lets a test look into the nodes: they read the clock through it, before they do anything, so that the race detector knows that the
 // test has finished to look.
 type gate struct{ mu sync.Mutex }
@@ -38,9 +63,8 @@ type guard struct {
 // lasts is how long something may be wrong.
 const lasts = 2 * time.Second
 
-// wrong notes that something is wrong now. After lasts it is an error.
-func (g *guard) wrong(format string, args ...any) {
-	what := fmt.Sprintf(format, args...)
+// wrong notes that something is wrong now. After lasts it is an error, which says how it is by then.
+func (g *guard) wrong(what, format string, args ...any) {
 	if g.since == nil {
 		g.since, g.seen, g.said = make(map[string]time.Time), make(map[string]time.Time), make(map[string]bool)
 	}
@@ -50,7 +74,7 @@ func (g *guard) wrong(format string, args ...any) {
 	g.seen[what] = time.Now()
 	if time.Since(g.since[what]) > lasts && !g.said[what] {
 		g.said[what] = true
-		g.crowd.t.Errorf("%v: for over %v %s", time.Now().Format("05.0"), lasts, what)
+		g.crowd.t.Errorf("%v: for over %v %s%s", time.Now().Format("05.0"), lasts, what, fmt.Sprintf(": "+format, args...))
 	}
 }
 
@@ -77,39 +101,15 @@ func (g *guard) look() {
 
 func (g *guard) lookAt(n *node) {
 	m := n.swarm.mesh
-	g.uplink(n, m)
+	n.wantSound()
 	if used, slots := m.used(), m.slots(); used > slots+slots/5+1 {
-		g.wrong("%s pushes clearly more stripes than it has slots for", n.name)
+		g.wrong(n.name+" pushes clearly more stripes than it has slots for", "%d, %d", used, slots)
 	}
 	if f := m.follow(quicwire.LogID{Epoch: m.epoch.ID, Name: feedtest.Rendition}); f != nil {
 		g.stripes(n, m, f)
 	}
 	if g.settled && m.up.backlog() > time.Second {
-		g.wrong("a push waits at %s for over a second", n.name)
-	}
-	if m.cfg.NoShare {
-		if s := n.swarm.Status().Sent; s.Media+s.Repair > 0 {
-			g.crowd.t.Errorf("%s shares nothing and has sent %d bytes of blocks", n.name, s.Media+s.Repair)
-		}
-	}
-}
-
-// uplink checks that what is counted is there.
-func (g *guard) uplink(n *node, m *Mesh) {
-	queued, inflight := 0, 0
-	for k := range m.up.queues {
-		for _, it := range m.up.queues[k].items[m.up.queues[k].head:] {
-			queued += it.bytes
-		}
-	}
-	for _, p := range m.peers {
-		inflight += p.bytes
-		if p.inflight == 0 && p.bytes != 0 || p.inflight < 0 || p.inflight > maxInflight {
-			g.crowd.t.Errorf("%s counts %d pushes of %d bytes to a peer", n.name, p.inflight, p.bytes)
-		}
-	}
-	if queued != m.up.queued || inflight != m.up.inflight {
-		g.crowd.t.Errorf("%s counts %d bytes queued and %d under way, and has %d and %d", n.name, m.up.queued, m.up.inflight, queued, inflight)
+		g.wrong("pushes wait at "+n.name+" for over a second", "%v", m.up.backlog())
 	}
 }
 
@@ -125,7 +125,7 @@ func (g *guard) stripes(n *node, m *Mesh, f *follow) {
 				continue
 			}
 			if o := g.nodes[c.peer.key]; o != nil && !takes(o, n, f.log, i) {
-				g.wrong("%s pushes stripe %d to %s, which does not want it from there", n.name, i, o.name)
+				g.wrong(fmt.Sprintf("%s pushes stripe %d to %s", n.name, i, o.name), "which does not want it from there")
 			}
 		}
 	}
@@ -143,21 +143,21 @@ func (g *guard) parent(n *node, f *follow, i uint8) {
 	p := f.stripes[i].parent
 	if p == nil {
 		if g.settled {
-			g.wrong("%s has no parent in stripe %d", n.name, i)
+			g.wrong(fmt.Sprintf("%s has no parent in stripe %d", n.name, i), "of %d peers", len(n.swarm.mesh.peers))
 		}
 		return
 	}
 	o := g.nodes[p.key]
 	if o == nil {
-		g.wrong("%s has a parent in stripe %d that is gone", n.name, i)
+		g.wrong(fmt.Sprintf("%s has a parent in stripe %d", n.name, i), "which is gone")
 		return
 	}
 	if q := o.swarm.mesh.follow(f.log); q == nil || !slices.ContainsFunc(q.stripes[i].children, func(c *child) bool { return c.peer.key == n.endpoint.Node() }) {
-		g.wrong("%s has %s as a parent in stripe %d, which does not push it", n.name, o.name, i)
+		g.wrong(fmt.Sprintf("%s has %s as a parent in stripe %d", n.name, o.name, i), "which does not push it")
 	}
 	for hops := 0; o != nil; hops++ {
 		if o == n || hops > len(g.nodes) {
-			g.wrong("stripe %d of %s goes round in a circle", i, n.name)
+			g.wrong(fmt.Sprintf("stripe %d of %s goes round in a circle", i, n.name), "of %d", hops)
 			return
 		}
 		q := o.swarm.mesh.follow(f.log)
@@ -191,3 +191,6 @@ func (c *crowd) wantSame() {
 		c.t.Error("nobody holds anything")
 	}
 }
+
+// refusals is how many bytes of repair streams and ranges a node may send to say no.
+const refusals = 200

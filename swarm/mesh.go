@@ -76,10 +76,11 @@ type Mesh struct {
 	beats      int
 	nextPex    time.Time
 
-	blocks  Blocks
-	banned  uint64
-	skipped uint64
-	going   bool // we have said BYE
+	blocks     Blocks
+	banned     uint64
+	lastBanned string // who, and why
+	skipped    uint64
+	going      bool // we have said BYE
 }
 
 // NewMesh returns a Mesh that has seen nothing yet.

@@ -13,18 +13,14 @@ func TestNeedyDialsMore(t *testing.T) {
 	const peers = 8 // as many as this stream wants
 	s := newScript(t, peers+4, MeshConfig{MaxPeers: 64})
 	s.do(Tick{})
-	var all []Action
 	for n := range peers {
-		all = append(all, s.up(n+1, n, today, 10*time.Millisecond)...)
-		all = append(all, s.status(n+1, today, 1, 1)...)
-		all = append(all, s.says(n+1, &quicwire.Status{Log: tv(today), Size: 1, Lags: make([]time.Duration, 2), Homes: 3, Slots: 8})...)
+		s.answers(n + 1)
+		s.up(n+1, n, today, 10*time.Millisecond)
+		s.status(n+1, today, 1, 1)
 	}
-	subs, to := sent[*quicwire.Sub](all)
-	for k, x := range subs {
-		s.says(int(to[k]), &quicwire.SubOK{Log: x.Log, Stripe: x.Stripe, First: uint64(x.Stripe)})
-	}
-	if dials := of[Dial](s.pushed(1, 40)); len(dials) > 0 {
-		t.Fatalf("dials %v, want nobody while all is well", dials)
+	s.dials()
+	if s.flow(0, 40); len(s.dialled) > 0 {
+		t.Fatalf("dials %v, want nobody while all is well", s.dialled)
 	}
 	for n := range peers {
 		s.says(n+1, &quicwire.Status{Log: tv(today), Size: 40, Lags: []time.Duration{quicwire.NoLag, 0}})
@@ -38,14 +34,4 @@ func TestNeedyDialsMore(t *testing.T) {
 	if dials := of[Dial](s.after(2 * TickEvery)); len(dials) < moreIfNeedy || dials[0].Contact < peers {
 		t.Errorf("dials %v, want at least %d of the others", dials, moreIfNeedy)
 	}
-}
-
-// pushed lets session n push the first blocks of tv, one each 25 ms.
-func (s *script) pushed(n int, blocks uint64) (all []Action) {
-	for i := range blocks {
-		s.shelf.put(tv(today), i)
-		all = append(all, s.block(n, today, i, false)...)
-		all = append(all, s.after(25*time.Millisecond)...)
-	}
-	return all
 }

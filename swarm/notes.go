@@ -119,7 +119,7 @@ func openNotes(root feed.PublicKey, in feed.Notes) (Epoch, error) {
 	return noteEpoch(note), err
 }
 
-// epochOf returns what Direct knows of an epoch; zero for nil.
+// epochOf returns what Mesh knows of an epoch; zero for nil.
 func epochOf(e *feed.Epoch) Epoch {
 	if e == nil {
 		return Epoch{}

@@ -1,8 +1,10 @@
 package swarm
 
 import (
+	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"tailcast/feed"
@@ -35,7 +37,8 @@ type peer struct {
 	offset   time.Duration // its clock minus ours
 	leaving  time.Time     // when it said that it will be gone; zero: it has not
 	subnet   netip.Prefix  // its /24 or /48; invalid if on this machine
-	gone     bool          // the session has ended
+	closed   bool          // we have ended the session
+	gone     bool          // it has ended
 
 	// As somebody to ask.
 	logs     []*claim
@@ -205,6 +208,9 @@ func (m *Mesh) sessionDown(e SessionDown) {
 		return
 	}
 	p.gone = true
+	if p.leaving.IsZero() && misbehaved(e.Err) { // quicwire has ended the session by itself
+		m.shun(p, why(e.Err))
+	}
 	m.peers = slices.DeleteFunc(m.peers, func(q *peer) bool { return q == p })
 	m.unbind(p, e.Err)
 	m.drop(p)
@@ -220,6 +226,10 @@ func (m *Mesh) drop(p *peer) {
 
 // close ends the session of p. Until SessionDown comes, p is still there but not asked for anything.
 func (m *Mesh) close(p *peer, code quicwire.Code, reason string) {
+	if p.closed {
+		return
+	}
+	p.closed = true
 	m.do(Close{p.id, code, reason})
 	p.leaving, p.refused, p.deaf = m.now, m.now.Add(shunTime), m.now.Add(shunTime)
 	m.drop(p)
@@ -230,12 +240,33 @@ const shunTime = 30 * time.Second
 
 // ban ends the session of p for what it did, and keeps away from it for a while.
 func (m *Mesh) ban(p *peer, code quicwire.Code, reason string) {
+	m.shun(p, "misbehaved ("+reason+")")
+	m.close(p, code, reason)
+}
+
+// shun keeps away from p for a while; did says what it did.
+func (m *Mesh) shun(p *peer, did string) {
 	m.banned++
+	m.lastBanned = p.name() + " " + did
 	m.shunned[p.key] = m.now.Add(shunTime)
 	if p.contact != nil {
 		p.contact.shunned = m.now.Add(shunTime)
 	}
-	m.close(p, code, reason)
+}
+
+// misbehaved reports whether this end had to end a session since the other broke the form or a limit of the protocol.
+func misbehaved(err error) bool {
+	var e *quicwire.Error
+	if !errors.As(err, &e) || e.Remote {
+		return false
+	}
+	switch e.Code {
+	case quicwire.CodeBadBlock, quicwire.CodeNotes, quicwire.CodeFlood:
+		return true
+	case quicwire.CodeMalformed:
+		return !strings.Contains(e.Reason, "block stream") // bytes that are no record may be the signer's doing
+	}
+	return false
 }
 
 // bad takes in that a block does not verify.
@@ -257,7 +288,7 @@ func (m *Mesh) expire() {
 		}
 	}
 	for _, p := range m.peers {
-		if !p.leaving.IsZero() && m.now.After(p.leaving.Add(time.Second)) {
+		if !p.leaving.IsZero() && (m.now.After(p.leaving.Add(time.Second)) || !m.expects(p)) {
 			m.close(p, quicwire.CodeDone, "goodbye")
 			p.leaving = m.now.Add(shunTime) // do not say it again
 		}

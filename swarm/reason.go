@@ -12,7 +12,7 @@ import (
 	"tailcast/quicwire"
 )
 
-// Here Direct says in words how it goes. The sentences are for people who can do something about it; tests pin them down.
+// Here Mesh says in words how it goes. The sentences are for people who can do something about it; tests pin them down.
 
 // State returns how following the channel goes, and if it does not go, why.
 func (m *Mesh) State(now time.Time) (State, string) {
@@ -197,10 +197,9 @@ func why(err error) string {
 		return "has no room for us"
 	case quicwire.CodeSelf:
 		return "is this node itself"
-	case quicwire.CodeBadBlock, quicwire.CodeNotes, quicwire.CodeMalformed, quicwire.CodeFlood:
-		if !e.Remote {
-			return "misbehaved (" + e.Reason + ")"
-		}
+	}
+	if misbehaved(err) {
+		return "misbehaved (" + e.Reason + ")"
 	}
 	return fmt.Sprintf("ended the session (%v: %s)", e.Code, e.Reason)
 }
@@ -297,8 +296,11 @@ func (m *Mesh) remarks() (list []string) {
 	if m.publisher() && m.now.Sub(m.source.lost) < 10*time.Second && !m.source.lost.IsZero() {
 		list = append(list, "some blocks did not spread: the nodes that got them first were passed over, and more is sent meanwhile")
 	}
-	if m.banned > 0 {
-		list = append(list, fmt.Sprintf("%d nodes were shut out for what they sent", m.banned))
+	switch {
+	case m.banned == 1:
+		list = append(list, "a node was shut out for what it sent: "+m.lastBanned)
+	case m.banned > 1:
+		list = append(list, fmt.Sprintf("nodes were shut out for what they sent, %d times; the last time %s", m.banned, m.lastBanned))
 	}
 	return list
 }

@@ -41,17 +41,19 @@ type script struct {
 	stripes int
 	bots    []*bot             // in the order of their sessions
 	full    map[SessionID]bool // they take no blocks: their Pushes stay under way
+	under   []Push             // those under way to them
 	dialled []int              // contacts, since the test looked last
 }
 
 // A bot is a peer that answers by itself, at once.
 type bot struct {
-	id    SessionID
-	stuck bool                               // says SUBOK, and pushes nothing
-	keeps map[uint8]bool                     // likewise stripes of tv
-	first uint64                             // promises nothing before
-	pong  func(*quicwire.Ping) quicwire.Pong // what it answers; nil: nothing
-	subs  map[subKey]bool                    // what it has said SUBOK to
+	id      SessionID
+	stuck   bool                               // says SUBOK, and pushes nothing
+	keeps   map[uint8]bool                     // likewise stripes of tv
+	refuses bool                               // says SUBNO
+	first   uint64                             // promises nothing before
+	pong    func(*quicwire.Ping) quicwire.Pong // what it answers; nil: nothing
+	subs    map[subKey]bool                    // what it has said SUBOK to
 }
 
 var (
@@ -123,12 +125,25 @@ func (s *script) do(e Event) []Action {
 				all = append(all, s.react(b, a.Message)...)
 			}
 		case Push:
-			if !s.full[a.Session] {
+			if s.full[a.Session] {
+				s.under = append(s.under, a)
+			} else {
 				all = append(all, s.do(Pushed{a.Session, a.Log, a.Stripe, a.Request, a.Bytes, false})...)
 			}
 		}
 	}
 	return all
+}
+
+// takes lets a session that is full take the oldest Push that is under way to it.
+func (s *script) takes(id SessionID) []Action {
+	at := slices.IndexFunc(s.under, func(a Push) bool { return a.Session == id })
+	if at < 0 {
+		return nil
+	}
+	a := s.under[at]
+	s.under = slices.Delete(s.under, at, at+1)
+	return s.do(Pushed{a.Session, a.Log, a.Stripe, a.Request, a.Bytes, false})
 }
 
 // dials returns which contacts were dialled since it was called last.
@@ -142,6 +157,9 @@ func (s *script) dials() []int {
 func (s *script) react(b *bot, m quicwire.Message) []Action {
 	switch m := m.(type) {
 	case *quicwire.Sub:
+		if b.refuses {
+			return s.says(int(b.id), &quicwire.SubNo{Log: m.Log, Stripe: m.Stripe, Reason: quicwire.RefusedLog, Retry: time.Second})
+		}
 		b.subs[subKey{m.Log, m.Stripe}] = true
 		return s.says(int(b.id), &quicwire.SubOK{Log: m.Log, Stripe: m.Stripe, First: max(m.From, b.first), Path: b.path()})
 	case *quicwire.Unsub:

@@ -118,7 +118,7 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 		if m.publisher() && !x.Urgent {
 			fan = sourceFan
 		}
-		return n < fan && !m.crowded(p)
+		return n < fan && !m.crowded(p) || x.Home && m.replaceLeaf(f, x.Stripe, p)
 	}
 	if s.parent == nil || m.crowded(p) {
 		return false // what we do not have ourselves we cannot give
@@ -127,6 +127,16 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 		return true
 	}
 	return m.preempt(f, x.Stripe, p, x.Home)
+}
+
+// replaceLeaf moves a child that does not pass a stripe on for one that does: those who share nothing must not have it to themselves.
+func (m *Mesh) replaceLeaf(f *follow, i uint8, p *peer) bool {
+	leaf := m.leafOf(&f.stripes[i])
+	if leaf == nil {
+		return false
+	}
+	m.move(f, i, leaf, quicwire.Preempted, p)
+	return true
 }
 
 // crowded reports whether one subnet has its share of our places already: late, so that many behind one address are no attack.
@@ -408,7 +418,7 @@ const mostReferred = 3
 // flowsAt reports whether p says that a stripe flows there.
 func (p *peer) flowsAt(f *follow, i uint8) bool {
 	c := p.claimOf(f.log)
-	return c != nil && len(c.lags) == len(f.stripes) && c.lags[i] != quicwire.NoLag
+	return c != nil && len(c.lags) == len(f.stripes) && c.flows(i) // the stripe may be one that a stranger made up
 }
 
 // subnetOf returns the part of an address that one owner tends to hold; an invalid one for this machine.

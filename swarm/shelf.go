@@ -5,7 +5,7 @@ import (
 	"tailcast/quicwire"
 )
 
-// A shelf shows a Replica to Direct.
+// A shelf shows a Replica to Mesh.
 type shelf struct{ replica *feed.Replica }
 
 func (s shelf) Notes() feed.Notes { return s.replica.Notes() }

@@ -73,8 +73,7 @@ func (m *Mesh) apply(f *follow, p *peer, x *quicwire.Sub) {
 		m.place(f, p, x)
 	case s.count() < m.places(s) && !m.holdsMany(p):
 		m.place(f, p, x)
-	case x.Home && m.leafOf(s) != nil && !m.holdsMany(p):
-		m.move(f, x.Stripe, m.leafOf(s), quicwire.Preempted, p)
+	case x.Home && !m.holdsMany(p) && m.replaceLeaf(f, x.Stripe, p):
 		m.place(f, p, x)
 	case x.Urgent || !x.Home:
 		m.refuse(p, x, quicwire.RefusedBusy, time.Second)
@@ -186,7 +185,7 @@ func (m *Mesh) holdsMany(p *peer) bool {
 // defend draws lots, and looks whether blocks spread.
 func (m *Mesh) defend() {
 	m.moveHomes()
-	if m.own == nil {
+	if m.own == nil || m.going {
 		return
 	}
 	for _, f := range m.own.logs {

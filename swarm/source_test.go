@@ -353,3 +353,38 @@ func TestSourceCatalog(t *testing.T) {
 		t.Errorf("the catalog goes to %d, want %d", got, sourceFan)
 	}
 }
+
+// Who shares nothing does not keep the catalog from those who would pass it on, however many came first.
+func TestLeavesDoNotKeepTheCatalog(t *testing.T) {
+	s := sourceScript(t, 2, catalogFan+2, MeshConfig{})
+	ask := func(n int, home bool) bool {
+		all := s.says(n, &quicwire.Sub{Log: catalog(today), Stripes: 1, Urgent: true, Home: home})
+		return len(sentTo[*quicwire.SubOK](all, n)) == 1
+	}
+	for n := 1; n <= catalogFan; n++ {
+		if !ask(n, false) {
+			t.Fatalf("%d: refused, although there is room", n)
+		}
+	}
+	if ask(catalogFan+1, false) {
+		t.Error("one more that shares nothing gets the catalog, although all places are taken")
+	}
+	if !ask(catalogFan+2, true) {
+		t.Error("who would pass the catalog on is refused for the sake of who does not")
+	}
+}
+
+// Who is refused and does not wait takes no place on the list from who does.
+func TestRefusedDoNotWait(t *testing.T) {
+	s := sourceScript(t, 2, maxWaiting+20, MeshConfig{})
+	for n := 1; n <= maxWaiting+2; n++ {
+		s.subscribe(n, 0, true)
+	}
+	before := len(s.tv().stripes[0].waiting)
+	for n := maxWaiting + 3; n <= maxWaiting+20; n++ {
+		s.subscribe(n, 0, false)
+	}
+	if got := len(s.tv().stripes[0].waiting); got != before || before != maxWaiting {
+		t.Errorf("%d wait after others were refused, %d before, want %d", got, before, maxWaiting)
+	}
+}

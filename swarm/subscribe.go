@@ -318,6 +318,18 @@ func (m *Mesh) cutOff(p *peer) {
 	}
 }
 
+// expects reports whether something may still come from p: it is a parent, or was one until a new one delivers.
+func (m *Mesh) expects(p *peer) bool {
+	for _, r := range m.runs() {
+		for _, f := range r.logsOr() {
+			if slices.ContainsFunc(f.stripes, func(s stripe) bool { return s.parent == p || s.pending == p || s.old == p }) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // serves reports whether p is a parent of ours.
 func (m *Mesh) serves(p *peer) bool {
 	for _, r := range m.runs() {

@@ -71,6 +71,8 @@ func TestFirstParent(t *testing.T) {
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := newScript(t, 2, MeshConfig{})
+			s.answers(1)
+			s.answers(2)
 			s.do(Tick{})
 			list := wantSubs(t, c.play(s), 3, c.want)
 			if list[0].Log != catalog(today) || list[1].Log != tv(today) || list[1].Start != quicwire.StartSegment {

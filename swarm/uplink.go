@@ -428,6 +428,9 @@ func (m *Mesh) estimate() {
 	switch late := m.pushBacklog(); {
 	case late > growBacklog && u.cap == 0 && u.meas == 0 && u.queued > 4*u.inflight && !m.full():
 		m.doubtUplink()
+	case (u.meas > 0 || u.cap > 0) && float64(m.used())*slotShare > float64(m.slots()+1) && m.now.Sub(u.shed) >= shedEvery:
+		u.shed = m.now
+		m.shedOne() // there is less uplink than was thought
 	case late > shedBacklog && m.now.Sub(u.shed) >= shedEvery:
 		m.shed()
 	case late < growBacklog && u.cap == 0:

@@ -80,14 +80,17 @@ func (m *Mesh) watchStripes(f *follow) {
 // overdue returns by how much the next block of a stripe is later than usual; 0 if it is not, or if that is the source's silence.
 func (m *Mesh) overdue(f *follow, i uint8) time.Duration {
 	s := &f.stripes[i]
-	if s.parent == nil {
+	switch {
+	case s.parent == nil:
 		return 0
+	case f.joined.IsZero(): // nothing has ever come: who has promised it may never send it
+		return max(0, m.now.Sub(s.since)-s.lag)
 	}
 	next := f.align(s.next, i)
-	if next >= f.edge && !f.joined.IsZero() && !m.silent(f) {
+	if next >= f.edge && !m.silent(f) {
 		return 0
 	}
-	due := f.clock.of(next) // long ago as long as no block has come
+	due := f.clock.of(next)
 	if due.Before(s.since) {
 		due = s.since
 	}

@@ -42,7 +42,7 @@ func TestOverdueParent(t *testing.T) {
 					}
 				}
 			}
-			if c.earliest == 0 && left > 0 && left < closed || c.earliest > 0 && (left < c.earliest || left > c.latest) {
+			if c.earliest == 0 && c.closed == 0 && left > 0 || c.earliest > 0 && (left < c.earliest || left > c.latest) {
 				t.Errorf("left after %v, want %v to %v", left, c.earliest, c.latest)
 			}
 			if (closed > 0) != (c.closed > 0) || closed < c.closed-500*ms || closed > c.closed+500*ms {
@@ -293,5 +293,100 @@ func TestSlowIsNoLiar(t *testing.T) {
 		if banned := s.now.Before(s.m.peer(1).refused); banned != (delivered == 0) {
 			t.Errorf("%s: not asked for half a minute: %v", name, banned)
 		}
+	}
+}
+
+// meshed returns a script of a viewer with so many neighbours that answer, in which each stripe has a parent and blocks flow.
+func meshed(t *testing.T, stripes, neighbours int, cfg MeshConfig) *script {
+	t.Helper()
+	s := newStriped(t, 0, stripes, cfg)
+	for n := 1; n <= neighbours; n++ {
+		s.answers(n)
+		s.joins(n, 20*ms)
+	}
+	for n := 1; n <= neighbours; n++ {
+		s.status(n, today, 1, 1)
+	}
+	s.flow(0, 200)
+	for i := range stripes {
+		if s.parent(i) == 0 {
+			t.Fatalf("stripe %d has no parent", i)
+		}
+	}
+	return s
+}
+
+// When most stripes fall silent at once because their parents lie, it is they, not our downlink: all of them are left within a second and a
+// half, and not asked again for long. (That nearly all stripes were late was once taken for a full downlink: nobody was left.)
+func TestMostParentsLie(t *testing.T) {
+	s := meshed(t, 8, 12, MeshConfig{})
+	liars := make(map[SessionID]bool)
+	for i := range 6 { // the parents of six stripes of eight
+		liars[s.parent(i)] = true
+	}
+	for id := range liars {
+		s.bot(id).stuck = true // its answers still say that all is well
+	}
+	honest := func() (all bool) {
+		all = true
+		for i := range s.stripes {
+			all = all && s.parent(i) != 0 && !liars[s.parent(i)]
+		}
+		return all
+	}
+	began, at := s.now, s.size()
+	var took time.Duration
+	for ; s.now.Sub(began) < 4*time.Second; at++ {
+		s.flow(at, at+1)
+		if took == 0 && honest() {
+			took = s.now.Sub(began)
+		}
+	}
+	if took == 0 || took > 1500*ms || !honest() {
+		t.Errorf("all stripes came from honest parents after %v, and still do: %v; want within 1.5 s", took, honest())
+	}
+}
+
+// While blocks of all parents come late because our own downlink is full, nobody is left for it, and little is asked for.
+func TestFullDownlinkBlamesNobody(t *testing.T) {
+	s := meshed(t, 8, 12, MeshConfig{})
+	before := make([]SessionID, 8)
+	for i := range before {
+		before[i] = s.parent(i)
+	}
+	var waiting []BlockIn // before our downlink: each block comes 900 ms late
+	asked := 0
+	for at := s.size(); at < 200+40*6; at++ {
+		for _, b := range s.bots {
+			if stripe := uint8(at % 8); b.subs[subKey{tv(today), stripe}] {
+				x := s.blockIn(int(b.id), today, at, false)
+				x.Age, x.Wall = 20*ms, s.now
+				waiting = append(waiting, x)
+			}
+			b.stuck = true
+		}
+		for len(waiting) > 0 && s.now.Sub(waiting[0].Wall) >= 900*ms {
+			x := waiting[0]
+			waiting = waiting[1:]
+			x.Fresh = !s.tv().here.has(x.Index)
+			s.do(x)
+		}
+		if at%40 == 0 {
+			s.heartbeat(1, at/40)
+		}
+		for n := range s.bots {
+			p := s.m.peer(SessionID(n + 1))
+			p.rtt = 920 * ms // packets wait, too
+			asked += len(reqs(s.after(gap/12), n+1))
+		}
+		s.shelf.put(tv(today), at)
+	}
+	for i, id := range before {
+		if s.parent(i) != id {
+			t.Errorf("stripe %d comes from %d, and came from %d: it was left although it did what it could", i, s.parent(i), id)
+		}
+	}
+	if asked > 60 {
+		t.Errorf("asked for %d of 240 blocks while all of them were on their way", asked)
 	}
 }

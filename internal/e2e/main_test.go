@@ -24,6 +24,9 @@ import (
 var bin, clipFile string
 
 func TestMain(m *testing.M) {
+	if filepath.Base(os.Args[0]) == "villain" {
+		os.Exit(villainMain(os.Args[1:]))
+	}
 	os.Exit(run(m))
 }
 
@@ -41,6 +44,13 @@ func run(m *testing.M) int {
 	}
 	if out, err := exec.Command("go", "build", "-o", dir, "tailcast/cmd/...").CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%s%v\n", out, err)
+		return 1
+	}
+	if self, err := os.Executable(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	} else if err := os.Symlink(self, filepath.Join(dir, "villain")); err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	if own := os.Getenv("TAILCAST_CLIP"); own != "" {
@@ -121,6 +131,7 @@ type status struct {
 	}
 	Peers  []struct{ Addr, Role string }
 	Blocks struct{ Verified, Rejected, Missed uint64 }
+	Notes  []string
 }
 
 func getStatus(p *command.Process) (s status, err error) {
