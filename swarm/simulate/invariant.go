@@ -14,7 +14,7 @@ const (
 	egress    Violation = "the source sends more than its copies and a quarter"
 	notHeld   Violation = "a block is passed on that is not verified here"
 	circle    Violation = "a stripe goes round in a circle for over two seconds"
-	slots     Violation = "more stripes are pushed than there are places"
+	overfull  Violation = "more stripes are pushed than there are places"
 	backlog   Violation = "a push waits for over a second"
 	received  Violation = "a viewer receives over 1.05 times the stream"
 	requested Violation = "over one block in a hundred is asked for"
@@ -75,6 +75,21 @@ func (m *measure) attached(w *World, n *node, after time.Duration) {
 	m.orphan = append(m.orphan, after)
 	if after > maxDetached {
 		m.violateBy(detached, n, after.Seconds())
+	}
+}
+
+// places looks for nodes that push more stripes than they have places, for over a second: an uplink may turn out to be less than was thought.
+func (w *World) places() {
+	for _, n := range w.nodes[1:] {
+		f, ok := n.policy.(figures)
+		if !ok || !n.alive {
+			continue
+		}
+		_, slots, used := f.Figures()
+		if used > slots && n.seen.over && w.measure.counting {
+			w.measure.violateBy(overfull, n, float64(used)/float64(max(slots, 1)))
+		}
+		n.seen.over = used > slots
 	}
 }
 

@@ -52,6 +52,7 @@ type viewing struct {
 	feeding feeding
 	began   time.Duration // when it could play; 0: not yet
 	bytes   int64         // of blocks that came in the window
+	over    bool          // it pushed more stripes than it had places, when that was last looked at
 }
 
 func (m *measure) start(c *Config) {
@@ -209,6 +210,7 @@ func (w *World) second() {
 		m.source0, m.others0 = w.sent()
 	}
 	w.circles()
+	w.places()
 	w.later(time.Second, event{kind: evSecond})
 }
 

@@ -47,6 +47,9 @@ func TestUsual(t *testing.T) {
 func TestAttacks(t *testing.T) {
 	base := NewWorld(short(3)).Run()
 	for _, attack := range Attacks {
+		if testing.Short() && attack != Polluter && attack != Squatter {
+			continue
+		}
 		c := short(3)
 		c.Attack, c.Hostile, c.Attackers = attack, 0.2, 3
 		r := NewWorld(c).Run()
