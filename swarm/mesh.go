@@ -29,6 +29,10 @@ type MeshConfig struct {
 	Known  uint64 // what the uplink carried the last time. If zero, not known
 	Copies int    // how many children the source has in each stripe. If zero, 2
 
+	// Silence says how long ago the last packet of a session came. A child that is there acknowledges what is pushed to it. If nil, nobody is
+	// taken to be silent.
+	Silence func(SessionID) time.Duration
+
 	Shelf    Shelf
 	Sign     func(quicwire.PeerRecord) quicwire.PeerRecord // signs what others may know of us. If nil, they get no record
 	Dialable func(addr netip.AddrPort, by netip.Addr) bool // as Config says

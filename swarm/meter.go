@@ -90,7 +90,12 @@ func (m *meter) sum(s *Swarm) totals {
 
 // traffic is what Mesh should know of sum.
 func (m *meter) traffic(s *Swarm) Traffic {
-	sum := m.sum(s)
+	sum, now := m.sum(s), s.cfg.Now()
+	for _, x := range s.sessions {
+		if n := x.wire.Stats().WireReceived; n != x.bytes {
+			x.bytes, x.heard = n, now
+		}
+	}
 	return Traffic{Sent: sum.wireSent + udpHeaders*sum.packets, Received: sum.wireReceived}
 }
 

@@ -64,6 +64,7 @@ type peer struct {
 	mute   bool // it has not answered in time
 
 	// As somebody who is served.
+	spoke     time.Time     // since when something was pushed to it, and no packet has come from it; zero: one has
 	fed       time.Time     // when it last took blocks
 	served    time.Time     // when it got the first of its stripes; zero: it has none
 	inflight  int           // Pushes that QUIC has not taken

@@ -120,8 +120,8 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 		}
 		return n < fan && !m.crowded(p) || x.Home && m.replaceLeaf(f, x.Stripe, p)
 	}
-	if s.parent == nil || m.crowded(p) {
-		return false // what we do not have ourselves we cannot give
+	if s.parent == nil && (!x.Urgent || f.flows(m.now)) || m.crowded(p) {
+		return false // what we do not have ourselves we cannot give; but if nothing flows at all, the past is better than nothing
 	}
 	if m.used() < m.slots() && (n < m.fan(f) || x.Urgent) {
 		return true

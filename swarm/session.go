@@ -24,6 +24,8 @@ type session struct {
 	pasts  *rate.Limiter // of ranges of epochs that are not in memory
 
 	rates  rates        // owned by loop
+	heard  time.Time    // when a packet was last seen to have come; owned by loop
+	bytes  uint64       // that had come by then; owned by loop
 	bursts atomic.Int64 // when a Burst was last reported, on the runtime's clock
 
 	// Of comparing heads; owned by the goroutine that takes in messages.

@@ -27,6 +27,7 @@ const (
 	budgetMost   = 4    // streams, while spotters report loss
 	budgetBurst  = 40   // blocks
 	lossFor      = 2 * time.Second
+	refill       = 1500 * time.Millisecond // of a stripe that was lost with all its children
 )
 
 // A source is what a streamer's Mesh keeps besides.
@@ -222,8 +223,17 @@ func (m *Mesh) draw(f *follow, i uint8) {
 		if w == nil {
 			return
 		}
-		w.sub.Start = quicwire.StartNext // it has had a parent all the while
+		m.beginning(f, s, &w.sub)
 		m.place(f, w.peer, &w.sub)
+	}
+}
+
+// beginning lets a stripe begin with the next block for who has had a parent all the while. But if all who had a place have gone, the last blocks
+// have perhaps reached nobody.
+func (m *Mesh) beginning(f *follow, s *stripe, x *quicwire.Sub) {
+	x.Start = quicwire.StartNext
+	if len(s.children) == 0 && f.clock.gap > 0 {
+		x.Start, x.From = quicwire.StartIndex, f.edge-min(f.edge, uint64(refill/f.clock.gap))
 	}
 }
 

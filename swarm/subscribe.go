@@ -179,7 +179,7 @@ func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate)
 	c, s := p.claimOf(f.log), &f.stripes[i]
 	source := p.role == quicwire.Streamer
 	switch {
-	case c == nil || len(c.lags) != len(f.stripes) || c.lags[i] == quicwire.NoLag || p == s.parent || p == s.old || m.now.Before(c.retry):
+	case c == nil || len(c.lags) != len(f.stripes) || c.lags[i] == quicwire.NoLag && !m.past(f, c, e) || p == s.parent || p == s.old || m.now.Before(c.retry):
 		return 0, false
 	case !c.subbed[i].IsZero() && m.now.Sub(c.subbed[i]) < askAgain,
 		c.waiting>>i&1 == 1 && m.now.Sub(c.subbed[i]) < drawFor && s.parent != nil:
@@ -211,9 +211,18 @@ func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate)
 	return time.Duration(cost), true
 }
 
+// past reports whether a stripe may be had of a peer to which it does not flow any more: by a newcomer who would else see nothing at all, as
+// where the source has gone.
+func (m *Mesh) past(f *follow, c *claim, e electorate) bool {
+	return f.joined.IsZero() && e.small() && c.size > 0 && m.now.Sub(f.run.began) > pastAfter
+}
+
+// pastAfter is how long a newcomer looks for somebody to whom the channel flows.
+const pastAfter = time.Second
+
 // cost is how late a block of the stripe comes by p: its lag there, the way, and the time on the uplink with others before us.
 func (m *Mesh) cost(f *follow, i uint8, p *peer, c *claim) time.Duration {
-	return c.lags[i] + p.owd() + 5*m.serialisation(f, p)/2
+	return min(c.lags[i], quicwire.MaxLag) + p.owd() + 5*m.serialisation(f, p)/2
 }
 
 // serialisation is how long a block takes on the uplink of p, as far as p says how wide that is.

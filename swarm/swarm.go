@@ -57,7 +57,7 @@ func New(cfg Config) *Swarm {
 	node := cfg.Endpoint.Node()
 	s.mesh = NewMesh(MeshConfig{
 		Self: s.self, Node: node, Role: cfg.Role, Anchors: cfg.Anchors, Pinned: cfg.Pinned, Renditions: cfg.Renditions, NoShare: cfg.NoShare,
-		MaxPeers: cfg.MaxPeers, Up: cfg.Up, Known: cfg.Known, Copies: cfg.Copies, Shelf: s.shelf, Seed: binary.BigEndian.Uint64(node[:]),
+		MaxPeers: cfg.MaxPeers, Silence: s.silence, Up: cfg.Up, Known: cfg.Known, Copies: cfg.Copies, Shelf: s.shelf, Seed: binary.BigEndian.Uint64(node[:]),
 		Dialable: cfg.Dialable, Looking: cfg.Looking,
 		Sign: func(r quicwire.PeerRecord) quicwire.PeerRecord { return cfg.Endpoint.SignPeer(cfg.Replica.Root(), r) },
 	})
@@ -69,6 +69,14 @@ func New(cfg Config) *Swarm {
 
 // Status returns how it goes.
 func (s *Swarm) Status() Status { return *s.snapshot.Load() }
+
+// silence returns how long ago the last packet of a session came.
+func (s *Swarm) silence(id SessionID) time.Duration {
+	if x := s.sessions[id]; x != nil && !x.heard.IsZero() {
+		return s.cfg.Now().Sub(x.heard)
+	}
+	return 0
+}
 
 // SetUp changes Config.Up: bits per second; 0 is no cap.
 func (s *Swarm) SetUp(bits uint64) { s.up.Store(bits) }

@@ -336,6 +336,9 @@ func (m *Mesh) push(it item) {
 		a.Path = m.path(it.f, a.Stripe)
 		m.pushedTo(it.f, a.Stripe, p, it.index)
 	}
+	if p.spoke.IsZero() {
+		p.spoke = m.now
+	}
 	p.inflight++
 	p.pushes = append(p.pushes, pushing{a.Log, n, m.now})
 	p.bytes += n

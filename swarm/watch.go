@@ -206,7 +206,7 @@ func (m *Mesh) doubtPeers() {
 		p.mute = true
 		lost = lost || m.serves(p)
 		m.leaveAll(p, quicwire.UnsubStalled)
-		if m.stuck(p) {
+		if m.absent(p) {
 			m.evict(p)
 		}
 	}
@@ -250,10 +250,13 @@ func (m *Mesh) silentFor(p *peer) bool {
 // doubtChildren asks those that take nothing although something is there for them.
 func (m *Mesh) doubtChildren() {
 	for _, p := range m.peers {
-		if m.stuck(p) && m.now.Sub(p.asked) >= pingEvery {
+		if !m.absent(p) {
+			continue
+		}
+		if m.now.Sub(p.asked) >= pingEvery {
 			m.pingAny(p)
 		}
-		if m.stuck(p) && p.mute {
+		if p.mute {
 			m.evict(p)
 		}
 	}
@@ -268,6 +271,29 @@ func (m *Mesh) evict(p *peer) {
 	})
 	m.drop(p)
 }
+
+// absent reports whether p, who is served, may be gone: it takes nothing, or acknowledges nothing.
+func (m *Mesh) absent(p *peer) bool {
+	if p.served.IsZero() {
+		return false
+	}
+	return m.stuck(p) || m.quiet(p)
+}
+
+// quiet reports whether no packet has come from p since something was pushed to it, for longer than an acknowledgement takes.
+func (m *Mesh) quiet(p *peer) bool {
+	if m.cfg.Silence == nil || p.spoke.IsZero() {
+		return false
+	}
+	if m.now.Add(-m.cfg.Silence(p.id)).After(p.spoke) {
+		p.spoke = time.Time{}
+		return false
+	}
+	return m.now.Sub(p.spoke) >= max(quietAfter, 3*p.rtt)
+}
+
+// quietAfter is how long an acknowledgement may take, or three round trips: one packet in a hundred is lost.
+const quietAfter = 250 * time.Millisecond
 
 // stuck reports whether p takes nothing although something is there for it.
 func (m *Mesh) stuck(p *peer) bool {

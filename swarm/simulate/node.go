@@ -40,6 +40,7 @@ type node struct {
 
 	joined time.Duration
 	ends   time.Duration // when it goes
+	died   time.Duration // when its last process was killed
 	gentle bool          // it says BYE then
 	crash  bool          // it is one of those that vanish together
 	seen   viewing
@@ -73,6 +74,7 @@ type NodeConfig struct {
 	Known   uint64 // bits per second that the uplink carried the last time; 0: not known
 	Copies  int
 	Shelf   swarm.Shelf
+	Silence func(swarm.SessionID) time.Duration
 	Seed    uint64
 }
 
@@ -123,6 +125,7 @@ func (w *World) begin(n *node) {
 	cfg := NodeConfig{
 		Self: n.short, Node: n.key, Role: n.role, NoShare: n.flags&quicwire.NoUpload != 0, Copies: w.cfg.Copies,
 		Shelf: shelf{w, n}, Seed: w.rand.Uint64(),
+		Silence: func(id swarm.SessionID) time.Duration { return w.silence(n, id) },
 	}
 	if n.role != quicwire.Streamer {
 		cfg.Anchors = w.anchorsOf(w.anchors)
@@ -198,7 +201,7 @@ func (n *node) hold(l *log, i uint64, at time.Duration) bool {
 
 // kill ends a node's process without a word. Its peers find out.
 func (w *World) kill(n *node) {
-	n.alive = false
+	n.alive, n.died = false, w.now()
 	w.net.Kill(n.index)
 	for _, s := range n.open {
 		w.abandon(s)
@@ -206,6 +209,19 @@ func (w *World) kill(n *node) {
 	n.open = nil
 	w.measure.left(w, n)
 	n.policy, n.logs = nil, nil
+}
+
+// silence returns how long ago the last packet of a session came: who is there acknowledges at once.
+func (w *World) silence(n *node, id swarm.SessionID) time.Duration {
+	s := n.sessions[id-1]
+	c := w.conns[s.conn]
+	if c == nil {
+		return 0
+	}
+	if peer := w.nodes[c.nodes[1-s.end]]; !peer.alive || peer.life != c.lives[1-s.end] {
+		return w.now() - peer.died
+	}
+	return 0
 }
 
 // leave begins a departure.

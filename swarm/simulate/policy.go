@@ -9,7 +9,7 @@ import (
 func newMesh(c NodeConfig) *swarm.Mesh {
 	return swarm.NewMesh(swarm.MeshConfig{
 		Self: c.Self, Node: c.Node, Role: c.Role, Anchors: c.Anchors, Pinned: c.Pinned, NoShare: c.NoShare, Known: c.Known, Copies: c.Copies,
-		Shelf: c.Shelf, Seed: c.Seed,
+		Shelf: c.Shelf, Silence: c.Silence, Seed: c.Seed,
 		Sign: func(r quicwire.PeerRecord) quicwire.PeerRecord { // nobody verifies it here
 			r.Node = c.Node
 			return r
