@@ -62,6 +62,8 @@ const (
 	fastDown  = 100
 	ackUp     = 0.25 // what those who do not upload have for acknowledgements
 	leastUp   = 300e3
+	leastDown = 1e6
+	anchorUp  = 1e6 // and no less than two streams: a link names nobody who has less
 )
 
 // newcomer draws a viewer.
@@ -73,6 +75,7 @@ func (w *World) newcomer() person {
 	if w.rand.Float64() < w.cfg.Thin {
 		p.down = thinDown * rate
 	}
+	p.down = max(p.down, leastDown)
 	if w.rand.Float64() < w.cfg.Hostile {
 		w.makeHostile(&p)
 	}
@@ -89,7 +92,7 @@ func (w *World) populate() {
 	}
 	w.anchors = append(w.anchors, source.index)
 	for range w.cfg.Anchors {
-		n := w.make(person{kind: anchorNode, up: 2 * rate, down: usualDown * rate})
+		n := w.make(person{kind: anchorNode, up: max(2*rate, anchorUp), down: max(usualDown*rate, leastDown)})
 		w.anchors = append(w.anchors, n.index)
 		first = append(first, n)
 	}
