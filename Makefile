@@ -30,7 +30,7 @@ check: ## formatting, vet, staticcheck, dead code, tidy modules
 	@dead=$$($(TOOL) deadcode -test ./...) && test -z "$$dead" || { echo "dead code:"; echo "$$dead"; exit 1; }
 
 race: ## the tests under the race detector
-	$(GO) test -race -short ./...
+	$(GO) test -race -short -timeout 30m ./...
 
 fuzz: ## every fuzz target, FUZZTIME long: a count (5000x) or a duration (10m)
 	@sh internal/testrun/fuzz.sh $(FUZZTIME)
