@@ -81,6 +81,7 @@ type claim struct {
 	log     quicwire.LogID
 	size    uint64
 	proved  uint64          // size of its largest signed head
+	showed  time.Time       // when it showed that
 	base    uint64          // its oldest block
 	lags    []time.Duration // of each stripe; NoLag: it does not flow
 	homes   uint32
@@ -348,7 +349,7 @@ func (m *Mesh) heardStatus(p *peer, x *quicwire.Status, proved bool) {
 	c := p.claimFor(x.Log)
 	c.size, c.base, c.lags, c.homes = x.Size, x.Base, x.Lags, x.Homes
 	if proved {
-		c.proved = max(c.proved, x.Size)
+		c.proved, c.showed = max(c.proved, x.Size), m.now
 	}
 	p.slots, p.backlog = x.Slots, x.Backlog
 	if x.Rate > 0 {

@@ -141,7 +141,7 @@ func (m *Mesh) electorate(f *follow) (e electorate) {
 		}
 	}
 	for _, p := range m.peers {
-		if can(f.run, p) && p.size(f.run)+farBehind >= most {
+		if can(f.run, p) && p.reach(f.run, m.now)+farBehind >= most {
 			e.peers = append(e.peers, p)
 		}
 	}
@@ -597,3 +597,15 @@ func (p *peer) size(r *run) uint64 {
 	}
 	return 0
 }
+
+// reach returns how many records p may have by now: one is added every second, and heads are shown more rarely than that.
+func (p *peer) reach(r *run, now time.Time) uint64 {
+	c := p.claimOf(quicwire.LogID{Epoch: r.epoch.ID, Name: feed.CatalogLog})
+	if c == nil {
+		return 0
+	}
+	return c.proved + uint64(min(now.Sub(c.showed), rarestHead)/time.Second)
+}
+
+// rarestHead is how rarely the head of a catalog is shown: by a node with a thin stream.
+const rarestHead = catalogBeats * statusSlow * 11 / 10

@@ -93,6 +93,31 @@ func TestClaimedSizeRanksNobody(t *testing.T) {
 	wantSubs(t, append(all, s.at(helloWait)...), 3, 1)
 }
 
+// A head that was shown a while ago makes nobody look as if it were behind: a source shows that of the catalog every nine seconds only. Who
+// shows again that it has no more is behind.
+func TestHeadsAge(t *testing.T) {
+	for name, c := range map[string]struct {
+		again bool
+		want  SessionID
+	}{"shown long ago": {false, 2}, "shown again": {true, 3}} {
+		t.Run(name, func(t *testing.T) {
+			s := following(t, MeshConfig{})
+			s.up(3, -1, today, 600*ms) // farther than session 2
+			s.answers(3)
+			s.status(2, today, 2, 100)
+			s.flow(100, 100+8*40) // 8 s, and as many records
+			s.status(3, today, 11, 420)
+			if c.again {
+				s.status(2, today, 2, 100)
+			}
+			list := wantSubs(t, s.do(SessionDown{1, errNoAnswer}), 3, c.want)
+			if list[0].Log != catalog(today) {
+				t.Errorf("got %+v, want the catalog first", list)
+			}
+		})
+	}
+}
+
 // A parent whose session ends is replaced at once, from where it stopped; when it is back, nobody runs back to it.
 func TestParentLost(t *testing.T) {
 	s := following(t, MeshConfig{})

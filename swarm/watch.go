@@ -470,7 +470,7 @@ func (m *Mesh) dropBehind(r *run) {
 	}
 	r.behind = time.Time{}
 	for _, p := range m.peers {
-		if m.serves(p) && p.size(r)+clearlyAhead < most {
+		if m.serves(p) && p.reach(r, m.now)+clearlyAhead < most {
 			p.refused = m.now.Add(shunTime)
 			m.leaveAll(p, quicwire.UnsubStalled)
 		}
