@@ -357,7 +357,7 @@ func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
 
 // measure keeps rate and size of blocks: of those that are signed, not of those that come.
 func (f *follow) measure(e BlockIn, at time.Time) {
-	f.size += (float64(e.Size) - f.size) / 16
+	f.size += (float64(e.Size) - f.size) / float64(min(f.seen, 16)) // the first tells more than the guess: records of a catalog are small
 	p := &f.paced
 	switch dt := at.Sub(p.at); {
 	case p.at.IsZero() || e.Index < p.index:

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"tailcast/feed"
 	"tailcast/quicwire"
 )
 
@@ -51,6 +52,24 @@ func pushBytes(all []Action) (n int) {
 		n += p.Bytes
 	}
 	return n
+}
+
+// Records of a catalog are small, and the uplink is not taken to be full of them: the first that comes says how big they are.
+func TestCatalogTakesLittleUplink(t *testing.T) {
+	s := serving(t, 2, 12, MeshConfig{Up: 2_000_000})
+	for n := 2; n <= 12; n++ {
+		s.says(n, &quicwire.Sub{Log: catalog(today), Stripes: 1, Home: true, Patience: patience})
+	}
+	all := s.do(BlockIn{Session: 1, Log: catalog(today), Index: 3, Kind: feed.Heartbeat, Size: 100, Fresh: true, Wall: s.now})
+	pushes := slices.DeleteFunc(of[Push](append(all, s.after(100*ms)...)), func(p Push) bool { return p.Blocks[0] != 3 })
+	if len(pushes) != 11 {
+		t.Fatalf("%d pushes of a record to eleven children", len(pushes))
+	}
+	for _, p := range pushes {
+		if p.Bytes > 1000 {
+			t.Fatalf("a record of 100 bytes is taken for %d", p.Bytes)
+		}
+	}
 }
 
 // What goes out is paced: what is capped is used, and not exceeded over any time. Each block goes out whole, one after the other.
