@@ -55,7 +55,7 @@ type Mesh struct {
 	contacts []*contact // those of the link first; index is Dial.Contact
 	dials    bucket     // of addresses that strangers gave
 	peers    []*peer    // with a session, in the order of their ids
-	shunned  map[feed.PublicKey]time.Time
+	shunned  map[feed.PublicKey]exile
 
 	epoch   Epoch       // the newest known here
 	learned time.Time   // when it became known
@@ -99,7 +99,7 @@ func NewMesh(cfg MeshConfig) *Mesh {
 		cfg.Copies = 2
 	}
 	m := &Mesh{
-		cfg: cfg, rand: rand.New(rand.NewPCG(cfg.Seed, 1)), shunned: make(map[feed.PublicKey]time.Time), nextReq: 1,
+		cfg: cfg, rand: rand.New(rand.NewPCG(cfg.Seed, 1)), shunned: make(map[feed.PublicKey]exile), nextReq: 1,
 		dials: bucket{rate: strangerRate, burst: strangerBurst, level: strangerBurst},
 	}
 	m.up.start(&cfg)

@@ -74,6 +74,8 @@ type peer struct {
 	bytes     int           // of them
 	stalled   []item        // due, but inflight is at its bound; at most maxStalled
 	burst     uint64        // how fast blocks from it came lately, bits per second; 0: not known
+	share     bucket        // of bytes: what it may have of us by Reqs
+	asks      bucket        // of blocks: what it may ask for
 }
 
 // A claim is what a peer says of a log, in its last Status.
@@ -151,7 +153,7 @@ func (m *Mesh) sessionUp(e SessionUp) {
 	if m.firstUp.IsZero() {
 		m.firstUp = m.now
 	}
-	if !p.dialled && m.now.Before(m.shunned[e.Peer]) {
+	if !p.dialled && m.now.Before(m.shunned[e.Peer].until) {
 		m.close(p, quicwire.CodeShunned, "you sent what does not verify; come back later")
 		return
 	}
@@ -246,15 +248,31 @@ func (m *Mesh) ban(p *peer, code quicwire.Code, reason string) {
 	m.close(p, code, reason)
 }
 
-// shun keeps away from p for a while; did says what it did.
+// shun keeps away from p for a while, twice as long each time; did says what it did.
 func (m *Mesh) shun(p *peer, did string) {
 	m.banned++
 	m.lastBanned = p.name() + " " + did
-	m.shunned[p.key] = m.now.Add(shunTime)
+	x := m.shunned[p.key]
+	x.until, x.times = m.now.Add(shunTime<<min(x.times, mostDoubled)), x.times+1
+	m.shunned[p.key] = x
 	if p.contact != nil {
-		p.contact.shunned = m.now.Add(shunTime)
+		p.contact.shunned = x.until
 	}
 }
+
+// An exile is one that misbehaved.
+type exile struct {
+	until time.Time // not to be let in before
+	times int       // that it did, as far as that is remembered
+}
+
+// mostDoubled is how often the time of an exile is doubled, to 8 minutes, and forgiveAfter how long it is remembered after it has ended, unless
+// there are more than maxExiles.
+const (
+	mostDoubled  = 4
+	forgiveAfter = 5 * time.Minute
+	maxExiles    = 1024
+)
 
 // misbehaved reports whether this end had to end a session since the other broke the form or a limit of the protocol.
 func misbehaved(err error) bool {
@@ -282,13 +300,22 @@ func (m *Mesh) bad(e BlockBad) {
 	}
 }
 
-// expire forgets what is over.
-func (m *Mesh) expire() {
-	for key, until := range m.shunned {
-		if !m.now.Before(until) {
+// forgive forgets those that have kept quiet for long enough; sooner, if there are many: keys cost nothing.
+func (m *Mesh) forgive() {
+	after := forgiveAfter
+	if len(m.shunned) > maxExiles {
+		after = 0
+	}
+	for key, x := range m.shunned {
+		if !m.now.Before(x.until.Add(after)) {
 			delete(m.shunned, key)
 		}
 	}
+}
+
+// expire forgets what is over.
+func (m *Mesh) expire() {
+	m.forgive()
 	for _, p := range m.peers {
 		if !p.leaving.IsZero() && (m.now.After(p.leaving.Add(time.Second)) || !m.expects(p)) {
 			m.close(p, quicwire.CodeDone, "goodbye")

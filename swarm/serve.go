@@ -35,7 +35,10 @@ const (
 	sourceFan   = 4
 	leastFan    = 6 // children in a home stripe: fewer make the trees deep
 	mostFan     = 24
-	mostAnswer  = 16 // blocks of a Req that are answered
+	mostAnswer  = 16              // blocks of a Req that are answered
+	leastShare  = 0.1             // of the stream: what one peer may have by Reqs
+	shareBurst  = 2 * time.Second // of the stream, at once
+	floodTimes  = 2               // times the blocks of the stream: more than a peer can lack
 	newcomer    = 10 * time.Second
 )
 
@@ -258,8 +261,8 @@ func (c *claim) mark(f *follow, i uint8) *mark {
 // start returns the first block of a subscription.
 func (m *Mesh) start(f *follow, x *quicwire.Sub, patience time.Duration) uint64 {
 	switch {
-	case x.Start == quicwire.StartNext:
-		return f.align(f.edge, x.Stripe)
+	case x.Start == quicwire.StartNext, m.publisher() && m.up.backlog() > busyBacklog:
+		return f.align(f.edge, x.Stripe) // a busy source leaves it to others to pass on what was
 	case x.Start == quicwire.StartIndex && (x.From >= f.segment || f.recent(x.From, patience)):
 		return f.align(x.From, x.Stripe)
 	}
@@ -464,6 +467,10 @@ func (m *Mesh) heardUnsub(p *peer, x *quicwire.Unsub) {
 func (m *Mesh) heardReq(p *peer, x *quicwire.Req) {
 	_, known := m.cfg.Shelf.Look(x.Log)
 	f := m.follow(x.Log)
+	if m.floods(p, f, len(x.Blocks)) {
+		m.ban(p, quicwire.CodeFlood, "asks for far more blocks than there are")
+		return
+	}
 	late := m.up.backlog()
 	switch {
 	case m.cfg.NoShare:
@@ -475,6 +482,19 @@ func (m *Mesh) heardReq(p *peer, x *quicwire.Req) {
 	default:
 		m.give(p, f, x)
 	}
+}
+
+// floods reports whether p asks for far more blocks than are signed. Who lacks all that it remembers asks for it twice, at most.
+func (m *Mesh) floods(p *peer, f *follow, n int) bool {
+	rate := 0.0
+	if f != nil && f.clock.gap > 0 {
+		rate = floodTimes / f.clock.gap.Seconds()
+	}
+	p.asks.rate, p.asks.burst = rate, 2*maxHoles
+	if p.asks.at.IsZero() {
+		p.asks.level = p.asks.burst
+	}
+	return !p.asks.take(m.now, float64(n))
 }
 
 // give queues the blocks of a Req that are held.
@@ -493,6 +513,10 @@ func (m *Mesh) give(p *peer, f *follow, x *quicwire.Req) {
 	if len(held) == 0 {
 		return
 	}
+	if !m.spares(p, f, len(held)) {
+		m.nack(p, x, f, quicwire.RefusedBusy, held)
+		return
+	}
 	g := &giving{id: x.ID, orphan: x.Orphan, blocks: held}
 	if x.Deadline > 0 {
 		g.deadline = m.now.Add(x.Deadline)
@@ -502,6 +526,21 @@ func (m *Mesh) give(p *peer, f *follow, x *quicwire.Req) {
 		k = hurried
 	}
 	m.up.add(item{peer: p, f: f, index: held[0], class: k, given: g})
+}
+
+// spares reports whether p may have n blocks more by Reqs: its share of one stream among our peers, at least a tenth of it. Who asks everybody
+// for everything would else take all uplinks from those who are served.
+func (m *Mesh) spares(p *peer, f *follow, n int) bool {
+	rate, first := m.wireRate(), mostAsked
+	if m.publisher() {
+		first = mostReq // it is asked last
+	}
+	b := &p.share
+	b.rate, b.burst = rate*max(leastShare, 1/float64(len(m.peers))), max(rate*shareBurst.Seconds(), float64(f.wire(first)))
+	if b.at.IsZero() {
+		b.level = float64(f.wire(first))
+	}
+	return b.take(m.now, float64(f.wire(n)))
 }
 
 func (m *Mesh) nack(p *peer, x *quicwire.Req, f *follow, why quicwire.Refusal, blocks []uint64) {

@@ -193,6 +193,61 @@ func TestReq(t *testing.T) {
 	}
 }
 
+// Who asks for much gets its share, and no more; others are served all the while.
+func TestReqShare(t *testing.T) {
+	s := serving(t, 2, 12, MeshConfig{Up: 100_000_000})
+	got := 0
+	for k := range 40 {
+		req := &quicwire.Req{ID: uint64(k + 1), Log: tv(today), Orphan: true}
+		for i := range uint64(mostReq) {
+			req.Blocks = append(req.Blocks, i+20)
+		}
+		for _, a := range of[Push](append(s.says(3, req), s.after(10*ms)...)) {
+			got += len(a.Blocks)
+		}
+	}
+	if most := mostAsked + 10; got < mostAsked-mostReq || got > most { // a tenth of 40 blocks a second
+		t.Errorf("one peer got %d of 320 blocks within 0.4 s, want the first %d or so", got, mostAsked)
+	}
+	all := append(s.says(4, &quicwire.Req{ID: 1, Log: tv(today), Blocks: []uint64{50}}), s.after(10*ms)...)
+	if p := of[Push](all); len(p) != 1 {
+		t.Errorf("another got %+v, want its block", p)
+	}
+}
+
+// Who asks for far more than there is must go, for longer each time.
+func TestReqFlood(t *testing.T) {
+	s := serving(t, 2, 3, MeshConfig{})
+	long := make([]uint64, 64)
+	for i := range long {
+		long[i] = uint64(i + 20)
+	}
+	flood := func(n int) (closed []Close) {
+		for k := range 2*maxHoles/len(long) + 10 {
+			if k == 2*maxHoles/len(long)-1 && len(closed) > 0 {
+				t.Fatalf("%+v for asking for all of %d blocks once or twice", closed, maxHoles)
+			}
+			closed = append(closed, of[Close](s.says(n, &quicwire.Req{ID: uint64(k), Log: tv(today), Blocks: long}))...)
+		}
+		return closed
+	}
+	for _, away := range []time.Duration{shunTime, 2 * shunTime, 4 * shunTime} {
+		if closed := flood(3); len(closed) != 1 || closed[0].Session != 3 || closed[0].Code != quicwire.CodeFlood {
+			t.Fatalf("got %+v, want session 3 closed as it floods", closed)
+		}
+		s.do(SessionDown{3, nil})
+		s.after(away - time.Second)
+		if closed := of[Close](s.joins(3, 10*ms)); len(closed) != 1 || closed[0].Code != quicwire.CodeShunned {
+			t.Errorf("it is back after %v: got %+v, want it closed", away-time.Second, closed)
+		}
+		s.do(SessionDown{3, nil})
+		s.after(2 * time.Second)
+		if closed := of[Close](s.joins(3, 10*ms)); len(closed) != 0 {
+			t.Errorf("it is back after %v: got %+v, want it let in", away+time.Second, closed)
+		}
+	}
+}
+
 // What is clear without a look is said at once: who shares nothing, is busy, or does not know the log. Orphans are served longer.
 func TestReqRefused(t *testing.T) {
 	want := func(s *script, req *quicwire.Req, why quicwire.Refusal) {

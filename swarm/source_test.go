@@ -168,6 +168,22 @@ func TestWaitersAreBounded(t *testing.T) {
 	}
 }
 
+// A source whose uplink is busy begins with the next block: others pass on what was before, and all would wait for it. Else it begins with
+// the newest segment.
+func TestBusySourceBeginsWithNext(t *testing.T) {
+	for busy, want := range map[bool]uint64{false: 100, true: 180} {
+		s := sourceScript(t, 4, 4, MeshConfig{Up: 3_000_000})
+		s.signs(180) // a segment has 100 blocks
+		if busy {
+			s.m.up.queued = int(s.m.up.rate() * 0.2)
+		}
+		oks := sentTo[*quicwire.SubOK](s.says(1, &quicwire.Sub{Log: tv(today), Stripes: 4, Home: true, Patience: patience}), 1)
+		if len(oks) != 1 || oks[0].First != want {
+			t.Errorf("busy %v: got %+v, want block %d first", busy, *oks[0], want)
+		}
+	}
+}
+
 // One subnet holds at most a quarter of the places, if there are others; squatters behind one address black nothing out.
 func TestSourceSubnets(t *testing.T) {
 	s := sourceScript(t, 8, 0, MeshConfig{})
