@@ -18,6 +18,7 @@ const (
 	dialStrange   = 1500 * time.Millisecond // for an address that a stranger gave: many cannot be reached
 	redialFor     = 15 * time.Second        // after a neighbour was lost it is dialled
 	redialEvery   = 250 * time.Millisecond  // so often; it may be restarting
+	redialTimeout = 700 * time.Millisecond  // for each of these: nobody was there when it began, perhaps
 	dialFirst     = 500 * time.Millisecond  // else the pause begins with this
 	dialMost      = 4 * time.Second         // and doubles up to this, for ever
 	dialSelf      = time.Minute             // an address that turned out to be ourselves
@@ -125,13 +126,16 @@ func (m *Mesh) dial() {
 		dials++
 		have++
 		c.state = dialling
-		m.do(Dial{c.index, c.addr, c.node, c.patience()})
+		m.do(Dial{c.index, c.addr, c.node, m.dialFor(c)})
 	}
 }
 
-// patience is how long a dial may take.
-func (c *contact) patience() time.Duration {
-	if c.strange() {
+// dialFor is how long a dial may take.
+func (m *Mesh) dialFor(c *contact) time.Duration {
+	switch {
+	case m.redials(c):
+		return redialTimeout
+	case c.strange():
 		return dialStrange
 	}
 	return dialTimeout
@@ -162,9 +166,16 @@ func (m *Mesh) needy() bool {
 	return false
 }
 
-// redials reports whether a contact is a neighbour that was lost a moment ago, and may be restarting.
+// redials reports whether a contact is a neighbour that was lost a moment ago, and may be restarting: one that we know of by more than hearsay,
+// or a source, which may have said goodbye, too.
 func (m *Mesh) redials(c *contact) bool {
-	return !c.strange() && !c.lost.IsZero() && m.now.Sub(c.lost) < redialFor && !left(c.err)
+	switch {
+	case c.lost.IsZero() || m.now.Sub(c.lost) >= redialFor:
+		return false
+	case c.role == quicwire.Streamer:
+		return !left(c.err) || errors.Is(c.err, &quicwire.Error{Code: quicwire.CodeDone})
+	}
+	return !c.strange() && !left(c.err)
 }
 
 // left reports whether a session ended since the other did not want it.
@@ -311,12 +322,12 @@ func (m *Mesh) pause(c *contact, err error) {
 		return
 	case m.now.Before(c.shunned):
 		delay = dialMost // there is nobody else
+	case m.redials(c):
+		delay = redialEvery
 	case c.strange() && c.fails > 0:
 		delay = dialStranger
 	case left(err) && m.staying() > 0:
 		delay = dialFull
-	case m.redials(c):
-		delay = redialEvery
 	}
 	// Those that lost the same neighbour shall not all come at the same moment.
 	delay += time.Duration(m.rand.Int64N(max(1, int64(delay/4))))
@@ -326,6 +337,10 @@ func (m *Mesh) pause(c *contact, err error) {
 // bind finds the contact that a new session is with, if any.
 func (m *Mesh) bind(p *peer, e SessionUp) {
 	c := m.contactOf(e)
+	if c == nil && e.Role == quicwire.Streamer { // it has dialled us; should it restart, it will know nobody
+		m.learnAddr(Learned{Addr: p.at, Node: &p.key, Origin: FromPeer, By: p.at.Addr()})
+		c = m.contactOf(e)
+	}
 	if c == nil {
 		return
 	}

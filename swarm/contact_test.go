@@ -64,6 +64,36 @@ func TestRedialsNeighbour(t *testing.T) {
 	}
 }
 
+// A source that goes may be restarting, also if it has said goodbye, and whoever of us has dialled the other. Each dial is given up soon: at a
+// host where nobody is yet it would else go on until long after.
+func TestRedialsSource(t *testing.T) {
+	for name, contact := range map[string]int{"we have dialled it": 0, "it has dialled us": -1} {
+		for _, code := range []quicwire.Code{quicwire.CodeDone, quicwire.CodeLost} {
+			s := newScript(t, 1, MeshConfig{})
+			s.do(Tick{})
+			s.opens(SessionUp{Session: 1, Contact: contact, Peer: key(1), Addr: host(1), Role: quicwire.Streamer, Epoch: today, RTT: 20 * ms})
+			s.do(SessionDown{1, &quicwire.Error{Code: code}})
+			s.dials()
+			n := 0
+			for range 200 { // 10 s
+				for _, d := range of[Dial](s.after(TickEvery)) {
+					if d.Contact == 0 && contact < 0 {
+						continue // the anchor
+					}
+					n++
+					if d.Timeout != redialTimeout {
+						t.Fatalf("%s: a dial of %v, want one of %v", name, d.Timeout, redialTimeout)
+					}
+					s.do(DialFailed{d.Contact, errNoAnswer})
+				}
+			}
+			if n < 25 || n > 40 {
+				t.Errorf("%s, %v: %d dials in 10 s, want one each 250 to 312 ms, and a tick", name, code, n)
+			}
+		}
+	}
+}
+
 // Who said that it does not want us is no lost neighbour: it is not dialled four times a second.
 func TestUnwantedIsLeftAlone(t *testing.T) {
 	for name, code := range map[string]quicwire.Code{"done": quicwire.CodeDone, "busy": quicwire.CodeBusy} {
