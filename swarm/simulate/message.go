@@ -70,12 +70,23 @@ func (w *World) letterReached(e event) {
 		w.letters.take(e.ref)
 		return
 	}
+	if n := w.nodes[c.nodes[1-e.end]]; n.alive && n.life != c.lives[1-e.end] {
+		w.letters.take(e.ref)
+		w.reset(e)
+		return
+	}
 	if at := w.net.LandMessage(c.nodes[1-e.end], int(w.letters.get(e.ref).size), w.now()); at > w.now() {
 		e.kind = evHeard
 		w.queue.Add(at, e)
 		return
 	}
 	w.heard(e)
+}
+
+// reset tells who wrote to a process that is no more, and whose successor has its key and address (QUIC's stateless reset, RFC 9000 10.3).
+func (w *World) reset(e event) {
+	c := w.conns[e.conn]
+	w.later(w.net.RTT(c.nodes[0], c.nodes[1])/2, event{kind: evIdle, conn: e.conn, end: e.end})
 }
 
 // heard tells a node of a message.

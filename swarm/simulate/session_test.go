@@ -182,6 +182,31 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// The next process of one that was killed tells those who still write to the former: as soon as it is there.
+func TestKilledAndBack(t *testing.T) {
+	s := newStage(t, Config{})
+	a, pa := s.add(nil)
+	b, _ := s.add(nil)
+	id, _ := s.meet(a, b)
+	s.kill(b)
+	s.pass(time.Second)
+	s.act(a, swarm.Send{Session: id, Message: &quicwire.Ping{ID: 1}})
+	s.pass(time.Second)
+	if _, list := all[swarm.SessionDown](pa); len(list) > 0 {
+		t.Fatalf("%v while nobody is there", list)
+	}
+	s.net.Revive(b.index)
+	s.begin(b)
+	began := s.now()
+	s.act(a, swarm.Send{Session: id, Message: &quicwire.Ping{ID: 2}})
+	s.pass(time.Second)
+	at, down := only[swarm.SessionDown](t, pa)
+	near(t, "down", at-began, s.rtt(a, b), 2*time.Millisecond)
+	if !errors.Is(down.Err, &quicwire.Error{Code: quicwire.CodeLost}) {
+		t.Errorf("%v, want lost", down.Err)
+	}
+}
+
 // Who leaves says so to its policy, goes on for a moment, and is gone.
 func TestLeave(t *testing.T) {
 	s := newStage(t, Config{})
