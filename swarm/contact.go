@@ -96,6 +96,9 @@ func (m *Mesh) staying() (n int) {
 
 // dial dials who is due: the operator's relays and lost neighbours in any case, others while we have too few peers.
 func (m *Mesh) dial() {
+	if m.content() {
+		return
+	}
 	dials := 0
 	for _, c := range m.contacts {
 		if c.state == dialling {
@@ -113,14 +116,20 @@ func (m *Mesh) dial() {
 	case 4*have >= 3*want:
 		want = 0
 	}
+	due := func(c *contact) bool {
+		if c.state != pausing || m.now.Before(c.next) || m.now.Before(c.shunned) && len(m.contacts) > 1 {
+			return false
+		}
+		return have < want || c.origin == FromPin || m.redials(c)
+	}
+	if !slices.ContainsFunc(m.contacts, due) {
+		return // before they are sorted
+	}
 	for _, c := range m.order() {
 		if dials >= maxDials {
 			return
 		}
-		if c.state != pausing || m.now.Before(c.next) || m.now.Before(c.shunned) && len(m.contacts) > 1 {
-			continue
-		}
-		if have >= want && c.origin != FromPin && !m.redials(c) || !m.mayDial(c) {
+		if !due(c) || !m.mayDial(c) {
 			continue
 		}
 		dials++
@@ -128,6 +137,11 @@ func (m *Mesh) dial() {
 		c.state = dialling
 		m.do(Dial{c.index, c.addr, c.node, m.dialFor(c)})
 	}
+}
+
+// content reports whether nobody is to be dialled, as far as that is known without a look at the contacts: it is asked at every tick.
+func (m *Mesh) content() bool {
+	return len(m.cfg.Pinned) == 0 && m.now.Sub(m.parted) >= redialFor && !m.publisher() && 4*m.staying() >= 3*m.degree() && !m.needy() && !m.hurries()
 }
 
 // dialFor is how long a dial may take.
@@ -366,6 +380,9 @@ func (m *Mesh) contactOf(e SessionUp) *contact {
 func (m *Mesh) unbind(p *peer, err error) {
 	if c := p.contact; c != nil && c.session == p.id {
 		c.lost = m.now
+		if !c.strange() || c.role == quicwire.Streamer {
+			m.parted = m.now
+		}
 		m.pause(c, err)
 	}
 }

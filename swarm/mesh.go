@@ -54,6 +54,7 @@ type Mesh struct {
 
 	contacts []*contact // those of the link first; index is Dial.Contact
 	dials    bucket     // of addresses that strangers gave
+	parted   time.Time  // when a contact was last lost that is dialled again
 	peers    []*peer    // with a session, in the order of their ids
 	shunned  map[feed.PublicKey]exile
 
@@ -131,6 +132,8 @@ func (m *Mesh) Handle(e Event, now time.Time) []Action {
 		m.traffic(e)
 	case Coming:
 		m.coming(e)
+	case Burst:
+		m.burst(e)
 	case Tick:
 		m.tick()
 	default:
@@ -175,8 +178,6 @@ func (m *Mesh) rare(e Event) {
 		m.found(e)
 	case BlockBad:
 		m.bad(e)
-	case Burst:
-		m.burst(e)
 	case Leaving:
 		m.farewell(e.For)
 	case Capped:
