@@ -76,6 +76,8 @@ func (m *Mesh) degree() int {
 	}
 	n := m.stripes()
 	switch {
+	case n == 0:
+		return 14 // it is not known yet, and to dial more only then would cost a round trip
 	case n <= 8:
 		return 8
 	case n <= 16:

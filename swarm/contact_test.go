@@ -13,7 +13,7 @@ import (
 
 // All anchors are dialled at once, as many at most as peers are wanted; the pauses between dials double up to 4 s, with a little chance.
 func TestDialsAndPauses(t *testing.T) {
-	s := newScript(t, maxDials+4, MeshConfig{})
+	s := newScript(t, 2*maxDials, MeshConfig{})
 	first, want := of[Dial](s.do(Tick{})), min(maxDials, s.m.degree())
 	if len(first) != want || first[0].Addr != "a0:1" {
 		t.Fatalf("got %+v first, want the first %d anchors", first, want)

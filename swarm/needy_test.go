@@ -11,7 +11,7 @@ import (
 // when the lot takes its place, they all refuse it.
 func TestNeedyDialsMore(t *testing.T) {
 	const peers = 8 // as many as this stream wants
-	s := newScript(t, peers+4, MeshConfig{MaxPeers: 64})
+	s := newScript(t, peers+12, MeshConfig{MaxPeers: 64})
 	s.do(Tick{})
 	for n := range peers {
 		s.answers(n + 1)

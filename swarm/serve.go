@@ -118,8 +118,11 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 	n := s.count()
 	if f.catalog() {
 		fan := catalogFan
-		if m.publisher() && !x.Urgent {
+		switch {
+		case m.publisher() && !x.Urgent:
 			fan = sourceFan
+		case x.Urgent && !m.publisher():
+			fan = 2 * catalogFan
 		}
 		return n < fan && !m.crowded(p) || x.Home && m.replaceLeaf(f, x.Stripe, p)
 	}

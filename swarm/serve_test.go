@@ -170,6 +170,24 @@ func TestCatchingUp(t *testing.T) {
 	}
 }
 
+// A newcomer, who can follow nothing before it has the catalog, gets it from us also when others would not.
+func TestCatalogForNewcomers(t *testing.T) {
+	s := serving(t, 2, 40, MeshConfig{})
+	ask := func(from, to int, urgent bool) (oks int) {
+		for n := from; n <= to; n++ {
+			all := s.says(n, &quicwire.Sub{Log: catalog(today), Stripes: 1, Urgent: urgent, Patience: patience})
+			oks += len(sentTo[*quicwire.SubOK](all, n))
+		}
+		return oks
+	}
+	if n := ask(2, 20, false); n != catalogFan {
+		t.Errorf("%d get it, want %d", n, catalogFan)
+	}
+	if n := ask(21, 40, true); n != catalogFan {
+		t.Errorf("%d newcomers get it then, want as many more", n)
+	}
+}
+
 // A REQ is answered with what is held, and a NACK names the rest.
 func TestReq(t *testing.T) {
 	s := following(t, MeshConfig{})
