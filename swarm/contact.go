@@ -26,10 +26,13 @@ const (
 	dialStranger  = 10 * time.Minute        // an address that a stranger gave, and where nobody was
 	dialFull      = 20 * time.Second        // one that had no room
 	maxContacts   = 256
-	strangerRate  = 1  // dials a second to addresses that strangers gave: who makes many of us dial a victim gets little by it
-	strangerBurst = 24 // at first: one mesh
-	maxSubnet     = 2  // of them in one /24 or /48 at a time
-	moreIfNeedy   = 2  // more dials at a time while a stripe has no parent
+	strangerRate  = 1       // dials a second to addresses that strangers gave: who makes many of us dial a victim gets little by it
+	strangerBurst = 24      // at first: one mesh
+	maxSubnet     = 2       // of them in one /24 or /48 at a time
+	moreIfNeedy   = 2       // more dials at a time while a stripe has no parent
+	peersTimes    = 3       // sessions that others may open with us: times those that we want
+	leastPeers    = 32      // of a source, if its stream is thin
+	wideStream    = 500_000 // bytes per second: all that it may have
 )
 
 // A contactState says what is being done about a contact.
@@ -410,9 +413,20 @@ func (m *Mesh) hurry() {
 	}
 }
 
+// mostPeers returns how many sessions are kept. Each costs a kilobyte a second or so, whatever the stream: a thin one has fewer.
+func (m *Mesh) mostPeers() int {
+	switch {
+	case m.cfg.Role == quicwire.Relay:
+		return m.cfg.MaxPeers
+	case m.publisher():
+		return min(m.cfg.MaxPeers, leastPeers+int(float64(m.cfg.MaxPeers-leastPeers)*min(1, m.streamRate()/wideStream)))
+	}
+	return min(m.cfg.MaxPeers, peersTimes*m.degree())
+}
+
 // prune ends sessions that are of no use when there are too many: the ones farthest away first. Newcomers get some time.
 func (m *Mesh) prune() {
-	most := m.cfg.MaxPeers
+	most := m.mostPeers()
 	for m.staying() > most {
 		p := m.useless()
 		if p == nil {

@@ -172,7 +172,7 @@ func TestCatchingUp(t *testing.T) {
 
 // A newcomer, who can follow nothing before it has the catalog, gets it from us also when others would not.
 func TestCatalogForNewcomers(t *testing.T) {
-	s := serving(t, 2, 40, MeshConfig{})
+	s := serving(t, 2, 40, MeshConfig{Role: quicwire.Relay}) // as a viewer has fewer sessions
 	ask := func(from, to int, urgent bool) (oks int) {
 		for n := from; n <= to; n++ {
 			all := s.says(n, &quicwire.Sub{Log: catalog(today), Stripes: 1, Urgent: urgent, Patience: patience})
@@ -308,7 +308,7 @@ func TestReqDeadline(t *testing.T) {
 // Places are bounded by the uplink; those who say they pass on come before those who do not, and who has sent us much before who has not.
 // Half of the places of those who pass on are kept by lot whatever comes.
 func TestPreemption(t *testing.T) {
-	s := serving(t, 2, 40, MeshConfig{Up: 2_000_000}) // 4 stripes
+	s := serving(t, 2, 40, MeshConfig{Up: 2_000_000, MaxPeers: 64, Role: quicwire.Relay}) // 4 stripes
 	if got := s.m.slots(); got != 4 {
 		t.Fatalf("%d slots, want 4", got)
 	}

@@ -18,6 +18,8 @@ const (
 	redrawTo     = 180 * time.Second
 	maxWaiting   = 32 // applicants for one stripe; a random one goes if there are more
 	checkEvery   = 250 * time.Millisecond
+	checkedRate  = 250_000                // bytes per second of a stream that is worth so many
+	rarestCheck  = time.Second            // of a thinner one
 	checkAfter   = 600 * time.Millisecond // or twice the usual lag of spotters
 	checkWait    = 250 * time.Millisecond // for PONGs, or two round trips
 	maxSpotters  = 12
@@ -258,8 +260,14 @@ func (m *Mesh) signed(f *follow, i uint64) {
 	if f.catalog() || m.now.Before(m.source.next) && !s.suspect {
 		return
 	}
-	m.source.next = m.now.Add(checkEvery)
+	m.source.next = m.now.Add(m.checkEvery())
 	m.source.checks = append(m.source.checks, check{f: f, index: i, due: m.now.Add(max(checkAfter, 2*m.medianLag(f, f.stripeOf(i))))})
+}
+
+// checkEvery returns how often a block is looked after: more rarely if that took too much of a thin stream.
+func (m *Mesh) checkEvery() time.Duration {
+	rate := max(m.streamRate(), 1)
+	return min(max(checkEvery, time.Duration(checkedRate/rate*float64(checkEvery))), rarestCheck)
 }
 
 // medianLag returns the usual lag of a stripe at our neighbours, as they say.

@@ -312,11 +312,37 @@ func TestWhoSpots(t *testing.T) {
 			t.Errorf("session %d is asked about stripe %d: it came by itself, or is a child", to[k], x.Stripe)
 		}
 	}
-	if n := len(pings); n < 20*maxSpotters || n > 41*maxSpotters {
-		t.Errorf("%d PINGs in 10 s, want %d for each of about 40 checks", n, maxSpotters)
+	if n := len(pings); n < 10*maxSpotters || n > 14*maxSpotters {
+		t.Errorf("%d PINGs in 10 s, want %d for each of about 13 checks: the stream is thin", n, maxSpotters)
 	}
 	if len(asked) < 20 {
 		t.Errorf("only %d of 29 were ever asked, want them drawn", len(asked))
+	}
+}
+
+// What a source says and asks does not become less by itself when the stream is thin: then it has fewer sessions, and looks and tells less often.
+func TestThinStreamsCostLess(t *testing.T) {
+	for rate, want := range map[float64]struct {
+		peers  int
+		check  time.Duration
+		status time.Duration
+	}{
+		12_000:    {33, time.Second, statusSlow},
+		125_000:   {48, 500 * ms, statusSource},
+		500_000:   {96, 250 * ms, statusSource},
+		3_000_000: {96, 250 * ms, statusSource},
+	} {
+		s := sourceScript(t, 1, 4, MeshConfig{})
+		s.tv().rate = rate
+		if n := s.m.mostPeers(); n != want.peers {
+			t.Errorf("%.0f bytes per second: %d sessions, want %d", rate, n, want.peers)
+		}
+		if d := s.m.checkEvery(); d != want.check {
+			t.Errorf("%.0f bytes per second: a look each %v, want %v", rate, d, want.check)
+		}
+		if d := s.m.statusEvery(); d != want.status {
+			t.Errorf("%.0f bytes per second: STATUS each %v, want %v", rate, d, want.status)
+		}
 	}
 }
 
