@@ -346,6 +346,24 @@ func TestThinStreamsCostLess(t *testing.T) {
 	}
 }
 
+// Each stripe is looked after, also where blocks come at such a pace that the same stripe is due each time.
+func TestEachStripeIsLookedAfter(t *testing.T) {
+	for _, stripes := range []int{2, 4, 8, 16} {
+		s := sourceScript(t, stripes, 0, MeshConfig{})
+		s.spots(1, 14, func(int, uint8) bool { return true })
+		seen := make(map[uint8]int)
+		for range 150 { // 60 s
+			pings, _ := sent[*quicwire.Ping](s.signs(16))
+			for _, x := range pings {
+				seen[x.Stripe]++
+			}
+		}
+		if len(seen) != stripes {
+			t.Errorf("%d of %d stripes are looked after: %v", len(seen), stripes, seen)
+		}
+	}
+}
+
 // All that a source sends comes out of one budget: requests beyond it are refused; while blocks do not spread, it is wider.
 func TestSourceBudget(t *testing.T) {
 	for name, c := range map[string]struct {
