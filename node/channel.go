@@ -34,7 +34,9 @@ type Channel struct {
 	watch *watch
 	lag   prometheus.Histogram
 	find  *discover
-	leave func() // undoes what join did
+
+	audience audience
+	leave    func() // undoes what join did
 
 	accept func(context.Context) (*quicwire.Session, error)
 	ingest func() *Ingest // streamers: how the input does
@@ -113,12 +115,14 @@ func (c *Channel) Run(ctx context.Context) error {
 	return ignoreEnd(group.Wait())
 }
 
-// observe looks at the newest record once a second.
+// observe looks at the newest record once a second; a streamer also counts who watches, whether somebody asks or not.
 func (c *Channel) observe(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		c.watch.look(c.rendition())
+		if c.watch.look(c.rendition()); c.host.cfg.Role == Streamer {
+			c.Status()
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -249,6 +253,7 @@ func (t *totals) add(s swarm.Status) {
 	t.blocks.Missed += s.Blocks.Missed
 	t.blocks.Duplicate += s.Blocks.Duplicate
 	t.blocks.Repaired += s.Blocks.Repaired
+	t.blocks.ByOthers += s.Blocks.ByOthers
 }
 
 func (t *totals) into(s *swarm.Status) {

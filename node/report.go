@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"tailcast/feed"
@@ -22,7 +23,9 @@ func (c *Channel) Status() Status {
 		Blocks: Blocks{
 			Verified: sw.Blocks.Verified, Rejected: sw.Blocks.Rejected, Missed: sw.Blocks.Missed,
 			Duplicate: sw.Blocks.Duplicate, Repaired: sw.Blocks.Repaired,
+			ByOthers: sw.Blocks.ByOthers,
 		},
+		Stripes: stripesOf(sw.Stripes), Refused: refusedBy(sw.Refused),
 	}
 	c.describe(&s)
 	s.Upload, s.Notes = upload(&sw), append([]string{}, sw.Notes...)
@@ -38,6 +41,7 @@ func (c *Channel) Status() Status {
 	if err := c.cfg.Replica.DiskError(); err != nil {
 		s.DiskError = err.Error()
 	}
+	s.Audience = c.audience.now(c.host.cfg.Role, &sw, &s)
 	if c.ingest != nil {
 		s.Ingest = c.ingest()
 		if s.State == StateWaiting || s.State == StateStarting {
@@ -141,11 +145,21 @@ func (c *Channel) describe(s *Status) {
 		}
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.Name, Epoch: e.ID().String(), Head: log.Head().Size, Base: log.Base(), Bitrate: r.Bitrate, Codecs: r.Codecs,
+			Kept: c.kept(r.Name),
 		})
 		if c.host.cfg.Role == Streamer {
 			s.Bytes.Appended += appended(log)
 		}
 	}
+}
+
+// kept says what of a rendition can be watched again.
+func (c *Channel) kept(name string) *Kept {
+	from, to, ok := c.cfg.Replica.Kept(name)
+	if !ok {
+		return nil
+	}
+	return &Kept{from.UTC(), to.UTC()}
 }
 
 // appended is the payload of all records of log.
@@ -165,9 +179,41 @@ func peers(list []swarm.Peer) []Peer {
 	out := make([]Peer, 0, len(list))
 	for _, p := range list {
 		out = append(out, Peer{
-			ID: p.ID, Addr: p.Addr, Role: p.Role.String(), RTT: float64(p.RTT.Microseconds()) / 1000,
-			Up: p.Up, Down: p.Down, Lag: lagSeconds(p.Lag), Stripes: p.Stripes,
+			ID: p.ID, Addr: p.Addr, Role: p.Role.String(), Path: wayTo(p.Addr, p.Role), Inbound: p.Inbound, Parent: p.Parent,
+			RTT: float64(p.RTT.Microseconds()) / 1000, Up: p.Up, Down: p.Down, Lag: lagSeconds(p.Lag), Stripes: p.Stripes,
+			Blocks: p.Blocks, Repairs: p.Repairs,
 		})
+	}
+	return out
+}
+
+// wayTo says for people where a peer is.
+func wayTo(addr string, role Role) string {
+	at, err := netip.ParseAddrPort(addr)
+	ip := at.Addr().Unmap()
+	switch {
+	case role == Relay:
+		return "relay"
+	case err == nil && ip.IsLoopback():
+		return "this machine"
+	case err == nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast()):
+		return "lan"
+	}
+	return "direct"
+}
+
+func stripesOf(list []swarm.Stripe) []Stripe {
+	out := make([]Stripe, 0, len(list))
+	for _, s := range list {
+		out = append(out, Stripe(s))
+	}
+	return out
+}
+
+func refusedBy(list []swarm.Refused) []Refused {
+	out := make([]Refused, 0, len(list))
+	for _, r := range list {
+		out = append(out, Refused{r.ID, r.Addr, r.Role.String(), r.Why, r.At.UTC()})
 	}
 	return out
 }

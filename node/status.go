@@ -32,6 +32,9 @@ type Status struct {
 	Bytes      Bytes       `json:"bytes"`
 	Upload     Upload      `json:"upload"`
 	Blocks     Blocks      `json:"blocks"`
+	Stripes    []Stripe    `json:"stripes"`              // where each comes from; none of a streamer
+	Refused    []Refused   `json:"refused"`              // whom we shut out lately, and why; the latest last
+	Audience   *Audience   `json:"audience,omitempty"`   // streamers only
 	History    *Stored     `json:"history,omitempty"`    // what is on disk; absent if no history is kept
 	Faults     []Fault     `json:"faults"`               // proved, of the newest runs of the channel, newest first
 	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
@@ -57,6 +60,31 @@ type Rendition struct {
 	Base    uint64   `json:"base"` // first record held
 	Bitrate int64    `json:"bitrate_bps"`
 	Codecs  []string `json:"codecs"`
+	Kept    *Kept    `json:"kept,omitempty"` // what can be watched again; absent while there is nothing
+}
+
+// Kept is from when to when a channel can be watched here.
+type Kept struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// Stripe is a part of a rendition, and which peer sends it.
+type Stripe struct {
+	Log    string `json:"log"`
+	Number int    `json:"number"`
+	From   string `json:"from"` // id of the peer; empty: nobody sends it
+	Hops   int    `json:"hops"` // from the broadcaster to here; 0: not known
+	Flows  bool   `json:"flows"`
+}
+
+// Refused is somebody whom we shut out for what it did.
+type Refused struct {
+	ID   string    `json:"id"`
+	Addr string    `json:"addr"`
+	Role string    `json:"role"`
+	Why  string    `json:"why"`
+	At   time.Time `json:"at"`
 }
 
 // Fault says what the signer of an epoch did against the rules.
@@ -79,11 +107,16 @@ type Peer struct {
 	ID      string   `json:"id"`
 	Addr    string   `json:"addr"`
 	Role    string   `json:"role"`
+	Path    string   `json:"path"` // this machine, lan, relay or direct
+	Inbound bool     `json:"inbound"`
+	Parent  bool     `json:"parent"` // we get stripes from it
 	RTT     float64  `json:"rtt_ms"`
 	Up      float64  `json:"up_bps"`   // we send to it
 	Down    float64  `json:"down_bps"` // it sends to us
 	Lag     *float64 `json:"lag_s"`    // null: nothing flows there
 	Stripes int      `json:"stripes"`  // that flow between us, both ways
+	Blocks  uint64   `json:"blocks"`   // of it that verified
+	Repairs uint64   `json:"repairs"`  // of these, those that were asked for one by one
 }
 
 // Bytes are totals since the start.
@@ -150,6 +183,7 @@ type Blocks struct {
 	Missed    uint64 `json:"missed"`
 	Duplicate uint64 `json:"duplicate"`
 	Repaired  uint64 `json:"repaired"`
+	ByOthers  uint64 `json:"by_others"` // of those verified: not from the streamer itself
 }
 
 // Add adds up the blocks of channels.
@@ -159,6 +193,7 @@ func (b *Blocks) Add(c Blocks) {
 	b.Missed += c.Missed
 	b.Duplicate += c.Duplicate
 	b.Repaired += c.Repaired
+	b.ByOthers += c.ByOthers
 }
 
 // Ingest is the health of a streamer's input.
