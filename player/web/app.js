@@ -29,7 +29,7 @@ stream.onBlocked = () => { // the browser wants a click before there is sound
   video.muted = true;
   stream.start();
 };
-video.addEventListener('playing', () => still(false));
+for (const event of ['playing', 'seeked']) video.addEventListener(event, () => { if (video.readyState >= 2) still(false); });
 video.addEventListener('loadedmetadata', radio);
 
 // radio is the look of what has no picture.

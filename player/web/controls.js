@@ -110,7 +110,7 @@ export function controls($, video, stream, edge) {
     fill();
     const on = stream.live && !stream.paused;
     $('live').dataset.on = String(on);
-    $('live-label').textContent = on ? 'Live' : ago === null ? 'Back to live' : `${label(ago)} · to live`;
+    $('live-label').textContent = on ? 'Live' : ago === null || ago <= 1 ? 'To live' : `${label(ago)} · to live`;
     $('live').setAttribute('aria-label', on ? 'Watching live' : 'Back to live');
     $('back').disabled = seek.disabled;
   };

@@ -113,12 +113,12 @@ export function bytes(n) {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let i = 0;
   for (; n >= 1000 && i < units.length - 1; i++) n /= 1000;
-  return `${i && n < 100 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
+  return `${i && n < 100 ? n.toFixed(1) : Math.round(n)}\u00a0${units[i]}`;
 }
 
 export function bitrate(n) {
   if (!n) return '–';
-  return n >= 1e6 ? `${(n / 1e6).toFixed(1)} Mbit/s` : `${Math.round(n / 1e3)} kbit/s`;
+  return n >= 1e6 ? `${(n / 1e6).toFixed(1)}\u00a0Mbit/s` : `${Math.round(n / 1e3)}\u00a0kbit/s`;
 }
 
 export const sentence = text => {

@@ -81,7 +81,7 @@ export class Stream {
   async open(at = null) {
     this.stop?.abort();
     const stop = this.stop = new AbortController();
-    Object.assign(this, { live: at === null, asked: at });
+    Object.assign(this, { live: at === null && !this.paused, asked: at });
     this.enter('connecting');
     for (let tries = 0; !stop.signal.aborted; tries++) {
       let wait = RETRY[Math.min(tries, RETRY.length - 1)];
@@ -89,7 +89,7 @@ export class Stream {
       try {
         await this.unpaused(tries > 0, stop.signal);
         await (this.way === 'hls' ? fallBack(this, stop.signal) : this.session(stop.signal));
-        if (!this.live) this.asked = this.wall();
+        this.asked = this.live ? null : this.wall() ?? this.asked;
       } catch (e) {
         if (stop.signal.aborted) return;
         wait = this.failed(e, wait);
@@ -107,7 +107,7 @@ export class Stream {
       Object.assign(this, { live: true, asked: null });
       return 0;
     }
-    if (!this.live) this.asked = this.wall() ?? this.asked;
+    this.asked = this.live ? null : this.wall() ?? this.asked;
     if (e instanceof Undecodable && ++this.broken >= BROKEN) this.way = 'hls';
     const refused = e instanceof CannotPlay;
     if (refused) this.codes = e.codes;
@@ -127,14 +127,14 @@ export class Stream {
       this.way = 'hls';
       return fallBack(this, signal);
     }
-    const guard = new AbortController();
+    const guard = new AbortController(), live = this.asked === null;
     const either = AbortSignal.any([signal, guard.signal]);
     try {
       const response = await this.request(either);
       this.anchor = null;
       const from = Date.parse(response.headers.get('x-tailcast-from') ?? '');
       const buffer = await this.attach(either);
-      await this.pump(response.body.getReader(), buffer, guard, this.live ? null : from);
+      await this.pump(response.body.getReader(), buffer, guard, live ? null : from);
     } finally {
       guard.abort();
     }
@@ -161,7 +161,7 @@ export class Stream {
 
   async ask(signal) {
     const url = new URL('live.mp4', this.base);
-    if (this.live) url.searchParams.set('join', 'last');
+    if (this.asked === null) url.searchParams.set('join', 'last');
     else url.searchParams.set('at', new Date(this.asked).toISOString());
     if (this.sound !== null) url.searchParams.set('audio', this.sound);
     const response = await fetch(url, { signal, cache: 'no-store' });
@@ -295,11 +295,10 @@ export class Stream {
     this.open();
   }
 
+  // pause leaves live: who plays again sees what came next.
   pause() {
     if (this.paused) return;
-    this.pausedAt = this.wall();
-    this.paused = true;
-    this.pausedSince = performance.now();
+    Object.assign(this, { pausedAt: this.wall(), wasLive: this.live, pausedSince: performance.now(), paused: true, live: false });
     this.video.pause();
     this.changed(this);
   }
@@ -309,21 +308,16 @@ export class Stream {
     if (!this.paused) return;
     const at = this.pausedAt;
     Object.assign(this, { paused: false, pausedAt: null });
-    if (this.live && performance.now() - this.pausedSince < BRIEF_PAUSE || at === null) return this.goLive();
-    this.live = false;
-    if (this.placed && this.stop && this.ahead() > 0.1) {
-      this.start();
-    } else {
-      this.open(at);
-    }
+    if (at === null || this.wasLive && performance.now() - this.pausedSince < BRIEF_PAUSE) return this.goLive();
+    if (this.placed && this.stop && this.ahead() > 0.1) this.start();
+    else this.open(at);
     this.changed(this);
   }
 
   // choose takes another sound track.
   choose(number) {
     this.sound = number;
-    const at = this.live ? null : this.wall();
-    this.open(at);
+    this.open(this.live ? null : this.wall());
   }
 
   // lasts is for how long the state has been what it is, in seconds.

@@ -44,7 +44,7 @@ export class Truth {
   lag(status, b, due) {
     set('lag', b === null ? '–' : seconds(b));
     set('lag-unit', b === null ? '' : 's');
-    set('lag-note', b !== null ? `${(status.lag_s?.p50 ?? 0).toFixed(2)} s on the way, ${this.stream.ahead().toFixed(2)} s here` : !this.stream.live ? 'watching the past' : status?.state === 'live' ? 'not playing' : 'not live');
+    set('lag-note', b !== null ? `${(status.lag_s?.p50 ?? 0).toFixed(2)}\u00a0s on the way, ${Math.max(0, b - (status.lag_s?.p50 ?? 0)).toFixed(2)}\u00a0s here` : !this.stream.live ? 'watching the past' : status?.state === 'live' ? 'not playing' : 'not live');
     if (due) this.sparks.lag.push(b);
   }
 
@@ -53,7 +53,7 @@ export class Truth {
     set('buffer', ahead === null ? '–' : seconds(ahead));
     set('buffer-unit', ahead === null ? '' : 's');
     const n = s.stallsLately(MINUTE);
-    set('buffer-note', `${n ? plural(n, 'stall', 'stalls') : 'no stall'} in a minute, target ${s.latency.buffer(performance.now() / 1000).toFixed(2)} s`);
+    set('buffer-note', `${n ? plural(n, 'stall', 'stalls') : 'no stall'} in a minute, target ${s.latency.buffer(performance.now() / 1000).toFixed(2)}\u00a0s`);
     $('buffer-note').classList.toggle('alarm', n > 2);
     if (due) this.sparks.buffer.push(ahead);
   }
@@ -138,7 +138,7 @@ export class Truth {
 const PATHS = { 'this machine': 'This machine', lan: 'LAN', direct: 'Direct', relay: 'Relay' };
 
 function rate(id, bps) {
-  const [value, unit] = bitrate(bps).split(' ');
+  const [value, unit] = bitrate(bps).split('\u00a0');
   set(id, value);
   set(`${id}-unit`, unit ?? '');
 }

@@ -40,7 +40,7 @@ export class Watcher {
         buffer: v.buffered.length ? v.buffered.end(v.buffered.length - 1) - v.currentTime : null, src: v.src,
         pill: text('pill-label'), tone: document.getElementById('pill').dataset.tone, sentence: text('sentence'), lag: text('lag'), live: text('live-label'),
         veil: document.getElementById('veil').dataset.shown === 'true' ? `${text('veil-title')}: ${text('veil-text')}` : '',
-        resume: !document.getElementById('resume').hidden, radio: !document.getElementById('radio').hidden, seek: Number(document.getElementById('seek').value),
+        resume: !document.getElementById('resume').hidden, radio: !document.getElementById('radio').hidden, seek: Number(document.getElementById('seek').value), oldest: Number(document.getElementById('seek').min),
         troubles: Object.fromEntries([...document.querySelectorAll('#troubles li')].map(li => [li.dataset.trouble, li.innerText])),
         all: document.body.innerText, label: document.title,
       };

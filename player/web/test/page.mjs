@@ -71,7 +71,7 @@ async function faults(w) {
   const list = [
     ['peers', { state: 'waiting', peers: [], reason: '203.0.113.5:4433 does not answer' }, /Nobody who has this channel.*203\.0\.113\.5:4433 does not answer/],
     ['source', { silent_s: 2, flow: 'connected to the relay 198.51.100.7:4433, which has sent nothing new for 2 s' }, /Nothing new has come.*relay/s],
-    ['uplink', { upload: { uplink_bps: 300e3 } }, /300 kbit\/s up/],
+    ['uplink', { upload: { uplink_bps: 300e3 } }, /300\skbit\/s up/],
     ['disk', { disk_error: 'no space left on device' }, /no space left on device/],
     ['clock', { clock_error_s: 301 }, /5 min slow/],
     ['refused', { blocks: { verified: 9, rejected: 1 }, refused: [{ id: 'x', role: 'viewer', addr: '192.0.2.9:1', why: 'misbehaved (payload)', at: new Date().toISOString() }] }, /1 block did not verify.*192\.0\.2\.9:1/s],
@@ -103,7 +103,7 @@ async function past(w) {
   await w.until('it plays there', s => s.time > back.time + 1 || s.src !== back.src);
   await w.shot('past');
   await page.evaluate(() => { const seek = document.getElementById('seek'); seek.value = String(Number(seek.min) + 2); seek.dispatchEvent(new Event('input')); seek.dispatchEvent(new Event('change')); });
-  const far = await w.until('almost as far back as there is', s => s.seek < -20 && s.veil === '' && s.ready >= 3 && !s.paused, 3000);
+  const far = await w.until('almost as far back as there is', s => s.oldest < -15 && s.seek < s.oldest + 8 && s.veil === '' && s.ready >= 3 && !s.paused, 3000);
   await w.until('frames advance there', s => s.frames > 20 && s.time > far.time + 1 && s.rate === 1);
   await page.click('#live');
   await w.until('back to live', s => s.live === 'Live' && s.seek === 0 && s.veil === '' && s.buffer < 2 && LIVE.test(s.sentence), 3000);

@@ -37,7 +37,7 @@ test('what others spared the broadcaster', () => {
 });
 
 test('numbers for people', () => {
-  assert.deepEqual([0, 999, 1000, 123456, 2.5e9].map(bytes), ['0 B', '999 B', '1.0 kB', '123 kB', '2.5 GB']);
-  assert.deepEqual([0, 96e3, 4.02e6].map(bitrate), ['–', '96 kbit/s', '4.0 Mbit/s']);
+  assert.deepEqual([0, 999, 1000, 123456, 2.5e9].map(bytes), ['0 B', '999 B', '1.0 kB', '123 kB', '2.5 GB'].map(s => s.replace(' ', '\u00a0')));
+  assert.deepEqual([0, 96e3, 4.02e6].map(bitrate), ['–', '96\u00a0kbit/s', '4.0\u00a0Mbit/s']);
   assert.deepEqual([0, 59.4, 89, 150, 7260].map(span), ['0 s', '59 s', '89 s', '3 min', '2 h 1 min']);
 });
