@@ -26,7 +26,7 @@ const feeds = p => p.fed > 0;
 
 function comes(status, stripes, from, to) {
   const dry = stripes.filter(s => !s.from || !s.flows).length;
-  const parts = [`The stream comes in ${plural(stripes.length, 'stripe', 'stripes')} from ${plural(from.length, 'node', 'nodes')}, so nobody can hold it up alone`];
+  const parts = [`The stream comes in ${plural(stripes.length, 'stripe', 'stripes')} from ${plural(from.length, 'node', 'nodes')}${from.length > 1 ? ', so nobody can hold it up alone' : ''}`];
   if (dry) parts.push(`${plural(dry, 'stripe is', 'stripes are')} asked for elsewhere just now`);
   if (to.length) parts.push(`you pass it on to ${plural(to.length, 'node', 'nodes')}`);
   return `${parts.join('; ')}.`;

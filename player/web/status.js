@@ -4,6 +4,7 @@
 const LOST = 2500;   // ms without a word before contact is lost
 const POLL = 1000;   // ms, where events do not come
 const AGAIN = 5000;  // ms before events are tried again
+const QUIET = 2;     // seconds without a new block in which a channel may still be called live
 
 // listen calls seen(status or null) about twice a second; null means that the node does not answer. Events are preferred, polling will do.
 export function listen(base, seen) {
@@ -43,7 +44,9 @@ export function verdict(status) {
   if (status === null) return { tone: 'bad', label: 'No contact', reason: 'The program that brings this channel does not answer. Is it still running?' };
   const reason = sentence(status.reason);
   switch (status.state) {
-    case 'live': return { tone: 'live', label: 'Live', reason };
+    case 'live':
+      if ((status.silent_s ?? 0) <= QUIET) return { tone: 'live', label: 'Live', reason };
+      return { tone: 'wait', label: 'Interrupted', reason: `Nothing new has come for ${span(Math.max(2, status.silent_s))}. ${sentence(status.flow)}`.trim() };
     case 'waiting': return { tone: 'wait', label: 'Waiting', reason: reason || 'Nobody who has this channel has been found yet.' };
     case 'starting': return { tone: 'wait', label: 'Starting', reason: reason || 'The first pictures are on their way.' };
     case 'stalled': return { tone: 'bad', label: 'Stalled', reason: reason || 'No new blocks arrive.' };

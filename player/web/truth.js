@@ -68,7 +68,7 @@ export class Truth {
     set('shared-title', streamer ? 'Uploaded' : 'Passed on');
     set('shared', sent(status) || r ? r.toFixed(1) : '0');
     set('shared-unit', '×');
-    set('shared-note', rates ? `${bitrate(rates.up)} now, ${bytes(sent(status))} in all` : 'nothing yet');
+    set('shared-note', rates ? `${rates.up > 1000 ? bitrate(rates.up) : 'nothing'} now, ${bytes(sent(status))} in all` : 'nothing yet');
     if (due) this.sparks.shared.push(rates?.up ?? null);
   }
 

@@ -17,6 +17,12 @@ test('only a node that says live is live', () => {
   assert.deepEqual(verdict({ state: 'live', reason: '' }), { tone: 'live', label: 'Live', reason: '' });
 });
 
+test('nothing is live for long when nothing comes', () => {
+  assert.equal(verdict({ state: 'live', silent_s: 1.9 }).tone, 'live');
+  const v = verdict({ state: 'live', silent_s: 3.2, flow: 'the streamer 192.0.2.1:4433 has stopped' });
+  assert.deepEqual(v, { tone: 'wait', label: 'Interrupted', reason: 'Nothing new has come for 3 s. The streamer 192.0.2.1:4433 has stopped.' });
+});
+
 test('every state has a reason, also without one from the node', () => {
   for (const state of ['waiting', 'starting', 'stalled', 'ended']) assert.match(verdict({ state }).reason, /^[A-Z].*\.$/);
 });
