@@ -55,6 +55,8 @@ type Config struct {
 	// Backlog is how long a client may be behind before it is moved to the live edge, unless the newest random access point is
 	// older still. If zero, 4 seconds.
 	Backlog time.Duration
+	// DVR is how much of the past the HLS playlist lists, of what is kept. If zero, 4 hours.
+	DVR time.Duration
 	// BacklogBytes bounds what is kept of each container. If zero, 32 MiB.
 	BacklogBytes int
 }
@@ -65,6 +67,7 @@ func (c Config) withDefaults() Config {
 	c.StartTimeout = cmp.Or(c.StartTimeout, 15*time.Second)
 	c.StallTimeout = cmp.Or(c.StallTimeout, 5*time.Minute)
 	c.Linger = cmp.Or(c.Linger, 10*time.Second)
+	c.DVR = cmp.Or(c.DVR, 4*time.Hour)
 	c.Backlog = cmp.Or(c.Backlog, 4*time.Second)
 	c.BacklogBytes = cmp.Or(c.BacklogBytes, 32<<20)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
@@ -78,6 +81,7 @@ type Server struct {
 	audience *audience
 	metrics  *metrics
 	ts, mp4  *outlet
+	hls      *edge
 }
 
 // New makes a Server. It serves nothing but the page until Run runs.
@@ -87,6 +91,7 @@ func New(cfg Config) *Server {
 		cfg: cfg, mux: http.NewServeMux(), audience: newAudience(cfg.MaxClients), metrics: newMetrics(),
 		ts: newOutlet(), mp4: newOutlet(),
 	}
+	s.hls = newEdge(s)
 	s.routes()
 	return s
 }
@@ -96,6 +101,14 @@ func (s *Server) Metrics() []prometheus.Collector { return s.metrics.collectors(
 
 // Run makes the streams while somebody watches, until ctx ends. Requests that wait for a stream need it.
 func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.hls.run(ctx) })
+	g.Go(func() error { return s.streams(ctx) })
+	return g.Wait()
+}
+
+// streams makes the endless streams.
+func (s *Server) streams(ctx context.Context) error {
 	for {
 		if s.audience.await(ctx) != nil {
 			return nil
