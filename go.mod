@@ -7,6 +7,7 @@ require (
 	filippo.io/edwards25519 v1.2.0
 	github.com/adrg/xdg v0.5.3
 	github.com/asticode/go-astits v1.14.0
+	github.com/bluenviron/gohlslib/v2 v2.2.5
 	github.com/bluenviron/gortsplib/v4 v4.16.2
 	github.com/bluenviron/mediacommon/v2 v2.8.0
 	github.com/libp2p/zeroconf/v2 v2.2.0
@@ -26,9 +27,8 @@ require (
 	golang.org/x/term v0.47.0
 	golang.org/x/time v0.14.0
 	pgregory.net/rapid v1.3.0
+	rsc.io/qr v0.2.0
 )
-
-require github.com/bluenviron/gohlslib/v2 v2.2.5
 
 require (
 	filippo.io/hpke v0.4.0 // indirect

@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tailcast/feed"
 	"tailcast/quicwire"
 	"tailcast/swarm"
 )
@@ -100,6 +101,31 @@ func TestAudience(t *testing.T) {
 	for _, c := range []struct{ appended, want uint64 }{{1000, 0}, {1000, 0}, {1100, 500}, {30, 500}, {50, 600}} {
 		if got := *a.now(Streamer, sw, s(c.appended)); got != (Audience{Connected: 2, HeardOf: 3, Delivered: c.want, Sent: 700}) {
 			t.Errorf("after %d bytes: got %+v, want %d delivered", c.appended, got, c.want)
+		}
+	}
+}
+
+// Peers must agree before a clock is called wrong, and by more than a little.
+func TestClockError(t *testing.T) {
+	clock := func(offsets ...time.Duration) (list []feed.PeerClock) {
+		for _, o := range offsets {
+			list = append(list, feed.PeerClock{Offset: o})
+		}
+		return list
+	}
+	for _, c := range []struct {
+		peers []feed.PeerClock
+		want  time.Duration
+	}{
+		{nil, 0},
+		{clock(time.Second), 0},
+		{clock(5 * time.Minute), 5 * time.Minute},
+		{clock(-time.Minute, -62*time.Second), -61 * time.Second},
+		{clock(time.Hour, 0), 0},
+		{clock(time.Hour, time.Hour+10*time.Second), 0},
+	} {
+		if got := clockError(c.peers); got != c.want {
+			t.Errorf("%v: got %v, want %v", c.peers, got, c.want)
 		}
 	}
 }

@@ -19,6 +19,9 @@ func Handler(face Face, metrics prometheus.Gatherer) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { WriteJSON(w, http.StatusOK, face.Status()) })
 	mux.Handle("GET /api/v1/events", NewEvents(face.Status))
+	if face.Link != nil {
+		mux.Handle("GET /api/v1/link.svg", LinkSVG(face.Link))
+	}
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { writeHealth(w, true, "") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {

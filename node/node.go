@@ -74,7 +74,7 @@ func (n *Node) Superseded() bool { return n.channel.Superseded() }
 // Run serves until ctx ends; page answers what the node does not. It returns an error that ends the command, or ctx's.
 func (n *Node) Run(ctx context.Context, page http.Handler) error {
 	defer n.channel.Close()
-	face := Face{Status: func() any { return n.Status() }, Page: page, Ready: func() (bool, string) {
+	face := Face{Status: func() any { return n.Status() }, Link: func() string { return n.channel.link.String() }, Page: page, Ready: func() (bool, string) {
 		s := n.Status()
 		return s.State == StateLive, s.Reason
 	}}

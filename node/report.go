@@ -30,6 +30,7 @@ func (c *Channel) Status() Status {
 	c.describe(&s)
 	s.Upload, s.Notes = upload(&sw), append([]string{}, sw.Notes...)
 	s.State, s.Reason = c.watch.verdict(sw.Clocks, sw.Ahead)
+	s.Flow, s.Silent, s.ClockError = sw.Reason, c.watch.silent().Seconds(), clockError(sw.Clocks).Seconds()
 	if s.State != StateLive && s.State != StateEnded && sw.Reason != "" {
 		s.Reason = sw.Reason
 	}
@@ -181,7 +182,7 @@ func peers(list []swarm.Peer) []Peer {
 		out = append(out, Peer{
 			ID: p.ID, Addr: p.Addr, Role: p.Role.String(), Path: wayTo(p.Addr, p.Role), Inbound: p.Inbound, Parent: p.Parent,
 			RTT: float64(p.RTT.Microseconds()) / 1000, Up: p.Up, Down: p.Down, Lag: lagSeconds(p.Lag), Stripes: p.Stripes,
-			Blocks: p.Blocks, Repairs: p.Repairs,
+			Fed: p.Fed, Blocks: p.Blocks, Repairs: p.Repairs,
 		})
 	}
 	return out

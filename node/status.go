@@ -27,6 +27,9 @@ type Status struct {
 	Renditions []Rendition `json:"renditions"`
 	State      State       `json:"state"`
 	Reason     string      `json:"reason"`
+	Flow       string      `json:"flow,omitempty"`          // why no blocks come, though it may still be live; empty: they come
+	Silent     float64     `json:"silent_s"`                // since media last came
+	ClockError float64     `json:"clock_error_s,omitempty"` // to be added to our clock, if all peers that we dialled agree that it is over 5 s wrong
 	Lag        Lag         `json:"lag_s"`
 	Peers      []Peer      `json:"peers"`
 	Bytes      Bytes       `json:"bytes"`
@@ -115,6 +118,7 @@ type Peer struct {
 	Down    float64  `json:"down_bps"` // it sends to us
 	Lag     *float64 `json:"lag_s"`    // null: nothing flows there
 	Stripes int      `json:"stripes"`  // that flow between us, both ways
+	Fed     int      `json:"fed"`      // of these, those that we send to it
 	Blocks  uint64   `json:"blocks"`   // of it that verified
 	Repairs uint64   `json:"repairs"`  // of these, those that were asked for one by one
 }
@@ -208,4 +212,24 @@ type Ingest struct {
 	DTSFallbacks    uint64 `json:"dts_fallbacks"`
 	Reconnects      uint64 `json:"reconnects"`
 	LastError       string `json:"last_error,omitempty"`
+
+	Bitrate  float64   `json:"bitrate_bps"` // of what was taken in, over the last seconds
+	FPS      float64   `json:"fps"`
+	Keyframe float64   `json:"keyframe_s"` // the longest time between two of them, of late
+	Tracks   []string  `json:"tracks"`     // for people: "h264 1280x720", "aac 48 kHz (eng)"
+	Warnings []Warning `json:"warnings"`
+	Push     *Push     `json:"push,omitempty"` // where an encoder can send to; absent if the streamer fetches its input
+}
+
+// Warning is what a broadcaster should change, and how.
+type Warning struct {
+	ID   string `json:"id"`
+	What string `json:"what"`
+	Todo string `json:"todo"`
+}
+
+// Push is where an encoder can send to.
+type Push struct {
+	HTTP string `json:"http,omitempty"` // MPEG-TS by PUT or POST
+	RTSP string `json:"rtsp,omitempty"`
 }

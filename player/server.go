@@ -7,6 +7,7 @@
 //	GET /live.mp4?join=last|next   fMP4, one fragment a picture; Content-Type names the codecs, X-Tailcast-Omitted what is left out
 //	GET /live.ts?at=-60s           the past, from the segment that was on air then, and on into live; or at=2026-01-02T15:04:05Z. 404 if
 //	                               that is not kept; X-Tailcast-From is when what comes was aired. Also /live.mp4
+//	GET /live.m3u                  a playlist of one entry, for the player of a computer
 //	GET /live.mp4?audio=0          with one sound track, of those that X-Tailcast-Audio lists, or with none; also with at=
 //
 // join=last begins at the newest random access point, which starts fastest; join=next waits for the next one, which lags least in

@@ -227,9 +227,12 @@ func (m *Mesh) peerStatus(p *peer) Peer {
 			s.Lag = min(s.Lag, lag)
 		}
 	}
-	m.eachChild(func(_ *follow, _ uint8, c *child) {
+	m.eachChild(func(f *follow, _ uint8, c *child) {
 		if c.peer == p {
 			s.Stripes++
+			if !f.catalog() {
+				s.Fed++
+			}
 		}
 	})
 	if m.run == nil {

@@ -112,6 +112,7 @@ type Peer struct {
 	Lag     time.Duration // of the rendition that it is furthest with, as it says; quicwire.NoLag: it says that nothing flows, or nothing
 	Parent  bool          // we follow it
 	Stripes int           // that flow between us, both ways
+	Fed     int           // of these, those that we push to it; the catalog is none
 	Blocks  uint64        // of it that we took in
 	Repairs uint64        // of these, those that we had to ask for one by one
 

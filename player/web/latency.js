@@ -60,6 +60,18 @@ export class Latency {
   // buffer is how much media should be there when the best case has just arrived.
   buffer(now) { return Math.min(CEILING, this.jitter() + MARGIN + this.boost(now)); }
 
+  // place is where to be at the time now.
+  place(now) {
+    return this.#end === null ? 0 : Math.min(now - this.#best() - this.buffer(now), this.#end - 0.02);
+  }
+
+  // next is for another stream of the same channel: what stalls have taught stays.
+  next(now) {
+    const l = new Latency();
+    [l.#boost, l.#boostAt] = [this.boost(now), now];
+    return l;
+  }
+
   // decide says how fast to play, and where to jump to, if at all (null: nowhere). It is asked from when the picture runs.
   decide(now, position) {
     if (this.#end === null) return { rate: 1, jump: null };

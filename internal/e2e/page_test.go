@@ -1,0 +1,166 @@
+package e2e
+
+import (
+	"bufio"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tailcast/internal/command"
+)
+
+// look drives the page of p in a headless Chromium (player/web/test/nodes.mjs). deeds are what it may ask for.
+func look(t *testing.T, p *command.Process, what string, deeds map[string]func()) {
+	t.Helper()
+	folder := os.Getenv("TAILCAST_SCREENSHOTS")
+	if folder != "" {
+		folder, _ = filepath.Abs(folder)
+	}
+	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("..", "..", "player", "web", "test", "nodes.mjs"), p.HTTP, what, folder)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		t.Log(lines.Text())
+		if deed, ok := strings.CutPrefix(lines.Text(), "want: "); ok {
+			deeds[deed]()
+			_, _ = io.WriteString(in, "done\n") // if it has ended, Wait says so
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%s: %v\n%s", what, err, &stderr)
+	}
+}
+
+// needPage skips where the page cannot be looked at.
+func needPage(t *testing.T, programs ...string) {
+	t.Helper()
+	need(t, append(programs, "node", "chromium")...)
+	if _, err := os.Stat(filepath.Join("..", "..", "player", "web", "test", "node_modules", "playwright-core")); err != nil {
+		t.Skip("run `npm ci` in player/web/test first")
+	}
+}
+
+// made makes a file of moving pictures and sound, with the codecs that args name.
+func made(t *testing.T, seconds string, args ...string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "made.ts")
+	in := []string{
+		"-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=" + seconds, "-f", "lavfi", "-i", "sine=frequency=330:sample_rate=48000:duration=" + seconds,
+	}
+	ffmpeg(t, append(append(in, args...), "-metadata", "service_name=Test pictures", "-f", "mpegts", out)...)
+	return out
+}
+
+var x264 = []string{"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"}
+
+// TestPagePlaysEveryKind looks at the page of a viewer for each kind of clip that ffmpeg can make and the streamer takes. They come one after
+// the other: the machine has better to do than four browsers.
+func TestPagePlaysEveryKind(t *testing.T) {
+	needPage(t, "ffmpeg")
+	for _, c := range []struct {
+		name, what, seconds string
+		args                []string
+	}{
+		{"h264 aac", "picture", "6", append(x264[:6:6], "-tune", "zerolatency", "-g", "25", "-c:a", "aac")},
+		{"h264 with b-frames and a long gop, opus", "picture", "20", append(x264[:6:6], "-bf", "3", "-g", "250", "-c:a", "libopus")},
+		{"radio aac", "radio", "6", []string{"-map", "1:a", "-c:a", "aac"}},
+		{"three sounds", "sounds", "6", append(
+			x264[:6:6], "-g", "25", "-map", "0:v", "-map", "1:a", "-map", "1:a", "-map", "1:a", "-c:a", "aac", "-c:a:0", "ac3",
+			"-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng", "-metadata:s:a:2", "language=fra",
+		)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := streamer(t, made(t, c.seconds, c.args...), "--loop")
+			look(t, viewer(t, s.LinkTo()), c.what, nil)
+		})
+	}
+}
+
+// TestPagePlaysVP9 comes by RTSP, since MPEG-TS has no VP9.
+func TestPagePlaysVP9(t *testing.T) {
+	needPage(t, "ffmpeg")
+	s := streamer(t, "--rtsp", "127.0.0.1:0")
+	push := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25", "-f", "lavfi", "-i",
+		"sine=frequency=330:sample_rate=48000", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-b:v", "500k", "-c:a", "libopus",
+		"-strict", "experimental", "-f", "rtsp", "-rtsp_transport", "tcp", s.RTSP)
+	if err := push.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = push.Process.Kill()
+		_ = push.Wait()
+	})
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "picture", nil)
+}
+
+// TestPageSendsElsewhere: what no browser here decodes ends in a sentence with buttons, and mpv plays it from the same node.
+func TestPageSendsElsewhere(t *testing.T) {
+	needPage(t, "ffmpeg", "mpv")
+	for name, args := range map[string][]string{
+		"hevc":  {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=25", "-c:a", "aac"},
+		"mpeg2": {"-c:v", "mpeg2video", "-g", "25", "-c:a", "mp2"},
+		"ac3":   append(x264[:6:6], "-g", "25", "-c:a", "ac3"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := streamer(t, made(t, "6", args...), "--loop")
+			v := viewer(t, s.LinkTo())
+			until(t, v, "live", live)
+			look(t, v, "refused", nil)
+			out, err := exec.CommandContext(t.Context(), "mpv", "--no-config", "--vo=null", "--ao=null", "--length=2", "--msg-level=all=warn", v.HTTP+"/live.ts?join=last").CombinedOutput()
+			if err != nil {
+				t.Errorf("mpv: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestPageTellsTheTruth compares the numbers of the page with the node's own, among peers.
+func TestPageTellsTheTruth(t *testing.T) {
+	needPage(t)
+	s := streamer(t, "demo")
+	one, two := viewer(t, s.LinkTo()), viewer(t, s.LinkTo())
+	until(t, one, "live", live)
+	until(t, two, "live", live)
+	look(t, two, "truth", nil)
+}
+
+// TestPageSurvives lets the streamer be killed and come back, and a peer die.
+func TestPageSurvives(t *testing.T) {
+	needPage(t)
+	dir, listen := t.TempDir(), "127.0.0.1:"+freePort(t)
+	run := func() *command.Process { return start(t, "streamer", nil, "demo", "--data", dir, "--listen", listen) }
+	s := run()
+	other := viewer(t, s.LinkTo())
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "restart", map[string]func(){
+		"kill":        func() { _ = s.Kill() },
+		"start":       func() { s = run() },
+		"kill a peer": func() { _ = other.Kill() },
+	})
+}
+
+// TestPageGoesBack a minute, in what a viewer keeps in memory.
+func TestPageGoesBack(t *testing.T) {
+	needPage(t)
+	s := streamer(t, "demo")
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "past", nil)
+}

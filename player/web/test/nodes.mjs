@@ -1,0 +1,162 @@
+// Drives the page of a real viewer: node nodes.mjs URL what [folder for screenshots]. What the test around it must do is asked for with a line
+// "want: …" on standard output, and answered with a line on standard input.
+import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
+import { browse } from './browser.mjs';
+
+const [url, what, folder = ''] = process.argv.slice(2);
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const want = async deed => {
+  console.log(`want: ${deed}`);
+  await answers.next();
+};
+const status = async () => (await fetch(`${url}/api/v1/status`)).json();
+const advance = async (w, name) => {
+  const s = await w.look();
+  return w.until(name, n => n.frames > s.frames + 20 && n.time > s.time + 0.5 && n.veil === '');
+};
+
+const acts = { picture, radio, sounds, refused, truth, restart, past, fallback };
+await browse(url, folder, async w => {
+  await w.page.goto(url);
+  await acts[what](w);
+  w.quiet();
+});
+process.exit(0); // standard input is open still
+
+async function picture(w) {
+  await w.until('the picture moves', s => s.frames > 5 && s.width > 0 && s.veil === '');
+  await advance(w, 'frames advance');
+  await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence));
+  await w.until('there is something to go back to', s => s.oldest <= -13, 40000);
+  await w.page.keyboard.press('j');
+  await w.until('10 seconds back', s => s.seek <= -5 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence), 10000);
+  await advance(w, 'frames advance there');
+  await w.page.keyboard.press('End');
+  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence), 10000);
+  await advance(w, 'frames advance again');
+}
+
+async function radio(w) {
+  await w.until('sound without a picture has its look', s => s.radio && s.time > 0.5 && s.width === 0 && s.veil === '');
+  const s = await w.look();
+  await w.until('it plays', n => n.time > s.time + 1);
+  await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence));
+  for (const [name, width, height] of [['radio', 1280, 800], ['radio-phone', 390, 844]]) {
+    await w.page.setViewportSize({ width, height });
+    await w.page.waitForTimeout(400);
+    await w.shot(name);
+  }
+}
+
+async function sounds(w) {
+  await w.until('the picture moves', s => s.frames > 5 && s.width > 0 && s.veil === '');
+  const options = await w.page.locator('#sounds option').evaluateAll(list => list.map(o => [o.textContent, o.disabled, o.selected]));
+  assert.deepEqual(options, [['German · AC-3 (not here)', true, false], ['English · AAC', false, true], ['French · AAC', false, false]]);
+  await w.page.selectOption('#sounds', '2');
+  await advance(w, 'frames advance with another sound');
+  await w.shot('sounds');
+}
+
+async function refused(w) {
+  const s = await w.until('what cannot be decoded is said', s => /^Not in this browser/.test(s.veil) && s.troubles.codec, 15000);
+  console.log(`says: ${s.veil}`);
+  assert.ok(await w.page.locator('#veil button:visible, #veil a:visible').count() >= 3, 'buttons for mpv, VLC and a playlist');
+  const list = await w.page.locator('#veil a').getAttribute('href');
+  const m3u = await (await fetch(list)).text();
+  assert.match(m3u, /^#EXTM3U\n#EXTINF:-1,.+\nhttp:\/\/127\.0\.0\.1:\d+\/live\.ts\?join=next\n$/);
+  await w.page.click('#veil [data-copy=mpv]');
+  await w.page.waitForFunction(() => /Copied|Ctrl/.test(document.querySelector('#veil [data-copy=mpv]').textContent));
+  await w.shot(`refused-${Date.now() % 1000}`);
+  if (await w.page.locator('#mute-it').isVisible()) {
+    await w.page.click('#mute-it');
+    await w.until('without sound it plays', s => s.frames > 5 && s.veil === '');
+  }
+}
+
+// truth compares what is shown with what the node counts, before and after.
+async function truth(w) {
+  await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence) && s.frames > 50);
+  for (let round = 0; round < 5; round++) {
+    await w.page.waitForTimeout(1000);
+    const before = await status();
+    await w.page.waitForTimeout(700);
+    const shown = await w.page.evaluate(() => ({
+      verified: Number(document.getElementById('verified').textContent.replaceAll(',', '')), lag: document.getElementById('lag').textContent,
+      blocks: [...document.querySelectorAll('#blocks dd')].map(d => Number(d.textContent.replaceAll(',', ''))), sentence: document.getElementById('sentence').textContent,
+      peers: [...document.querySelectorAll('#peer-rows tr')].map(tr => tr.firstChild.textContent), saved: Number(document.getElementById('saved').textContent),
+      ratio: Number(document.getElementById('shared').textContent), cells: document.querySelectorAll('#sources rect.cell').length,
+      from: [...document.querySelectorAll('#sources .cell title')].map(t => t.textContent), lagNote: document.getElementById('lag-note').textContent,
+      buffer: (v => v.buffered.end(v.buffered.length - 1) - v.currentTime)(document.getElementById('video')),
+    }));
+    const after = await status();
+    const between = (name, x, of, slack = 0) => assert.ok(x >= of(before) - slack && x <= of(after) + slack, `${name}: ${x} is shown, the node says ${of(before)} and then ${of(after)}`);
+    const media = t => t.media + t.repair;
+    between('verified', shown.verified, s => s.blocks.verified);
+    ['repaired', 'missed', 'rejected', 'duplicate'].forEach((kind, i) => between(kind, shown.blocks[i], s => s.blocks[kind]));
+    const both = [before, after].map(s => media(s.bytes.sent) / media(s.bytes.received));
+    assert.ok(shown.ratio >= Math.min(...both) - 0.06 && shown.ratio <= Math.max(...both) + 0.06, `passed on ${shown.ratio}, the node says ${both}`);
+    const spared = [before, after].map(s => 100 * s.blocks.by_others / s.blocks.verified);
+    assert.ok(shown.saved >= Math.min(...spared) - 1 && shown.saved <= Math.max(...spared) + 1, `saved ${shown.saved}, the node says ${spared}`);
+    assert.equal(shown.cells, after.stripes.length, 'stripes drawn');
+    if (before.peers.length === after.peers.length) assert.deepEqual(shown.peers.toSorted(), after.peers.map(p => p.id).toSorted());
+    const same = before.stripes.every((s, i) => s.from === after.stripes[i].from);
+    if (same) shown.from.forEach((t, i) => assert.ok(t.includes(after.stripes[i].from || 'nobody'), `stripe ${i + 1}: ${t}, the node says ${after.stripes[i].from}`));
+    const lag = Number(shown.lag);
+    assert.ok(Math.abs(lag - (after.lag_s.p50 + shown.buffer)) < 0.5, `behind ${lag} s, the node says ${after.lag_s.p50} and the buffer holds ${shown.buffer}`);
+    console.log(`ok: ${shown.sentence} ${shown.lagNote}`);
+  }
+  await w.shot('truth', true);
+}
+
+// restart: the streamer is killed, which is told within 3 s, and comes back, which needs no hand.
+async function restart(w) {
+  await w.until('the picture moves', s => s.frames > 30 && s.veil === '' && s.tone === 'live');
+  await want('kill');
+  const s = await w.until('it is told that the source is gone', s => s.troubles.source || s.troubles.peers, 3000);
+  console.log(`says: ${s.troubles.source ?? s.troubles.peers}`);
+  await w.shot('source-gone');
+  await want('start');
+  await w.until('and it goes on by itself', s => s.veil === '' && s.tone === 'live' && !s.paused && Object.keys(s.troubles).length === 0, 40000);
+  await advance(w, 'frames advance');
+  await want('kill a peer');
+  await w.page.waitForTimeout(1500);
+  await advance(w, 'frames advance without that peer');
+}
+
+// past goes a minute back in what is kept, and measures.
+async function past(w) {
+  await w.until('the picture moves', s => s.frames > 30 && s.veil === '' && s.tone === 'live');
+  await w.until('a minute is kept', s => s.oldest <= -62, 90000);
+  const go = seconds => w.page.evaluate(s => {
+    const seek = document.getElementById('seek');
+    seek.value = String(-s);
+    seek.dispatchEvent(new Event('input'));
+    seek.dispatchEvent(new Event('change'));
+  }, seconds);
+  await go(60);
+  const back = await w.until('a minute back', s => s.seek <= -57 && s.seek >= -63 && s.veil === '' && !s.paused && s.ready >= 3, 10000);
+  await advance(w, 'frames advance there');
+  await w.shot('minute-back');
+  await w.page.mouse.move(300, 200);
+  await w.page.mouse.move(310, 210); // the bar comes with the pointer
+  await w.page.click('#live');
+  const live = await w.until('back to live', s => s.live === 'Live' && s.veil === '' && s.ready >= 3 && s.buffer < 2 && /^Live, /.test(s.sentence), 10000);
+  console.log(`measured: a minute back after ${back.took} ms, live after ${live.took} ms`);
+}
+
+// fallback plays HLS where fragments cannot be fed.
+async function fallback(w) {
+  await w.page.addInitScript(() => {
+    const add = MediaSource.prototype.addSourceBuffer;
+    MediaSource.prototype.addSourceBuffer = function (type) {
+      const buffer = add.call(this, type);
+      if (!globalThis.Hls) buffer.appendBuffer = () => { throw new Error('as a browser that cannot'); };
+      return buffer;
+    };
+  });
+  await w.page.goto(url);
+  await w.until('HLS plays', s => s.frames > 20 && s.width > 0 && s.veil === '', 30000);
+  await advance(w, 'frames advance');
+  assert.equal(await w.page.evaluate(() => typeof globalThis.Hls), 'function', 'hls.js was loaded');
+}
