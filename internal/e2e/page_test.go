@@ -164,3 +164,12 @@ func TestPageGoesBack(t *testing.T) {
 	until(t, v, "live", live)
 	look(t, v, "past", nil)
 }
+
+// TestPageFallsBack to HLS where fragments cannot be fed to the browser.
+func TestPageFallsBack(t *testing.T) {
+	needPage(t)
+	s := streamer(t, "demo")
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "fallback", nil)
+}

@@ -158,5 +158,12 @@ async function fallback(w) {
   await w.page.goto(url);
   await w.until('HLS plays', s => s.frames > 20 && s.width > 0 && s.veil === '', 30000);
   await advance(w, 'frames advance');
+  await w.until('there is something to go back to', s => s.oldest <= -14, 40000);
+  await w.page.keyboard.press('j');
+  await w.until('10 seconds back', s => s.seek <= -8 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence), 10000);
+  await advance(w, 'frames advance there');
+  await w.page.keyboard.press('End');
+  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence), 10000);
+  await advance(w, 'frames advance again');
   assert.equal(await w.page.evaluate(() => typeof globalThis.Hls), 'function', 'hls.js was loaded');
 }
