@@ -29,6 +29,7 @@ type health struct {
 	bins    [healthSecond]bin
 	keys    []key  // of the last healthGOP
 	last    int64  // DTS of the last keyframe
+	newest  int64  // DTS of the last picture
 	begun   bool   // there was one
 	lost    uint64 // packets, at the last look
 	lossy   time.Time
@@ -82,6 +83,7 @@ func (h *health) count(s *ingest.Sample) {
 		return
 	}
 	b.frames++
+	h.newest = s.DTS
 	if s.Flags&ingest.RandomAccess == 0 {
 		return
 	}
@@ -130,6 +132,12 @@ func (h *health) rates() (bps, fps float64) {
 // keyframe is the longest time between keyframes of late, in seconds; 0 while there were no two. One that is due for longer counts.
 func (h *health) keyframe() float64 {
 	longest := time.Duration(0)
+	if h.begun {
+		longest = time.Duration(h.newest-h.last) * time.Second / ingest.ClockRate
+		if len(h.keys) == 0 && longest < longGOP {
+			return 0
+		}
+	}
 	for _, k := range h.keys {
 		longest = max(longest, k.gap)
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // look drives the page of p in a headless Chromium (player/web/test/nodes.mjs). deeds are what it may ask for.
-func look(t *testing.T, p *command.Process, what string, deeds map[string]func()) {
+func look(t *testing.T, p *command.Process, what string, deeds map[string]func(string)) {
 	t.Helper()
 	folder := os.Getenv("TAILCAST_SCREENSHOTS")
 	if folder != "" {
@@ -36,7 +36,8 @@ func look(t *testing.T, p *command.Process, what string, deeds map[string]func()
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		t.Log(lines.Text())
 		if deed, ok := strings.CutPrefix(lines.Text(), "want: "); ok {
-			deeds[deed]()
+			verb, rest, _ := strings.Cut(deed, " ")
+			deeds[verb](rest)
 			_, _ = io.WriteString(in, "done\n") // if it has ended, Wait says so
 		}
 	}
@@ -149,10 +150,10 @@ func TestPageSurvives(t *testing.T) {
 	other := viewer(t, s.LinkTo())
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)
-	look(t, v, "restart", map[string]func(){
-		"kill":        func() { _ = s.Kill() },
-		"start":       func() { s = run() },
-		"kill a peer": func() { _ = other.Kill() },
+	look(t, v, "restart", map[string]func(string){
+		"kill":  func(string) { _ = s.Kill() },
+		"start": func(string) { s = run() },
+		"leave": func(string) { _ = other.Kill() },
 	})
 }
 
@@ -163,4 +164,29 @@ func TestPageGoesBack(t *testing.T) {
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)
 	look(t, v, "past", nil)
+}
+
+// TestPageFallsBack to HLS where fragments cannot be fed to the browser.
+func TestPageFallsBack(t *testing.T) {
+	needPage(t)
+	s := streamer(t, "demo")
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "fallback", nil)
+}
+
+// TestStreamersPage runs the command that the page of a waiting streamer shows.
+func TestStreamersPage(t *testing.T) {
+	needPage(t, "ffmpeg", "sh")
+	s := streamer(t, "--rtsp", "127.0.0.1:0")
+	look(t, s, "encoder", map[string]func(string){"run": func(line string) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec "+line+" -nostdin -loglevel error")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+	}})
 }

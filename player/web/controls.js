@@ -109,7 +109,7 @@ export function controls($, video, stream, edge) {
     }
     fill();
     const on = stream.live && !stream.paused;
-    $('live').dataset.on = String(on);
+    $('live').dataset.on = String(on && stream.state !== 'refused' && $('pill').dataset.tone === 'live');
     $('live-label').textContent = on ? 'Live' : ago === null || ago <= 1 ? 'To live' : `${label(ago)} · to live`;
     $('live').setAttribute('aria-label', on ? 'Watching live' : 'Back to live');
     $('back').disabled = seek.disabled;

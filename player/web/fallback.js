@@ -12,7 +12,8 @@ export async function fallBack(stream, signal) {
   Object.assign(stream, { placed: true, anchor: null });
   if (!Source) return native(stream, list, signal);
   const Hls = await library(stream.base);
-  const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.5, enableWorker: false });
+  const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.25, enableWorker: false });
+  stream.hls = { wall: () => hls.playingDate?.getTime() ?? null, edge: () => hls.liveSyncPosition ?? end(stream.video) };
   try {
     await new Promise((done, fail) => {
       hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) fail(new Error('')); });
@@ -28,12 +29,22 @@ export async function fallBack(stream, signal) {
 }
 
 function native(stream, list, signal) {
+  const { video } = stream;
+  stream.hls = { wall: () => dated(video), edge: () => Math.max(0, end(video) - 1) };
   return new Promise((done, fail) => {
-    stream.video.addEventListener('error', () => fail(new Error('')), { once: true, signal });
+    video.addEventListener('error', () => fail(new Error('')), { once: true, signal });
     signal.addEventListener('abort', done, { once: true });
-    stream.video.src = list;
+    video.src = list;
     stream.start();
   });
+}
+
+const end = video => video.seekable.length ? video.seekable.end(video.seekable.length - 1) : 0;
+
+// dated is when what an element shows was aired, where the browser reads EXT-X-PROGRAM-DATE-TIME by itself.
+function dated(video) {
+  const start = video.getStartDate?.().getTime();
+  return Number.isFinite(start) ? start + 1000 * video.currentTime : null;
 }
 
 // library loads hls.js, once.

@@ -12,7 +12,8 @@ export function sources(status) {
   const from = [...new Set(stripes.map(s => s.from).filter(Boolean))];
   const to = peers(status).filter(feeds);
   $('sources-panel').hidden = !stripes.length && !to.length;
-  const width = Math.round($('sources').clientWidth);
+  const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; // a television's letters are larger
+  const width = Math.round($('sources').clientWidth / scale);
   const text = JSON.stringify([width, stripes, to.map(p => [p.id, p.fed]), peers(status).map(p => p.role)]);
   if (text === shown || !width) return;
   shown = text;
@@ -38,7 +39,7 @@ function picture(width, status, stripes, from, to, streamer) {
   const n = Math.max(1, stripes.length), column = n * (CELL + GAP) - GAP;
   const rows = Math.max(from.length, to.length, 1);
   const height = TOP + Math.max(rows * ROW, column) + 6;
-  const svg = draw('svg', { viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': $('sources-note').textContent });
+  const svg = draw('svg', { viewBox: `0 0 ${width} ${height}`, role: 'img', 'aria-label': $('sources-note').textContent });
   const who = Object.fromEntries(peers(status).map(p => [p.id, p]));
   const narrow = width < 520, label = Math.min(168, width * 0.34), half = narrow ? 20 : 44;
   const middle = streamer ? half : to.length ? Math.round(width / 2) : width - half;

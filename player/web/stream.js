@@ -50,6 +50,7 @@ export class Stream {
     this.received = 0;
     this.broken = 0;
     this.way = 'frames';       // frames, hls
+    this.hls = null;           // while it is hls: {wall, edge}
     this.stop = null;          // AbortController while open
     this.anchor = null;        // of the past: {media (s), wall (ms)}
     video.addEventListener('playing', () => { this.broken = 0; this.enter('playing'); });
@@ -254,6 +255,7 @@ export class Stream {
   wall() {
     if (this.paused && this.pausedAt !== null) return this.pausedAt;
     if (!this.placed) return this.live ? null : this.asked;
+    if (this.way === 'hls') return this.hls?.wall() ?? null;
     if (this.anchor) return this.anchor.wall + 1000 * (this.video.currentTime - this.anchor.media);
     return this.edge.known ? this.edge.wall(clock()) - 1000 * this.ahead() : null;
   }
@@ -265,7 +267,7 @@ export class Stream {
     if (this.paused) this.pausedAt = wall;
     const here = this.wallHere();
     const target = here === null ? NaN : this.video.currentTime + (wall - here) / 1000;
-    if (this.way === 'frames' && within(this.video.buffered, target)) {
+    if (within(this.way === 'hls' ? this.video.seekable : this.video.buffered, target)) {
       this.live = false;
       this.video.currentTime = target;
       this.video.playbackRate = 1;
@@ -286,9 +288,9 @@ export class Stream {
 
   goLive() {
     Object.assign(this, { paused: false, pausedAt: null });
-    if (this.way === 'frames' && this.placed && !this.anchor && this.stop && this.state !== 'refused') { // it is still coming
+    if (this.placed && !this.anchor && this.stop && this.state !== 'refused') { // it is still coming
       this.live = true;
-      this.video.currentTime = this.latency.place(clock());
+      this.video.currentTime = this.way === 'hls' ? this.hls.edge() : this.latency.place(clock());
       this.start();
       return this.changed(this);
     }

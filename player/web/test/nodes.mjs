@@ -16,7 +16,7 @@ const advance = async (w, name) => {
   return w.until(name, n => n.frames > s.frames + 20 && n.time > s.time + 0.5 && n.veil === '');
 };
 
-const acts = { picture, radio, sounds, refused, truth, restart, past, fallback };
+const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder };
 await browse(url, folder, async w => {
   await w.page.goto(url);
   await acts[what](w);
@@ -119,7 +119,7 @@ async function restart(w) {
   await want('start');
   await w.until('and it goes on by itself', s => s.veil === '' && s.tone === 'live' && !s.paused && Object.keys(s.troubles).length === 0, 40000);
   await advance(w, 'frames advance');
-  await want('kill a peer');
+  await want('leave');
   await w.page.waitForTimeout(1500);
   await advance(w, 'frames advance without that peer');
 }
@@ -158,5 +158,23 @@ async function fallback(w) {
   await w.page.goto(url);
   await w.until('HLS plays', s => s.frames > 20 && s.width > 0 && s.veil === '', 30000);
   await advance(w, 'frames advance');
+  await w.until('there is something to go back to', s => s.oldest <= -14, 40000);
+  await w.page.keyboard.press('j');
+  await w.until('10 seconds back', s => s.seek <= -8 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence), 10000);
+  await advance(w, 'frames advance there');
+  await w.page.keyboard.press('End');
+  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence), 10000);
+  await advance(w, 'frames advance again');
   assert.equal(await w.page.evaluate(() => typeof globalThis.Hls), 'function', 'hls.js was loaded');
+}
+
+// encoder is a streamer that waits for one: what its page says to paste is run as it stands, by a shell, and goes on air.
+async function encoder(w) {
+  await w.until('it is told that nothing comes', s => s.troubles.encoder, 3000);
+  await w.shot('studio-waiting', true);
+  const command = await w.page.locator('#ff-test').textContent();
+  await want(`run ${command}`);
+  await w.until('on air', s => s.frames > 30 && s.veil === '' && s.tone === 'live' && Object.keys(s.troubles).length === 0, 30000);
+  await w.until('the page says what comes', s => /H\.264 1280×720, AAC 48 kHz/.test(s.all) && /Pictures a second\s*30/.test(s.all) && /Keyframe every\s*1\.0 s/.test(s.all), 15000);
+  await w.shot('studio-on-air', true);
 }
