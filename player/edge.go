@@ -187,12 +187,12 @@ func (e *edge) turn(item *feed.Item) {
 // advance goes on to the segment that follows the open one without a hole. Nobody sees a playlist in between, which would announce nothing.
 func (e *edge) advance(next start) {
 	ticks, continues := joined(e.opened, next)
-	e.finish(ticks)
+	last := e.finish(ticks)
 	c := e.tape.reader.of(next)
 	e.opened = next
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.close(ticks, next.block.Index)
+	e.close(ticks, next.block.Index, last)
 	if c != nil {
 		e.open = e.tape.begin(next, c, continues)
 	}
@@ -201,21 +201,27 @@ func (e *edge) advance(next start) {
 	e.wake()
 }
 
-// finish cuts what is left of the open segment.
-func (e *edge) finish(ticks int64) {
+// finish cuts what is left of the open segment. The last part is shown when the segment is closed: before, another one would be announced
+// behind it.
+func (e *edge) finish(ticks int64) (last []part) {
 	if e.cutter == nil {
 		e.cast(true)
 	}
 	if e.cutter != nil {
+		e.cutter.emit = func(p part) { last = append(last, p) }
 		e.cutter.finish(e.open.dts + ticks)
 	}
 	e.pipeline, e.cutter = nil, nil
+	return last
 }
 
 // close puts the open segment on the tape, if there is anything in it. The caller holds mu.
-func (e *edge) close(ticks int64, end uint64) {
+func (e *edge) close(ticks int64, end uint64, last []part) {
 	seg := e.open
 	e.open = nil
+	for _, p := range last {
+		seg.add(p)
+	}
 	if seg.ticks, seg.end = ticks, end; len(seg.parts) > 0 {
 		e.tape.append(seg)
 	}
@@ -227,10 +233,10 @@ func (e *edge) complete(next *start) {
 		return
 	}
 	ticks := e.length(next)
-	e.finish(ticks)
+	last := e.finish(ticks)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.close(ticks, e.opened.end)
+	e.close(ticks, e.opened.end, last)
 	e.settle()
 	e.wake()
 }
@@ -278,8 +284,7 @@ func (e *edge) cast(must bool) {
 func (e *edge) publish(p part) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.open.parts = append(e.open.parts, p)
-	e.open.bytes += len(p.data)
+	e.open.add(p)
 	e.wake()
 }
 
