@@ -20,8 +20,10 @@ const (
 	partsFor = 3
 	// hlsLinger is how long parts are still made when nobody has asked for anything.
 	hlsLinger = 30 * time.Second
-	// warmTime is how often the list of what is on disk is brought up to date while nobody watches.
-	warmTime = 30 * time.Second
+	// warmTime is how often the list of what is on disk is brought up to date while nobody watches. The first time comes sooner, but not at once:
+	// hours of the past take a second or more, which a start needs for itself.
+	warmTime  = 30 * time.Second
+	firstWarm = 5 * time.Second
 )
 
 // An edge makes HLS of one channel: a tape of the segments there are, and the parts of the newest ones while somebody asks for them.
@@ -60,8 +62,11 @@ func (e *edge) run(ctx context.Context) error {
 		if err != nil {
 			return nil
 		}
-		e.load(name)
-		waking, cancel := context.WithTimeout(ctx, warmTime)
+		wait := warmTime
+		if e.load(name) {
+			wait = firstWarm
+		}
+		waking, cancel := context.WithTimeout(ctx, wait)
 		err = e.audience.await(waking)
 		cancel()
 		if err != nil {
@@ -79,19 +84,16 @@ func (e *edge) run(ctx context.Context) error {
 	}
 }
 
-// load takes the tape of a log, a new one if it is another log.
-func (e *edge) load(name string) {
+// load takes the tape of a log, and says whether it is a new one, since it is another log.
+func (e *edge) load(name string) (fresh bool) {
 	e.mu.Lock()
-	known := e.tape
-	if known == nil || known.log != name {
-		known = nil
-		e.tape = &tape{replica: e.server.cfg.Replica, log: name, keep: e.server.cfg.DVR, reader: &programs{}}
-		e.part, e.target, e.open = 0, 0, nil
+	defer e.mu.Unlock()
+	if e.tape != nil && e.tape.log == name {
+		return false
 	}
-	e.mu.Unlock()
-	if known == nil {
-		e.warm()
-	}
+	e.tape = &tape{replica: e.server.cfg.Replica, log: name, keep: e.server.cfg.DVR, reader: &programs{}}
+	e.part, e.target, e.open = 0, 0, nil
+	return true
 }
 
 // warm brings the tape up to date, up to the newest segment, which need not be complete.
