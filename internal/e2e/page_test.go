@@ -13,13 +13,14 @@ import (
 )
 
 // look drives the page of p in a headless Chromium (player/web/test/nodes.mjs). deeds are what it may ask for.
-func look(t *testing.T, p *command.Process, what string, deeds map[string]func(string)) {
+func look(t *testing.T, p *command.Process, what string, deeds map[string]func(string), env ...string) {
 	t.Helper()
 	folder := os.Getenv("TAILCAST_SCREENSHOTS")
 	if folder != "" {
 		folder, _ = filepath.Abs(folder)
 	}
 	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("..", "..", "player", "web", "test", "nodes.mjs"), p.HTTP, what, folder)
+	cmd.Env = append(os.Environ(), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()

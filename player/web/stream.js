@@ -49,7 +49,7 @@ export class Stream {
     this.stalled = [];         // times of stalls
     this.received = 0;
     this.broken = 0;
-    this.way = 'frames';       // frames, hls
+    this.way = new URLSearchParams(location.search).get('way') === 'hls' ? 'hls' : 'frames'; // ?way=hls is for who looks for a fault
     this.hls = null;           // while it is hls: {wall, edge}
     this.stop = null;          // AbortController while open
     this.anchor = null;        // of the past: {media (s), wall (ms)}
