@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -38,6 +39,8 @@ type Channel struct {
 	audience audience
 	leave    func() // undoes what join did
 
+	metrics prometheus.Registerer
+
 	accept func(context.Context) (*quicwire.Session, error)
 	ingest func() *Ingest // streamers: how the input does
 
@@ -56,6 +59,25 @@ func (h *Host) Join(cfg ChannelConfig) (*Channel, error) {
 	return h.join(cfg, prometheus.WrapRegistererWith(label, h.metrics))
 }
 
+// JoinAll takes part in channels that are all there is: a single one's metrics need no name.
+func (h *Host) JoinAll(cfgs ...ChannelConfig) (channels []*Channel, err error) {
+	join := h.Join
+	if len(cfgs) == 1 {
+		join = func(cfg ChannelConfig) (*Channel, error) { return h.join(cfg, h.metrics) }
+	}
+	for _, cfg := range cfgs {
+		c, err := join(cfg)
+		if err != nil {
+			for _, c := range channels {
+				c.Close()
+			}
+			return nil, err
+		}
+		channels = append(channels, c)
+	}
+	return channels, nil
+}
+
 // ShortRoot is how metrics and pages name a channel: long enough that nobody can make another one of that name.
 func ShortRoot(root feed.PublicKey) string { return root.String()[:16] }
 
@@ -71,7 +93,7 @@ func (h *Host) join(cfg ChannelConfig, metrics prometheus.Registerer) (*Channel,
 	}
 	c := &Channel{
 		cfg: cfg, host: h, link: link, watch: &watch{now: time.Now}, lag: newLag(), find: h.newDiscover(cfg), accept: accept,
-		up: cfg.Up, turn: make(chan struct{}),
+		up: cfg.Up, turn: make(chan struct{}), metrics: metrics,
 	}
 	c.swarm = c.newSwarm()
 	report := &statusCollector{c}
@@ -99,6 +121,26 @@ func (c *Channel) Root() feed.PublicKey { return c.cfg.Replica.Root() }
 
 // Link is the channel's, with this node to begin at.
 func (c *Channel) Link() feed.Link { return c.link }
+
+// Register adds collectors to /metrics, with the channel's name if there are others.
+func (c *Channel) Register(list ...prometheus.Collector) {
+	for _, m := range list {
+		c.metrics.MustRegister(m)
+	}
+}
+
+// Begins reports whether there is anybody to begin with: the link names somebody, or others are looked for.
+func (c *Channel) Begins() bool { return len(c.cfg.Anchors) > 0 || c.find.looking != "" }
+
+// Face is what the HTTP server shows of the channel; page answers what is not the node's.
+func (c *Channel) Face(page http.Handler) Face {
+	return Face{
+		Status: func() any { return c.Status() }, Link: func() string { return c.link.String() }, Page: page, Ready: func() (bool, string) {
+			s := c.Status()
+			return s.State == StateLive, s.Reason
+		},
+	}
+}
 
 // Ingest lets the status tell how the input does; call it before Run.
 func (c *Channel) Ingest(status func() *Ingest) { c.ingest = status }

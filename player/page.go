@@ -25,6 +25,7 @@ func (s *Server) routes() {
 	s.mux.Handle("GET /live.ts", live{s, "ts", s.ts, newTSFormat})
 	s.mux.Handle("GET /live.mp4", live{s, "mp4", s.mp4, newMP4Format})
 	s.mux.HandleFunc("GET /live.m3u", s.m3u)
+	s.mux.HandleFunc("GET /logo.png", s.logo)
 	s.hlsRoutes()
 	s.mux.Handle("GET /web/{file}", page(http.HandlerFunc(asset)))
 	s.mux.Handle("GET /vendor/", vendor())
