@@ -175,9 +175,50 @@ func (e *edge) turn(item *feed.Item) {
 		}
 		return
 	}
+	if e.open != nil && e.open.id == item.Epoch.ID() && e.opened.end == b.Index {
+		e.advance(next)
+		return
+	}
 	e.complete(&next)
 	continues := e.catchUp(next)
 	e.begin(next, continues)
+}
+
+// advance goes on to the segment that follows the open one without a hole. Nobody sees a playlist in between, which would announce nothing.
+func (e *edge) advance(next start) {
+	ticks, continues := joined(e.opened, next)
+	e.finish(ticks)
+	c := e.tape.reader.of(next)
+	e.opened = next
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.close(ticks, next.block.Index)
+	if c != nil {
+		e.open = e.tape.begin(next, c, continues)
+	}
+	e.tape.trim(time.Now().Add(-e.tape.keep).UnixMicro())
+	e.settle()
+	e.wake()
+}
+
+// finish cuts what is left of the open segment.
+func (e *edge) finish(ticks int64) {
+	if e.cutter == nil {
+		e.cast(true)
+	}
+	if e.cutter != nil {
+		e.cutter.finish(e.open.dts + ticks)
+	}
+	e.pipeline, e.cutter = nil, nil
+}
+
+// close puts the open segment on the tape, if there is anything in it. The caller holds mu.
+func (e *edge) close(ticks int64, end uint64) {
+	seg := e.open
+	e.open = nil
+	if seg.ticks, seg.end = ticks, end; len(seg.parts) > 0 {
+		e.tape.append(seg)
+	}
 }
 
 // complete puts the open segment on the tape.
@@ -186,22 +227,10 @@ func (e *edge) complete(next *start) {
 		return
 	}
 	ticks := e.length(next)
-	if e.cutter == nil {
-		e.cast(true)
-	}
-	if e.cutter != nil {
-		e.cutter.finish(e.open.dts + ticks)
-	}
-	e.pipeline, e.cutter = nil, nil
+	e.finish(ticks)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	seg := e.open
-	e.open = nil
-	seg.ticks, seg.end = ticks, e.opened.end
-	if len(seg.parts) == 0 {
-		return
-	}
-	e.tape.append(seg)
+	e.close(ticks, e.opened.end)
 	e.settle()
 	e.wake()
 }

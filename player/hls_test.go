@@ -298,15 +298,12 @@ func TestHLSFromDisk(t *testing.T) {
 	defer b.stop()
 	var all []ingest.Sample
 	for round := range int64(20) {
-		for _, s := range in {
-			s.PTS += round * clipTicks
-			s.DTS += round * clipTicks
-			all = append(all, s)
+		now := later(in, round*clipTicks)
+		b.write(now)
+		if err := c.replica.Sync(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-	}
-	b.write(all)
-	if err := c.replica.Sync(t.Context()); err != nil {
-		t.Fatal(err)
+		all = append(all, now...)
 	}
 	m := c.media("")
 	if len(m.segments) < 150 {

@@ -74,6 +74,9 @@ func (s *Server) id() string { return s.cfg.Replica.Root().String()[:16] }
 
 // title is what the broadcaster calls the channel, and what its first rendition is made of; both may be empty.
 func (s *Server) title() (string, []string) {
+	if s.cfg.Replica == nil {
+		return "", nil
+	}
 	e := s.cfg.Replica.Current()
 	if e == nil {
 		return "", nil

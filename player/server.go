@@ -7,6 +7,9 @@
 //	GET /live.mp4?join=last|next   fMP4, one fragment a picture; Content-Type names the codecs, X-Tailcast-Omitted what is left out
 //	GET /live.ts?at=-60s           the past, from the segment that was on air then, and on into live; or at=2026-01-02T15:04:05Z. 404 if
 //	                               that is not kept; X-Tailcast-From is when what comes was aired. Also /live.mp4
+//	GET /radio.aac                 ADTS, the first AAC track alone, with ICY metadata for who asks for it; also with join= and at=
+//	GET /hls/index.m3u8?dvr=2h     low-latency HLS with what is kept of the past (docs/player.md)
+//	GET /logo.png                  a picture drawn of the channel's key
 //	GET /live.m3u                  a playlist of one entry, for the player of a computer
 //	GET /live.mp4?audio=0          with one sound track, of those that X-Tailcast-Audio lists, or with none; also with at=
 //
@@ -81,6 +84,7 @@ type Server struct {
 	audience *audience
 	metrics  *metrics
 	ts, mp4  *outlet
+	aac      *outlet
 	hls      *edge
 }
 
@@ -89,7 +93,7 @@ func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, mux: http.NewServeMux(), audience: newAudience(cfg.MaxClients), metrics: newMetrics(),
-		ts: newOutlet(), mp4: newOutlet(),
+		ts: newOutlet(), mp4: newOutlet(), aac: newOutlet(),
 	}
 	s.hls = newEdge(s)
 	s.routes()
@@ -160,7 +164,7 @@ func (s *Server) follow(ctx context.Context, name string) error {
 func (s *Server) newPipeline() *pipeline {
 	p := newPipeline(time.Now)
 	open := func() *stream { return newStream(s.cfg.Backlog, s.cfg.BacklogBytes) }
-	p.formats = []format{newTSFormat(s.ts, open, p.push), newMP4Format(s.mp4, open, p.push)}
+	p.formats = []format{newTSFormat(s.ts, open, p.push), newMP4Format(s.mp4, open, p.push), newRadioFormat(s.aac, open, p.push)}
 	return p
 }
 

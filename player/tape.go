@@ -185,13 +185,18 @@ func firstOf(log *feed.Log, i uint64) (feed.Block, bool) {
 	return first, err == nil && first.Record.Flags&feed.SegmentFirst != 0
 }
 
+// maxSilent is how many records without media are passed over at the end of a segment: heartbeats, and the record that ends an epoch.
+const maxSilent = 4096
+
 // lastTicks is where the media of a segment ends in its epoch's time.
 func (s start) lastTicks() (int64, bool) {
-	r, err := s.log.Record(s.end - 1)
-	if err != nil || r.Record.Kind != feed.Media {
-		return 0, false
+	for i := s.end; i > s.block.Index && s.end-i < maxSilent; i-- {
+		r, err := s.log.Record(i - 1)
+		if err == nil && r.Record.Kind == feed.Media {
+			return r.Record.DTS + int64(r.Record.Duration), true
+		}
 	}
-	return r.Record.DTS + int64(r.Record.Duration), true
+	return 0, false
 }
 
 // joined is how a segment and the next fit: how long the first is, and whether the second continues it.
@@ -199,7 +204,7 @@ func joined(s, next start) (ticks int64, continues bool) {
 	dts, after := s.block.Record.DTS, next.block.Record.DTS
 	end, known := s.lastTicks()
 	same := s.log == next.log || s.log.Epoch().ID() == next.log.Epoch().ID()
-	if same && after > dts && s.end == next.block.Index && (!known || near(after, end)) {
+	if same && after > dts && s.end == next.block.Index && known && near(after, end) {
 		return after - dts, true
 	}
 	if known && end > dts && end-dts < maxSegment {
