@@ -191,3 +191,13 @@ func TestStreamersPage(t *testing.T) {
 		})
 	}})
 }
+
+// TestPageOfSeveralChannels: each has its page in its folder, and each page leads to the others, also behind the token of the home network.
+func TestPageOfSeveralChannels(t *testing.T) {
+	needPage(t, "ffmpeg")
+	one := streamer(t, "demo")
+	two := streamer(t, made(t, "6", append(x264[:6:6], "-g", "25", "-c:a", "aac")...), "--loop")
+	v := viewer(t, one.LinkTo(), two.LinkTo(), "--follow-all")
+	until(t, v, "live", live)
+	look(t, v, "channels", nil)
+}

@@ -8,6 +8,7 @@ import { troubles } from './trouble.js';
 import { controls } from './controls.js';
 import { Truth } from './truth.js';
 import { studio } from './studio.js';
+import { channels } from './channels.js';
 import { $, set, rows, copies } from './dom.js';
 
 const base = new URL('.', document.baseURI).href; // several channels and the home network have the page in folders
@@ -192,4 +193,5 @@ listen(base, answer => {
   show();
 });
 setInterval(() => { measure(); show(); }, 250);
+channels(base);
 stream.open();

@@ -16,7 +16,7 @@ const advance = async (w, name) => {
   return w.until(name, n => n.frames > s.frames + 20 && n.time > s.time + 0.5 && n.veil === '');
 };
 
-const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder, barcode };
+const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder, barcode, channels };
 await browse(url, folder, async w => {
   await w.page.goto(url);
   await acts[what](w);
@@ -206,6 +206,9 @@ async function barcode(w) {
   await w.page.goto(WAY === 'hls' ? `${url}?way=hls` : url);
   await w.until('the picture moves', s => s.frames > 5 && s.veil === '', 30000);
   await w.page.waitForTimeout(1000 * Number(WATCH));
+  await w.page.click('#details > summary');
+  await w.page.waitForTimeout(700);
+  console.log((await w.page.locator('#facts').innerText()).replaceAll('\n', ' '));
   const seen = await w.page.evaluate(() => globalThis.seen);
   const late = seen.ages.filter(([at]) => at > seen.first + 3000);
   const quantile = (list, q) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
@@ -216,4 +219,18 @@ async function barcode(w) {
   await want(`saw ${WAY} p50 ${Math.round(p50)} ms, p95 ${Math.round(quantile(ages, 0.95))} ms of ${ages.length} pictures, first after ${Math.round(seen.first)} ms, ${seen.stalls} stalls${said}`);
   // The page counts from the signature; before that are the encoder and the cutting into blocks, which take a tenth of a second and more.
   if (WAY === 'frames') assert.ok(p50 - claimed > -100 && p50 - claimed < 600, `pictures are ${p50} ms old, the page says ${claimed} ms`);
+}
+
+// channels changes between two channels of one node, by the page of each.
+async function channels(w) {
+  await w.until('the first channel plays', s => s.frames > 5 && s.veil === '');
+  const titles = await w.page.locator('#channels option').evaluateAll(list => list.map(o => o.textContent));
+  assert.deepEqual(titles, ['Big Buck Bunny', 'Test pictures']);
+  await w.shot('channels');
+  await w.page.selectOption('#channels', { label: 'Test pictures' });
+  await w.page.waitForURL('**/c/*/');
+  await w.until('the other one plays, by its own status', s => s.frames > 5 && s.veil === '' && s.tone === 'live' && /^Test pictures$/.test(s.label), 30000);
+  assert.equal(await w.page.evaluate(() => document.getElementById('channels').selectedOptions[0].textContent), 'Test pictures');
+  await w.page.selectOption('#channels', { label: 'Big Buck Bunny' });
+  await w.until('and back', s => s.frames > 5 && s.veil === '' && s.label === 'Big Buck Bunny', 30000);
 }
