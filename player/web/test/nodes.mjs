@@ -16,7 +16,7 @@ const advance = async (w, name) => {
   return w.until(name, n => n.frames > s.frames + 20 && n.time > s.time + 0.5 && n.veil === '');
 };
 
-const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder, barcode, channels };
+const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder, barcode, channels, fault };
 await browse(url, folder, async w => {
   await w.page.goto(url);
   await acts[what](w);
@@ -233,4 +233,16 @@ async function channels(w) {
   assert.equal(await w.page.evaluate(() => document.getElementById('channels').selectedOptions[0].textContent), 'Test pictures');
   await w.page.selectOption('#channels', { label: 'Big Buck Bunny' });
   await w.until('and back', s => s.frames > 5 && s.veil === '' && s.label === 'Big Buck Bunny', 30000);
+}
+
+// fault waits until the node knows that something is wrong, and wants it told within 3 s.
+async function fault(w) {
+  const { FAULT, KNOWN } = process.env;
+  for (const end = Date.now() + 60000; KNOWN && !(await status())[KNOWN];) {
+    assert.ok(Date.now() < end, `the node never knows ${KNOWN}`);
+    await w.page.waitForTimeout(100);
+  }
+  const s = await w.until(`fault ${FAULT} is told`, s => s.troubles[FAULT], KNOWN === undefined ? 20000 : 3000);
+  console.log(`says: ${s.troubles[FAULT].replaceAll('\n', ' ')}`);
+  await w.shot(`real-${FAULT}`);
 }
