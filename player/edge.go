@@ -20,8 +20,10 @@ const (
 	partsFor = 3
 	// hlsLinger is how long parts are still made when nobody has asked for anything.
 	hlsLinger = 30 * time.Second
-	// warmTime is how often the list of what is on disk is brought up to date while nobody watches.
-	warmTime = 30 * time.Second
+	// warmTime is how often the list of what is on disk is brought up to date while nobody watches. The first time comes sooner, but not at once:
+	// hours of the past take a second or more, which a start needs for itself.
+	warmTime  = 30 * time.Second
+	firstWarm = 5 * time.Second
 )
 
 // An edge makes HLS of one channel: a tape of the segments there are, and the parts of the newest ones while somebody asks for them.
@@ -60,8 +62,11 @@ func (e *edge) run(ctx context.Context) error {
 		if err != nil {
 			return nil
 		}
-		e.load(name)
-		waking, cancel := context.WithTimeout(ctx, warmTime)
+		wait := warmTime
+		if e.load(name) {
+			wait = firstWarm
+		}
+		waking, cancel := context.WithTimeout(ctx, wait)
 		err = e.audience.await(waking)
 		cancel()
 		if err != nil {
@@ -79,19 +84,16 @@ func (e *edge) run(ctx context.Context) error {
 	}
 }
 
-// load takes the tape of a log, a new one if it is another log.
-func (e *edge) load(name string) {
+// load takes the tape of a log, and says whether it is a new one, since it is another log.
+func (e *edge) load(name string) (fresh bool) {
 	e.mu.Lock()
-	known := e.tape
-	if known == nil || known.log != name {
-		known = nil
-		e.tape = &tape{replica: e.server.cfg.Replica, log: name, keep: e.server.cfg.DVR, reader: &programs{}}
-		e.part, e.target, e.open = 0, 0, nil
+	defer e.mu.Unlock()
+	if e.tape != nil && e.tape.log == name {
+		return false
 	}
-	e.mu.Unlock()
-	if known == nil {
-		e.warm()
-	}
+	e.tape = &tape{replica: e.server.cfg.Replica, log: name, keep: e.server.cfg.DVR, reader: &programs{}}
+	e.part, e.target, e.open = 0, 0, nil
+	return true
 }
 
 // warm brings the tape up to date, up to the newest segment, which need not be complete.
@@ -187,12 +189,12 @@ func (e *edge) turn(item *feed.Item) {
 // advance goes on to the segment that follows the open one without a hole. Nobody sees a playlist in between, which would announce nothing.
 func (e *edge) advance(next start) {
 	ticks, continues := joined(e.opened, next)
-	e.finish(ticks)
+	last := e.finish(ticks)
 	c := e.tape.reader.of(next)
 	e.opened = next
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.close(ticks, next.block.Index)
+	e.close(ticks, next.block.Index, last)
 	if c != nil {
 		e.open = e.tape.begin(next, c, continues)
 	}
@@ -201,21 +203,27 @@ func (e *edge) advance(next start) {
 	e.wake()
 }
 
-// finish cuts what is left of the open segment.
-func (e *edge) finish(ticks int64) {
+// finish cuts what is left of the open segment. The last part is shown when the segment is closed: before, another one would be announced
+// behind it.
+func (e *edge) finish(ticks int64) (last []part) {
 	if e.cutter == nil {
 		e.cast(true)
 	}
 	if e.cutter != nil {
+		e.cutter.emit = func(p part) { last = append(last, p) }
 		e.cutter.finish(e.open.dts + ticks)
 	}
 	e.pipeline, e.cutter = nil, nil
+	return last
 }
 
 // close puts the open segment on the tape, if there is anything in it. The caller holds mu.
-func (e *edge) close(ticks int64, end uint64) {
+func (e *edge) close(ticks int64, end uint64, last []part) {
 	seg := e.open
 	e.open = nil
+	for _, p := range last {
+		seg.add(p)
+	}
 	if seg.ticks, seg.end = ticks, end; len(seg.parts) > 0 {
 		e.tape.append(seg)
 	}
@@ -227,10 +235,10 @@ func (e *edge) complete(next *start) {
 		return
 	}
 	ticks := e.length(next)
-	e.finish(ticks)
+	last := e.finish(ticks)
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.close(ticks, e.opened.end)
+	e.close(ticks, e.opened.end, last)
 	e.settle()
 	e.wake()
 }
@@ -278,8 +286,7 @@ func (e *edge) cast(must bool) {
 func (e *edge) publish(p part) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.open.parts = append(e.open.parts, p)
-	e.open.bytes += len(p.data)
+	e.open.add(p)
 	e.wake()
 }
 

@@ -72,8 +72,8 @@ func (e *edge) await(ctx context.Context, ready func() (bool, error)) error {
 // A request waits for the edge to wake, but not long: of a channel that is off the air, the past can be had.
 const wakeTime = 2 * time.Second
 
-// start waits until there is a playlist, or answers why there is none.
-func (e *edge) start(w http.ResponseWriter, r *http.Request) bool {
+// start waits until there is a playlist and returns the newest mold, or answers why there is none and returns nil.
+func (e *edge) start(w http.ResponseWriter, r *http.Request) *mold {
 	waking, cancel := context.WithTimeout(r.Context(), min(wakeTime, e.server.cfg.StartTimeout))
 	_ = e.await(waking, func() (bool, error) { return e.awake && e.target > 0, nil })
 	cancel()
@@ -87,10 +87,14 @@ func (e *edge) start(w http.ResponseWriter, r *http.Request) bool {
 		c = e.tape.newest().class
 		return true, nil
 	})
-	if err == nil && e.mold(c, true) == nil {
-		err = refusal("HLS cannot carry this channel's tracks; ask for /live.ts instead")
+	var m *mold
+	if err == nil {
+		if m = e.mold(c, true); m == nil {
+			err = refusal("HLS cannot carry this channel's tracks; ask for /live.ts instead")
+		}
 	}
-	return e.answered(w, err)
+	e.answered(w, err)
+	return m
 }
 
 // answered writes an answer that says what err means, and reports whether there was none to write.
@@ -116,10 +120,11 @@ func (e *edge) serveIndex(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !e.start(w, r) {
+	m := e.start(w, r)
+	if m == nil {
 		return
 	}
-	text, others, err := e.index(r.URL.Query().Get("dvr"))
+	text, others, err := e.index(m, r.URL.Query().Get("dvr"))
 	if err != nil {
 		e.refuse(w, "waiting", http.StatusServiceUnavailable, err.Error())
 		return
@@ -130,9 +135,9 @@ func (e *edge) serveIndex(w http.ResponseWriter, r *http.Request) {
 	writePlaylist(w, text)
 }
 
-func (e *edge) index(dvr string) (text []byte, others string, err error) {
+func (e *edge) index(m *mold, dvr string) (text []byte, others string, err error) {
+	uri := "main.m3u8"
 	e.mu.Lock()
-	m, uri := e.tape.newest().class.mold, "main.m3u8"
 	peak, mean := e.rates()
 	e.mu.Unlock()
 	if dvr != "" {
@@ -248,7 +253,7 @@ func (e *edge) serveMedia(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if !e.start(w, r) {
+	if e.start(w, r) == nil {
 		return
 	}
 	if b.blocked {

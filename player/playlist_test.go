@@ -17,15 +17,15 @@ import (
 
 // A media is a media playlist taken apart.
 type media struct {
-	version, target            int
-	number, breaks             int
-	part, holdBack, partHold   float64
-	skipUntil                  float64
-	blocks, independent, ended bool
-	skipped                    int
-	segments                   []mediaSegment
-	open                       mediaSegment // parts behind the last segment
-	hint                       string
+	version, target          int
+	number, breaks           int
+	part, holdBack, partHold float64
+	skipUntil                float64
+	blocks, independent      bool
+	skipped                  int
+	segments                 []mediaSegment
+	open                     mediaSegment // parts behind the last segment
+	hint                     string
 }
 
 type mediaSegment struct {

@@ -40,6 +40,11 @@ type segment struct {
 
 func (s *segment) name() string { return s.id.String() + "-" + strconv.FormatUint(s.first, 10) }
 
+func (s *segment) add(p part) {
+	s.parts = append(s.parts, p)
+	s.bytes += len(p.data)
+}
+
 // A tape is the list of complete segments, oldest first. It belongs to whoever holds the edge's lock, but for its reading of the feed.
 type tape struct {
 	replica *feed.Replica
