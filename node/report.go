@@ -16,7 +16,7 @@ func (c *Channel) Status() Status {
 	sw := c.now()
 	c.watch.look(c.rendition())
 	s := Status{
-		Role: c.host.cfg.Role.String(), Link: c.link.String(), Uptime: c.host.Uptime().Seconds(),
+		Role: c.host.cfg.Role.String(), Link: c.link.String(), LAN: c.host.LAN(), Uptime: c.host.Uptime().Seconds(),
 		Lag:   Lag{P50: sw.LagP50.Seconds(), P99: sw.LagP99.Seconds()},
 		Peers: peers(sw.Peers),
 		Bytes: Bytes{Sent: traffic(sw.Sent), Received: traffic(sw.Received), WireSent: sw.WireSent, WireReceived: sw.WireReceived},

@@ -134,7 +134,10 @@ func baseOf(r *http.Request) string {
 }
 
 // json lists the channels for the page, which lets people change between them.
-func (l *Lineup) json(w http.ResponseWriter, _ *http.Request) {
+func (l *Lineup) json(w http.ResponseWriter, r *http.Request) {
+	if refuseForeign(w, r) {
+		return
+	}
 	type channel struct {
 		Path  string `json:"path"`
 		Title string `json:"title"`
