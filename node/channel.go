@@ -37,6 +37,7 @@ type Channel struct {
 	find  *discover
 
 	audience audience
+	kept     keeping
 	leave    func() // undoes what join did
 
 	metrics prometheus.Registerer

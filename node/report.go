@@ -146,21 +146,12 @@ func (c *Channel) describe(s *Status) {
 		}
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.Name, Epoch: e.ID().String(), Head: log.Head().Size, Base: log.Base(), Bitrate: r.Bitrate, Codecs: r.Codecs,
-			Kept: c.kept(r.Name),
+			Kept: c.kept.now(c.cfg.Replica, log, r.Name),
 		})
 		if c.host.cfg.Role == Streamer {
 			s.Bytes.Appended += appended(log)
 		}
 	}
-}
-
-// kept says what of a rendition can be watched again.
-func (c *Channel) kept(name string) *Kept {
-	from, to, ok := c.cfg.Replica.Kept(name)
-	if !ok {
-		return nil
-	}
-	return &Kept{from.UTC(), to.UTC()}
 }
 
 // appended is the payload of all records of log.
