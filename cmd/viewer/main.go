@@ -16,6 +16,7 @@ type options struct {
 	noShare bool
 	stdout  bool
 	record  string
+	noProof bool
 	player  string
 	giveUp  time.Duration
 	lan     bool
@@ -54,7 +55,8 @@ watches them.`,
 	o.Register(flags, node.DataDir("viewer"))
 	flags.BoolVar(&o.noShare, "no-share", false, "pass nothing on to others")
 	flags.BoolVar(&o.stdout, "stdout", false, "write the stream as TS to standard output, facts to standard error")
-	flags.StringVar(&o.record, "record", "", "write the stream to `FILE`, which must not exist: as MP4 if it is called .mp4, else as TS")
+	flags.StringVar(&o.record, "record", "", "write the stream to `FILE`, which must not exist: as MP4 if it is called .mp4, as evidence alone if .clip, else as TS; FILE.clip beside it is the proof")
+	flags.BoolVar(&o.noProof, "no-proof", false, "with --record, write no proof, which is as large as the recording")
 	flags.StringVar(&o.player, "player", "", "open mpv, vlc or browser")
 	flags.BoolVar(&o.lan, "lan", false, "open the page and the streams to the home network, for who knows the address printed as lan")
 	flags.BoolVar(&o.all, "follow-all", false, "of several channels, follow all, also those that nobody watches here")

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tailcast/feed"
+	"tailcast/feed/clip"
 	"tailcast/node"
 	"tailcast/player"
 )
@@ -120,7 +121,12 @@ func (o *options) play(ctx context.Context, host *node.Host, members []*member, 
 	}
 	group.Go(func() error { return line.run(ctx, members[0].node) })
 	for _, out := range outs {
-		group.Go(func() error { return copyStream(ctx, host.URL()+out.path, out) })
+		group.Go(func() error {
+			if out.path == "" {
+				return prove(ctx, members[0].replica, out, log)
+			}
+			return copyStream(ctx, host.URL()+out.path, out)
+		})
 	}
 	if o.player != "" {
 		group.Go(func() error { return open(ctx, o.player, host.URL()) })
@@ -187,7 +193,8 @@ func (o *options) announce(r node.Ready) error {
 // An output is where the stream of the first channel is copied to besides the page.
 type output struct {
 	io.WriteCloser
-	path string // of the stream
+	path  string // of the stream; empty: verified blocks, as a clip
+	proof bool   // of a recording that goes on without it
 }
 
 // outputs opens them.
@@ -196,20 +203,60 @@ func (o *options) outputs() (outs []output, err error) {
 		return nil, node.Usagef("--player %s: want mpv, vlc or browser", o.player)
 	}
 	if o.stdout {
-		outs = append(outs, output{os.Stdout, "/live.ts?join=last"})
+		outs = append(outs, output{os.Stdout, "/live.ts?join=last", false})
 	}
-	if o.record != "" {
-		path := "/live.ts?join=last"
-		if strings.EqualFold(filepath.Ext(o.record), ".mp4") {
-			path = "/live.mp4?join=last"
-		}
-		f, err := os.OpenFile(o.record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-		if err != nil {
-			return nil, node.Usagef("--record: %v", err)
-		}
-		outs = append(outs, output{f, path})
+	if o.record == "" {
+		return outs, nil
 	}
-	return outs, nil
+	kind := strings.ToLower(filepath.Ext(o.record))
+	path := map[string]string{".mp4": "/live.mp4?join=last", ".clip": ""}
+	stream, special := path[kind]
+	if !special {
+		stream = "/live.ts?join=last"
+	}
+	f, err := create(o.record)
+	if err != nil {
+		return nil, err
+	}
+	outs = append(outs, output{f, stream, false})
+	if kind == ".clip" || o.noProof {
+		return outs, nil
+	}
+	name := strings.TrimSuffix(o.record, filepath.Ext(o.record)) + ".clip"
+	proof, err := create(name)
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(o.record))
+	}
+	return append(outs, output{proof, "", true}), nil
+}
+
+// create makes a file that is not there yet.
+func create(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, node.Usagef("--record: %v", err)
+	}
+	return f, nil
+}
+
+// prove writes what is verified as a clip, until ctx ends.
+func prove(ctx context.Context, r *feed.Replica, out output, log *slog.Logger) error {
+	n, err := clip.Record(ctx, out, r, "")
+	err = errors.Join(err, out.Close())
+	switch {
+	case err == nil:
+		log.Info("recorded with proof: see viewer verify", "blocks", n)
+		return ctx.Err()
+	case errors.Is(err, clip.ErrNothing):
+		if f, ok := out.WriteCloser.(*os.File); ok {
+			_ = os.Remove(f.Name()) // an empty file proves nothing
+		}
+		return ctx.Err()
+	case out.proof && ctx.Err() == nil:
+		log.Warn("the recording goes on without proof", "err", err)
+		return nil
+	}
+	return fmt.Errorf("cannot write the clip: %w", err)
 }
 
 // retryTime is how long to wait before a stream that has ended is asked for again.
