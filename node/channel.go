@@ -37,6 +37,7 @@ type Channel struct {
 	find  *discover
 
 	audience audience
+	kept     keeping
 	leave    func() // undoes what join did
 
 	metrics prometheus.Registerer
@@ -135,11 +136,20 @@ func (c *Channel) Begins() bool { return len(c.cfg.Anchors) > 0 || c.find.lookin
 // Face is what the HTTP server shows of the channel; page answers what is not the node's.
 func (c *Channel) Face(page http.Handler) Face {
 	return Face{
-		Status: func() any { return c.Status() }, Link: func() string { return c.link.String() }, Page: page, Ready: func() (bool, string) {
+		Status: func() any { return c.Status() }, Link: func() string { return c.link.String() }, LAN: c.lanAddress, Page: page,
+		Ready: func() (bool, string) {
 			s := c.Status()
 			return s.State == StateLive, s.Reason
 		},
 	}
+}
+
+// lanAddress is the first address for the home network; empty if the page is not open to it.
+func (c *Channel) lanAddress() string {
+	for _, url := range c.host.LAN() {
+		return url
+	}
+	return ""
 }
 
 // Ingest lets the status tell how the input does; call it before Run.

@@ -169,6 +169,7 @@ func errTwice(root feed.PublicKey) error { return fmt.Errorf("channel %s is here
 type Face struct {
 	Status func() any                      // the answer of /api/v1/status
 	Link   func() string                   // what /api/v1/link.svg shows as a QR code; nil: nothing
+	LAN    func() string                   // likewise /api/v1/lan.svg
 	Ready  func() (ok bool, reason string) // of /readyz
 	Page   http.Handler                    // of everything that is not the node's
 

@@ -35,6 +35,9 @@ func (face Face) handler() *http.ServeMux {
 	if face.Link != nil {
 		mux.Handle("GET /api/v1/link.svg", LinkSVG(face.Link))
 	}
+	if face.LAN != nil {
+		mux.Handle("GET /api/v1/lan.svg", LinkSVG(face.LAN))
+	}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ok, reason := face.Ready()
 		writeHealth(w, ok, reason)

@@ -16,7 +16,7 @@ func (c *Channel) Status() Status {
 	sw := c.now()
 	c.watch.look(c.rendition())
 	s := Status{
-		Role: c.host.cfg.Role.String(), Link: c.link.String(), Uptime: c.host.Uptime().Seconds(),
+		Role: c.host.cfg.Role.String(), Link: c.link.String(), LAN: c.host.LAN(), Uptime: c.host.Uptime().Seconds(),
 		Lag:   Lag{P50: sw.LagP50.Seconds(), P99: sw.LagP99.Seconds()},
 		Peers: peers(sw.Peers),
 		Bytes: Bytes{Sent: traffic(sw.Sent), Received: traffic(sw.Received), WireSent: sw.WireSent, WireReceived: sw.WireReceived},
@@ -146,21 +146,12 @@ func (c *Channel) describe(s *Status) {
 		}
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.Name, Epoch: e.ID().String(), Head: log.Head().Size, Base: log.Base(), Bitrate: r.Bitrate, Codecs: r.Codecs,
-			Kept: c.kept(r.Name),
+			Kept: c.kept.now(c.cfg.Replica, log, r.Name),
 		})
 		if c.host.cfg.Role == Streamer {
 			s.Bytes.Appended += appended(log)
 		}
 	}
-}
-
-// kept says what of a rendition can be watched again.
-func (c *Channel) kept(name string) *Kept {
-	from, to, ok := c.cfg.Replica.Kept(name)
-	if !ok {
-		return nil
-	}
-	return &Kept{from.UTC(), to.UTC()}
 }
 
 // appended is the payload of all records of log.

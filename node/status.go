@@ -22,6 +22,7 @@ const (
 type Status struct {
 	Role       string      `json:"role"`
 	Link       string      `json:"link"`
+	LAN        []string    `json:"lan,omitempty"` // URLs of the page for the home network, secret included: to be shown, not to be sent on
 	Title      string      `json:"title,omitempty"`
 	Uptime     float64     `json:"uptime_s"`
 	Renditions []Rendition `json:"renditions"`

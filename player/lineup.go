@@ -3,6 +3,7 @@ package player
 import (
 	"bytes"
 	"cmp"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"image"
@@ -32,6 +33,7 @@ type Station struct {
 //
 //	GET /channels.m3u   extended M3U: tvg-id, tvg-name, tvg-logo, group-title, radio, url-tvg
 //	GET /epg.xml        XMLTV (xmltv.dtd): what is known to be on, which is the channel itself, hour by hour
+//	GET /api/v1/channels   the same for pages: [{"path", "title", "radio"}], path counted from here
 //
 // The addresses in it begin with what the request was sent to; whoever wraps it has checked that.
 type Lineup struct {
@@ -45,6 +47,7 @@ func NewLineup(next http.Handler, stations ...Station) *Lineup {
 	l := &Lineup{stations: stations, now: time.Now, mux: http.NewServeMux()}
 	l.mux.HandleFunc("GET /channels.m3u", l.m3u)
 	l.mux.HandleFunc("GET /epg.xml", l.xmltv)
+	l.mux.HandleFunc("GET /api/v1/channels", l.json)
 	l.mux.Handle("/", next)
 	return l
 }
@@ -128,6 +131,25 @@ func baseOf(r *http.Request) string {
 		path = asked.EscapedPath()
 	}
 	return "http://" + r.Host + path[:strings.LastIndexByte(path, '/')+1]
+}
+
+// json lists the channels for the page, which lets people change between them.
+func (l *Lineup) json(w http.ResponseWriter, r *http.Request) {
+	if refuseForeign(w, r) {
+		return
+	}
+	type channel struct {
+		Path  string `json:"path"`
+		Title string `json:"title"`
+		Radio bool   `json:"radio"`
+	}
+	list := []channel{}
+	for i, x := range l.listings("") {
+		list = append(list, channel{l.stations[i].Path, x.title, x.radio})
+	}
+	secure(w.Header())
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(list) // an error here is the client's absence
 }
 
 func (l *Lineup) m3u(w http.ResponseWriter, r *http.Request) {

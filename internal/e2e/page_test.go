@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -13,13 +14,14 @@ import (
 )
 
 // look drives the page of p in a headless Chromium (player/web/test/nodes.mjs). deeds are what it may ask for.
-func look(t *testing.T, p *command.Process, what string, deeds map[string]func(string)) {
+func look(t *testing.T, p *command.Process, what string, deeds map[string]func(string), env ...string) {
 	t.Helper()
 	folder := os.Getenv("TAILCAST_SCREENSHOTS")
 	if folder != "" {
 		folder, _ = filepath.Abs(folder)
 	}
 	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("..", "..", "player", "web", "test", "nodes.mjs"), p.HTTP, what, folder)
+	cmd.Env = append(os.Environ(), env...)
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
@@ -189,4 +191,61 @@ func TestStreamersPage(t *testing.T) {
 			_ = cmd.Wait()
 		})
 	}})
+}
+
+// TestPageOfSeveralChannels: each has its page in its folder, and each page leads to the others, also behind the token of the home network.
+func TestPageOfSeveralChannels(t *testing.T) {
+	needPage(t, "ffmpeg")
+	one := streamer(t, "demo")
+	two := streamer(t, made(t, "6", append(x264[:6:6], "-g", "25", "-c:a", "aac")...), "--loop")
+	v := viewer(t, one.LinkTo(), two.LinkTo(), "--follow-all")
+	until(t, v, "live", live)
+	look(t, v, "channels", nil)
+}
+
+// TestPageTellsFaults provokes what can go wrong in real nodes; the page says it within 3 s of when the node knows.
+func TestPageTellsFaults(t *testing.T) {
+	needPage(t, "ffmpeg", "sh")
+	t.Run("nobody answers", func(t *testing.T) {
+		s := streamer(t, "demo")
+		link := strings.ReplaceAll(s.LinkTo(), s.Listen[0], "127.0.0.1:"+freePort(t))
+		look(t, viewer(t, link, "--no-lan"), "fault", nil, "FAULT=peers", "KNOWN=reason")
+	})
+	t.Run("slow uplink", func(t *testing.T) {
+		s := streamer(t, "demo", "--up", "400k")
+		until(t, viewer(t, s.LinkTo()), "an answer", func(s status) bool { return len(s.Peers) > 0 })
+		look(t, s, "fault", nil, "FAULT=uplink")
+	})
+	t.Run("full disk", func(t *testing.T) {
+		s := streamer(t, "demo")
+		v := startIn(t, small(t, "viewer", 300), "viewer", s.LinkTo(), "--data", t.TempDir(), "--window", "1h")
+		look(t, v, "fault", nil, "FAULT=disk", "KNOWN=disk_error")
+		until(t, v, "live all the same", live)
+	})
+	t.Run("long gop", func(t *testing.T) {
+		s := streamer(t, made(t, "20", append(x264[:6:6], "-g", "250", "-c:a", "aac")...), "--loop")
+		look(t, s, "fault", nil, "FAULT=input-gop")
+	})
+}
+
+// small makes a folder with a command whose files cannot grow beyond so many blocks of 512 bytes, as if the disk were full.
+func small(t *testing.T, name string, blocks int) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\nulimit -f %d\nexec %s \"$@\"\n", blocks, filepath.Join(bin, name))
+	if err := os.WriteFile(filepath.Join(folder, name), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// startIn starts a command of another folder.
+func startIn(t *testing.T, folder, name string, args ...string) *command.Process {
+	t.Helper()
+	p, err := command.Start(command.Config{Bin: folder, Name: name, Args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Kill() })
+	return p
 }

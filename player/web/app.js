@@ -8,6 +8,7 @@ import { troubles } from './trouble.js';
 import { controls } from './controls.js';
 import { Truth } from './truth.js';
 import { studio } from './studio.js';
+import { channels } from './channels.js';
 import { $, set, rows, copies } from './dom.js';
 
 const base = new URL('.', document.baseURI).href; // several channels and the home network have the page in folders
@@ -112,6 +113,7 @@ function words(v) {
 }
 
 // What the page itself sees, for troubles.
+let waiting = null; // since when the node waits, ms
 let frames = { at: 0, total: 0, dropped: 0, part: 0 };
 function seen() {
   const q = video.getVideoPlaybackQuality?.() ?? { totalVideoFrames: 0, droppedVideoFrames: 0 }, now = performance.now();
@@ -119,8 +121,9 @@ function seen() {
     const total = q.totalVideoFrames - frames.total, dropped = q.droppedVideoFrames - frames.dropped;
     frames = { at: now, total: q.totalVideoFrames, dropped: q.droppedVideoFrames, part: total > 30 ? dropped / total : 0 };
   }
+  waiting = status?.state === 'waiting' ? waiting ?? now : null;
   const starving = stream.live && !stream.paused && stream.state === 'buffering' ? stream.lasts() : 0;
-  return { phase: stream.phase, trouble: stream.trouble, stalls: stream.stallsLately(), dropped: frames.part, starving };
+  return { phase: stream.phase, trouble: stream.trouble, stalls: stream.stallsLately(), dropped: frames.part, starving, waited: waiting === null ? undefined : (now - waiting) / 1000 };
 }
 
 let told = '';
@@ -166,7 +169,7 @@ function report() {
   const said = [...$('troubles').querySelectorAll('li')].map(li => li.innerText);
   return JSON.stringify({
     sentence: $('sentence').textContent, troubles: said, at: new Date().toISOString(),
-    page: { ...facts(), phase: stream.phase, live: stream.live, behind: behind(), trouble: stream.trouble, type: stream.type, agent: navigator.userAgent }, status,
+    page: { ...facts(), phase: stream.phase, live: stream.live, behind: behind(), trouble: stream.trouble, type: stream.type, agent: navigator.userAgent }, status: status && { ...status, lan: undefined }, // its address is a secret
   }, null, 2);
 }
 
@@ -174,6 +177,19 @@ $('details').addEventListener('toggle', details);
 $('mute-it').addEventListener('click', () => stream.choose('none'));
 for (const a of document.querySelectorAll('[data-href]')) a.href = new URL(a.dataset.href, base).href;
 copies({ report });
+
+// home is for the other devices of the house: the address that the node has for them, or how to get one.
+let house;
+function home() {
+  const url = status?.lan?.[0] ?? '';
+  if (!status || url === house) return;
+  house = url;
+  $('home').hidden = $('home-code').hidden = !url;
+  $('home-note').hidden = Boolean(url) || status.role !== 'viewer';
+  if (!url) return;
+  set('home-link', url);
+  $('home-qr').src = new URL(`api/v1/lan.svg?v=${url.length}`, base).href;
+}
 
 let link = '';
 listen(base, answer => {
@@ -186,10 +202,12 @@ listen(base, answer => {
     set('link', link);
     $('share').hidden = status.role === 'streamer';
   }
+  home();
   truth.show(status, behind());
   studio(status, base);
   details();
   show();
 });
 setInterval(() => { measure(); show(); }, 250);
+channels(base);
 stream.open();

@@ -124,6 +124,7 @@ export function controls($, video, stream, edge) {
   for (const event of ['pointermove', 'pointerdown', 'focusin']) stage.addEventListener(event, wake);
   stage.addEventListener('pointerleave', () => { clearTimeout(timer); timer = setTimeout(wake, 0); });
   wake();
+  setTimeout(() => stage.classList.add('known'), 12000); // by then it has been seen that there is sound to be had
 
   let flashing;
   const flash = text => {

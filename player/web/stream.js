@@ -17,6 +17,7 @@ const RETRY = [250, 500, 1000, 2000];
 const RETRY_CODEC = 15000; // a codec changes seldom
 const NEAR_LIVE = 3000;    // ms: who seeks so close to live means live
 const BRIEF_PAUSE = 600;   // ms: who pauses for less has not left live
+const WARM = 2;            // seconds after the start in which a stall is the decoder's, and teaches nothing
 const BROKEN = 3;          // decodings in a row that fail before another way is tried
 
 export class CannotPlay extends Error {
@@ -49,7 +50,7 @@ export class Stream {
     this.stalled = [];         // times of stalls
     this.received = 0;
     this.broken = 0;
-    this.way = 'frames';       // frames, hls
+    this.way = new URLSearchParams(location.search).get('way') === 'hls' ? 'hls' : 'frames'; // ?way=hls is for who looks for a fault
     this.hls = null;           // while it is hls: {wall, edge}
     this.stop = null;          // AbortController while open
     this.anchor = null;        // of the past: {media (s), wall (ms)}
@@ -73,7 +74,7 @@ export class Stream {
     if (this.state !== 'playing' || this.paused) return;
     if (!this.video.seeking) {
       this.stalled.push(clock());
-      if (this.live) this.latency.stalled(clock());
+      if (this.live && clock() - this.placedAt > WARM) this.latency.stalled(clock());
     }
     this.enter('buffering');
   }
@@ -221,7 +222,7 @@ export class Stream {
     if (from !== null) this.anchor ??= { media: start, wall: from };
     const place = from === null ? Math.max(start, end - 0.25) : Math.max(start, start + (this.asked - from) / 1000);
     if (place > end) return;
-    this.placed = true;
+    Object.assign(this, { placed: true, placedAt: clock() });
     this.video.currentTime = place;
     this.video.playbackRate = 1;
     if (!this.paused) this.start();

@@ -4,13 +4,14 @@
 import { bitrate, sentence, span, plural, peers } from './status.js';
 
 const QUIET = 1.5;      // seconds without a new block before we speak of it
+const PATIENT = 1.5;    // seconds of looking for somebody
 const OFTEN = 3;        // stalls in a minute that are too many
 const DROPPED = 0.1;    // part of the frames
 const SOURCE = 2.25;    // copies of the stream that a broadcaster's line must carry
 const LATE_NOTE = 14;   // days before the channel note ends
 
 // troubles looks at a status and at what the page itself sees: {phase, trouble, refused, stalls (of the last minute), dropped (part of the
-// last frames), starving (seconds)}.
+// last frames), starving, waited (seconds)}.
 export function troubles(status, page = {}) {
   if (status === undefined) return [];
   if (status === null) {
@@ -28,6 +29,7 @@ function flowing(s, page) {
   if (s.state === 'ended' || (s.state !== 'waiting' && s.state !== 'starting' && !late)) return [];
   const why = sentence(s.state === 'live' ? s.flow : s.reason);
   if (!peers(s).length) {
+    if ((page.waited ?? PATIENT) < PATIENT) return [];
     return [{
       id: 'peers', tone: 'bad', what: `Nobody who has this channel is connected. ${why}`.trim(),
       todo: 'Is the broadcaster on air, and is this computer online? A firewall must let UDP through. A link with another address behind ?a= helps if that one has moved.',

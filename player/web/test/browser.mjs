@@ -51,8 +51,8 @@ export class Watcher {
   async until(what, test, ms = 20000) {
     const begun = Date.now();
     for (;;) {
-      const seen = await this.look();
-      if (test(seen)) return console.log(`ok: ${what} (${Date.now() - begun} ms)`), { ...seen, took: Date.now() - begun };
+      const seen = await this.look().catch(() => null); // between two pages there is none
+      if (seen && test(seen)) return console.log(`ok: ${what} (${Date.now() - begun} ms)`), { ...seen, took: Date.now() - begun };
       assert.ok(Date.now() - begun < ms, `${what}: not after ${ms} ms; saw ${JSON.stringify({ ...seen, all: undefined })}; errors ${JSON.stringify(this.errors)}`);
       await this.page.waitForTimeout(50);
     }

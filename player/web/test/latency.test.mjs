@@ -52,6 +52,14 @@ test('the target follows the jitter', () => {
   assert.ok(large.stalls <= 3, `large jitter: ${large.stalls} stalls`);
 });
 
+test('the start is careful: what is not measured yet is guessed', () => {
+  const l = new Latency();
+  for (let i = 0; i < 10; i++) l.arrived(i * FRAME, i * FRAME);
+  assert.ok(l.buffer(0.4) > 0.25, `${l.buffer(0.4)} s after the start`);
+  for (let i = 10; i < 100; i++) l.arrived(i * FRAME, i * FRAME);
+  assert.ok(l.buffer(4) < 0.2, `${l.buffer(4)} s when it is known`);
+});
+
 test('rates stay where nobody hears them', () => {
   const d = dice(7);
   const log = watch({ seconds: 60, late: () => 0.05 + 0.4 * d() });

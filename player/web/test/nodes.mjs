@@ -16,7 +16,7 @@ const advance = async (w, name) => {
   return w.until(name, n => n.frames > s.frames + 20 && n.time > s.time + 0.5 && n.veil === '');
 };
 
-const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder };
+const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder, barcode, channels, fault };
 await browse(url, folder, async w => {
   await w.page.goto(url);
   await acts[what](w);
@@ -177,4 +177,72 @@ async function encoder(w) {
   await w.until('on air', s => s.frames > 30 && s.veil === '' && s.tone === 'live' && Object.keys(s.troubles).length === 0, 30000);
   await w.until('the page says what comes', s => /H\.264 1280×720, AAC 48 kHz/.test(s.all) && /Pictures a second\s*30/.test(s.all) && /Keyframe every\s*1\.0 s/.test(s.all), 15000);
   await w.shot('studio-on-air', true);
+}
+
+// barcode reads from the pictures when they were made, as they are shown, and compares with what the page claims.
+async function barcode(w) {
+  const { BARCODE, WAY, WATCH } = process.env;
+  await w.page.addInitScript(epoch => {
+    const seen = globalThis.seen = { ages: [], first: null, stalls: 0 };
+    const canvas = Object.assign(document.createElement('canvas'), { width: 400, height: 16 });
+    const pen = canvas.getContext('2d', { willReadFrequently: true });
+    addEventListener('DOMContentLoaded', () => {
+      const video = document.getElementById('video');
+      const frame = () => {
+        seen.first ??= performance.now();
+        pen.drawImage(video, 0, 0, 400, 16, 0, 0, 400, 16);
+        const row = pen.getImageData(0, 8, 400, 1).data, white = i => row[(i * 16 + 8) * 4 + 1] > 128;
+        if (white(0) && !white(1)) {
+          let ms = 0;
+          for (let k = 0; k < 22; k++) if (white(k + 2)) ms += 2 ** k;
+          seen.ages.push([performance.now(), Date.now() - epoch - ms, Number(document.getElementById('lag').textContent) * 1000]);
+        }
+        video.requestVideoFrameCallback(frame);
+      };
+      video.addEventListener('waiting', () => { if (seen.first !== null && !video.seeking) seen.stalls++; });
+      video.requestVideoFrameCallback(frame);
+    });
+  }, Number(BARCODE));
+  await w.page.goto(WAY === 'hls' ? `${url}?way=hls` : url);
+  await w.until('the picture moves', s => s.frames > 5 && s.veil === '', 30000);
+  await w.page.waitForTimeout(1000 * Number(WATCH));
+  await w.page.click('#details > summary');
+  await w.page.waitForTimeout(700);
+  console.log((await w.page.locator('#facts').innerText()).replaceAll('\n', ' '));
+  const seen = await w.page.evaluate(() => globalThis.seen);
+  const late = seen.ages.filter(([at]) => at > seen.first + 3000);
+  const quantile = (list, q) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
+  const ages = late.map(([, age]) => age), told = late.map(([, , lag]) => lag).filter(Number.isFinite);
+  assert.ok(ages.length > 60, `only ${ages.length} pictures with a barcode`);
+  const p50 = quantile(ages, 0.5), claimed = quantile(told, 0.5);
+  const said = WAY === 'frames' ? `, the page says ${Math.round(claimed)} ms behind` : '';
+  await want(`saw ${WAY} p50 ${Math.round(p50)} ms, p95 ${Math.round(quantile(ages, 0.95))} ms of ${ages.length} pictures, first after ${Math.round(seen.first)} ms, ${seen.stalls} stalls${said}`);
+  // The page counts from the signature; before that are the encoder and the cutting into blocks, which take a tenth of a second and more.
+  if (WAY === 'frames') assert.ok(p50 - claimed > -100 && p50 - claimed < 600, `pictures are ${p50} ms old, the page says ${claimed} ms`);
+}
+
+// channels changes between two channels of one node, by the page of each.
+async function channels(w) {
+  await w.until('the first channel plays', s => s.frames > 5 && s.veil === '');
+  const titles = await w.page.locator('#channels option').evaluateAll(list => list.map(o => o.textContent));
+  assert.deepEqual(titles, ['Big Buck Bunny', 'Test pictures']);
+  await w.shot('channels');
+  await w.page.selectOption('#channels', { label: 'Test pictures' });
+  await w.page.waitForURL('**/c/*/');
+  await w.until('the other one plays, by its own status', s => s.frames > 5 && s.veil === '' && s.tone === 'live' && /^Test pictures$/.test(s.label), 30000);
+  assert.equal(await w.page.evaluate(() => document.getElementById('channels').selectedOptions[0].textContent), 'Test pictures');
+  await w.page.selectOption('#channels', { label: 'Big Buck Bunny' });
+  await w.until('and back', s => s.frames > 5 && s.veil === '' && s.label === 'Big Buck Bunny', 30000);
+}
+
+// fault waits until the node knows that something is wrong, and wants it told within 3 s.
+async function fault(w) {
+  const { FAULT, KNOWN } = process.env;
+  for (const end = Date.now() + 60000; KNOWN && !(await status())[KNOWN];) {
+    assert.ok(Date.now() < end, `the node never knows ${KNOWN}`);
+    await w.page.waitForTimeout(100);
+  }
+  const s = await w.until(`fault ${FAULT} is told`, s => s.troubles[FAULT], KNOWN === undefined ? 20000 : 3000);
+  console.log(`says: ${s.troubles[FAULT].replaceAll('\n', ' ')}`);
+  await w.shot(`real-${FAULT}`);
 }

@@ -14,6 +14,7 @@ test('who is well hears nothing', () => {
   assert.deepEqual(ids(well, { phase: 'playing', stalls: 1, dropped: 0.01 }), []);
   assert.deepEqual(ids(streamer), []);
   assert.deepEqual(ids(undefined), []);
+  assert.deepEqual(ids({ ...well, state: 'waiting', peers: [] }, { waited: 1 }), [], 'who has just begun to look');
   assert.deepEqual(ids({ ...well, state: 'ended', silent_s: 900 }), []);
 });
 
