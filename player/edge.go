@@ -76,6 +76,7 @@ func (e *edge) run(ctx context.Context) error {
 			e.warm()
 			continue
 		}
+		e.warm() // a channel that is off the air has nothing to follow, but a past
 		if err := e.watch(ctx, name); ctx.Err() != nil {
 			return nil
 		} else if err != nil && !errors.Is(err, errDone) {

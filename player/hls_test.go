@@ -50,6 +50,16 @@ func (c *channelTest) have(path string) []byte {
 // media fetches a media playlist and checks it by itself.
 func (c *channelTest) media(query string) *media {
 	c.t.Helper()
+	m := c.past(query)
+	if m.hint == "" {
+		c.t.Errorf("main.m3u8%s: no EXT-X-PRELOAD-HINT", query)
+	}
+	return m
+}
+
+// past is media of a channel that is off the air.
+func (c *channelTest) past(query string) *media {
+	c.t.Helper()
 	text := string(c.have("main.m3u8" + query))
 	m := parseMedia(c.t, text)
 	m.valid(c.t, text)

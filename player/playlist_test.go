@@ -154,9 +154,6 @@ func (m *media) valid(t *testing.T, text string) {
 		m.validParts(fail, s, fmt.Sprint(i), true)
 	}
 	m.validParts(fail, m.open, "open", false)
-	if m.open.uri == "" && m.hint == "" {
-		fail("no EXT-X-PRELOAD-HINT")
-	}
 	var foreign playlist.Media
 	if err := foreign.Unmarshal([]byte(text)); err != nil || len(foreign.Segments) != len(m.segments) {
 		fail("gohlslib reads %d segments of %d: %v", len(foreign.Segments), len(m.segments), err)
