@@ -58,6 +58,7 @@ func (l *Lineup) ServeHTTP(w http.ResponseWriter, r *http.Request) { l.mux.Serve
 type listing struct {
 	id, title, group, logo, stream string
 	radio                          bool
+	kept                           time.Time // since when the past is kept; zero: not worth mentioning
 }
 
 func (l *Lineup) listings(base string) (out []listing) {
@@ -67,6 +68,7 @@ func (l *Lineup) listings(base string) (out []listing) {
 		x.title = oneLine(cmp.Or(s.Name, title, "Channel "+s.Server.id()[:8]))
 		x.logo = cmp.Or(s.Logo, base+s.Path+"logo.png")
 		x.stream = base + s.Path + streamFor(codecs)
+		x.kept = s.Server.keptSince()
 		out = append(out, x)
 	}
 	return out
@@ -89,6 +91,18 @@ func (s *Server) title() (string, []string) {
 		return state.Title, nil
 	}
 	return state.Title, state.Renditions[0].Codecs
+}
+
+// worthIt is how much of the past must be kept for a guide to offer it.
+const worthIt = 5 * time.Minute
+
+// keptSince is since when the past is kept; zero if it is little, or not known.
+func (s *Server) keptSince() time.Time {
+	from, to, ok := s.cfg.Replica.Kept(s.log())
+	if !ok || to.Sub(from) < worthIt {
+		return time.Time{}
+	}
+	return from
 }
 
 // Video codecs as RFC 6381 spells their beginnings; State may have these or our own names.
@@ -160,16 +174,25 @@ func (l *Lineup) m3u(w http.ResponseWriter, r *http.Request) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "#EXTM3U url-tvg=\"%sepg.xml\" x-tvg-url=\"%sepg.xml\"\n", base, base)
 	for i, x := range l.listings(base) {
-		radio := ""
-		if x.radio {
-			radio = ` radio="true"`
-		}
-		name := strings.ReplaceAll(x.title, ",", " ") // players take what is behind the first comma, or the last one
-		fmt.Fprintf(&b, "#EXTINF:-1 tvg-id=\"%s\" tvg-chno=\"%d\" tvg-name=\"%s\" tvg-logo=\"%s\" group-title=\"%s\"%s,%s\n%s\n",
-			x.id, i+1, x.title, oneLine(x.logo), oneLine(x.group), radio, name, x.stream)
+		b.WriteString(l.entry(i+1, x))
 	}
 	w.Header().Set("Content-Type", "audio/x-mpegurl; charset=utf-8")
 	_, _ = w.Write([]byte(b.String()))
+}
+
+// entry is what the list says of a channel.
+func (l *Lineup) entry(number int, x listing) string {
+	more := ""
+	if x.radio {
+		more = ` radio="true"`
+	}
+	if !x.kept.IsZero() { // Kodi fills in the beginning of a programme, in seconds since 1970
+		days := int(l.now().Sub(x.kept)/(24*time.Hour)) + 1
+		more += fmt.Sprintf(` catchup="default" catchup-days="%d" catchup-source="%s?at={utc}"`, days, x.stream)
+	}
+	name := strings.ReplaceAll(x.title, ",", " ") // players take what is behind the first comma, or the last one
+	return fmt.Sprintf("#EXTINF:-1 tvg-id=\"%s\" tvg-chno=\"%d\" tvg-name=\"%s\" tvg-logo=\"%s\" group-title=\"%s\"%s,%s\n%s\n",
+		x.id, number, x.title, oneLine(x.logo), oneLine(x.group), more, name, x.stream)
 }
 
 func refuseForeign(w http.ResponseWriter, r *http.Request) bool {
@@ -207,21 +230,33 @@ type xmltvProgramme struct {
 	Desc    string `xml:"desc"`
 }
 
-// A guide reaches this far; each entry lasts an hour, since software shows what is longer badly.
+// A guide reaches this far, and back as far as the past is kept; each entry lasts an hour, since software shows what is longer badly.
 const (
 	guideBack  = 1 * time.Hour
+	guideMost  = 7 * 24 * time.Hour
 	guideAhead = 24 * time.Hour
 )
+
+func latest(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
 
 func (l *Lineup) xmltv(w http.ResponseWriter, r *http.Request) {
 	if refuseForeign(w, r) {
 		return
 	}
 	guide := xmltv{Generator: "tailcast"}
-	begin := l.now().UTC().Truncate(time.Hour).Add(-guideBack)
+	now := l.now().UTC().Truncate(time.Hour)
 	for _, x := range l.listings(baseOf(r)) {
 		guide.Channels = append(guide.Channels, xmltvChannel{x.id, x.title, xmltvIcon{x.logo}})
-		for at := begin; at.Before(begin.Add(guideBack + guideAhead)); at = at.Add(time.Hour) {
+		begin := now.Add(-guideBack)
+		if !x.kept.IsZero() {
+			begin = latest(x.kept.UTC().Truncate(time.Hour), now.Add(-guideMost))
+		}
+		for at := begin; at.Before(now.Add(guideAhead)); at = at.Add(time.Hour) {
 			guide.Programmes = append(guide.Programmes, xmltvProgramme{
 				Start: xmltvTime(at), Stop: xmltvTime(at.Add(time.Hour)), Channel: x.id, Title: x.title,
 				Desc: "Live. The broadcaster sends no programme guide.",

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -123,6 +124,30 @@ func TestGuide(t *testing.T) {
 			t.Errorf("xmllint: %v: %s", err, out)
 		}
 	}
+}
+
+// TestCatchUp: where the past is kept, Kodi is told how to ask for it, and what it asks for is answered.
+func TestCatchUp(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannel(t, Config{})
+	b := c.broadcast(program)
+	defer b.stop()
+	b.write(in)
+	l := NewLineup(c.server, Station{Server: c.server})
+	server := httptest.NewServer(l)
+	defer server.Close()
+	if text, _ := body(t, server.URL+"/channels.m3u"); strings.Contains(text, "catchup") {
+		t.Errorf("eight seconds are offered as the past:\n%s", text)
+	}
+	from, _, _ := c.replica.Kept("main")
+	x := listing{id: "x", title: "X", stream: "http://h/live.ts", kept: from.Add(-30 * time.Hour)}
+	if got, want := l.entry(1, x), ` catchup="default" catchup-days="2" catchup-source="http://h/live.ts?at={utc}",X`; !strings.Contains(got, want) {
+		t.Errorf("entry %q, want %q in it", got, want)
+	}
+	if m, err := parseMoment("1767225600"); err != nil || !m.at.Equal(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)) {
+		t.Errorf("seconds since 1970: %v, %v", m.at, err)
+	}
+	readUntil(t, c.watch("/live.ts?at="+strconv.FormatInt(from.Unix()+1, 10)).Body, pictures(program.Tracks[0].ID, 3))
 }
 
 // TestListedStreamsPlay: what the list names can be opened.

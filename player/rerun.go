@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,12 +23,16 @@ type moment struct {
 	before time.Duration // the newest moment kept, if at is zero
 }
 
-// parseMoment reads at=: a time as in RFC 3339, or a duration with a minus, counted from the newest moment kept.
+// parseMoment reads at=: a time as in RFC 3339 or in seconds since 1970 UTC, as television software has it, or a duration with a minus, counted
+// from the newest moment kept.
 func parseMoment(s string) (moment, error) {
 	if strings.HasPrefix(s, "-") {
 		if d, err := time.ParseDuration(s[1:]); err == nil && d >= 0 {
 			return moment{before: d}, nil
 		}
+	}
+	if seconds, err := strconv.ParseUint(s, 10, 32); err == nil {
+		return moment{at: time.Unix(int64(seconds), 0)}, nil
 	}
 	// In a query, + stands for a blank unless somebody escaped it.
 	t, err := time.Parse(time.RFC3339, strings.ReplaceAll(s, " ", "+"))
