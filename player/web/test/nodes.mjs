@@ -35,6 +35,8 @@ async function picture(w) {
   await w.page.keyboard.press('End');
   await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence), 10000);
   await advance(w, 'frames advance again');
+  const made = (await status()).renditions[0].codecs, mpv = await w.page.locator('#mpv').textContent();
+  assert.equal(/live\.mp4/.test(mpv), made.includes('vp9'), `${made}: ${mpv}`);
 }
 
 async function radio(w) {
