@@ -79,7 +79,7 @@ func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
 	}
 	if c.open {
 		ct.samples[len(ct.samples)-1].Duration = uint32(s.DTS - c.until)
-		if s.DTS+t.step-c.from > c.target {
+		if s.DTS+max(t.step, s.DTS-c.until)-c.from > c.target {
 			c.cut(s.DTS)
 		}
 	}

@@ -239,6 +239,9 @@ func TestHLSEpochs(t *testing.T) {
 	m.follows(t, before)
 	breaks := 0
 	for i, s := range m.segments {
+		if s.seconds > 1.1 {
+			t.Errorf("segment %d lasts %v", i, s.seconds)
+		}
 		if !s.broken {
 			continue
 		}
@@ -259,6 +262,28 @@ func TestHLSEpochs(t *testing.T) {
 func (c *channelTest) epochOf(uri string) string {
 	id, _, _ := strings.Cut(strings.TrimPrefix(uri, "s/"), "-")
 	return id
+}
+
+// TestHLSShortEnd: an epoch that ends with the first picture of a segment leaves a segment as long as a picture, whatever comes after it and when.
+func TestHLSShortEnd(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannel(t, Config{})
+	first := c.broadcast(program)
+	first.write(in)
+	before := c.media("")
+	first.write(later(in, clipTicks)[:1])
+	c.media(fmt.Sprintf("?_HLS_msn=%d", before.number+len(before.segments)))
+	first.stop()
+	second := c.broadcast(program)
+	defer second.stop()
+	second.write(in)
+	m := c.media(fmt.Sprintf("?_HLS_msn=%d&_HLS_part=0", before.number+len(before.segments)+2))
+	m.follows(t, before)
+	for i, s := range m.segments {
+		if s.seconds > 1.1 || i+1 < len(m.segments) && m.segments[i+1].broken && s.seconds > 0.1 {
+			t.Errorf("segment %d lasts %v", i, s.seconds)
+		}
+	}
 }
 
 // TestHLSProgramChange: another resolution is another EXT-X-MAP behind a discontinuity.

@@ -1,6 +1,8 @@
 package player
 
 import (
+	"slices"
+
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
 
 	"tailcast/feed"
@@ -22,9 +24,11 @@ type moldTrack struct {
 	carrier
 	track *ingest.Track
 	id    int
-	step  int64 // 90 kHz ticks from one picture, or frame of sound, to the next: the mean of what was seen; 0 if nothing was
+	step  int64 // 90 kHz ticks from one picture, or frame of sound, to the next; 0 if not known
 
-	first, last, count int64 // of the times seen while learning
+	last  int64   // DTS of the last picture seen while learning
+	seen  bool    // there was one
+	steps []int64 // from one picture to the next, as seen while learning
 }
 
 // codecNames are those of the tracks, as RFC 6381 spells them.
@@ -87,24 +91,36 @@ func (l *learner) writeSample(s *ingest.Sample) {
 
 // saw takes note of a picture's time.
 func (t *moldTrack) saw(dts int64) {
-	if t.count == 0 {
-		t.first = dts
-	} else if dts <= t.last || dts-t.last > gap {
-		return
+	if d := dts - t.last; t.seen && 0 < d && d < gap && len(t.steps) < maxSteps {
+		t.steps = append(t.steps, d)
+		t.step = usual(t.steps)
 	}
-	t.last, t.count = dts, t.count+1
-	if t.count > 1 {
-		t.step = (t.last - t.first + t.count - 2) / (t.count - 1)
-	}
+	t.last, t.seen = dts, true
 }
 
-// enough is how many pictures tell how long one lasts.
-const enough = 6
+// maxSteps is how many steps are remembered: a few seconds' worth.
+const maxSteps = 250
+
+// usual is the median of steps, or what is one or two ticks more, since times are rounded. The first steps of a stream may be odd.
+func usual(steps []int64) int64 {
+	sorted := slices.Sorted(slices.Values(steps))
+	median := sorted[len(sorted)/2]
+	most := median
+	for _, s := range sorted[len(sorted)/2:] {
+		if s <= median+2 {
+			most = s
+		}
+	}
+	return most
+}
+
+// enough is how many steps tell how long a picture lasts.
+const enough = 8
 
 // complete tells whether there is nothing to wait for.
 func (l *learner) complete() bool {
 	for _, t := range l.mold.order {
-		if t.entry() == nil || t.step == 0 || t.track.Codec.IsVideo() && t.count < enough {
+		if t.entry() == nil || t.step == 0 || t.track.Codec.IsVideo() && len(t.steps) < enough {
 			return false
 		}
 	}

@@ -190,18 +190,26 @@ func firstOf(log *feed.Log, i uint64) (feed.Block, bool) {
 	return first, err == nil && first.Record.Flags&feed.SegmentFirst != 0
 }
 
-// maxSilent is how many records without media are passed over at the end of a segment: heartbeats, and the record that ends an epoch.
-const maxSilent = 4096
+// maxSilent is how many records without media are passed over at the end of a segment: heartbeats, and the record that ends an epoch. Of those with
+// media the last few say where it ends, since pictures and sound take turns.
+const (
+	maxSilent = 4096
+	lastFew   = 12
+)
 
 // lastTicks is where the media of a segment ends in its epoch's time.
-func (s start) lastTicks() (int64, bool) {
-	for i := s.end; i > s.block.Index && s.end-i < maxSilent; i-- {
+func (s start) lastTicks() (end int64, known bool) {
+	for i, n := s.end, 0; i > s.block.Index && s.end-i < maxSilent && n < lastFew; i-- {
 		r, err := s.log.Record(i - 1)
-		if err == nil && r.Record.Kind == feed.Media {
-			return r.Record.DTS + int64(r.Record.Duration), true
+		if err != nil || r.Record.Kind != feed.Media {
+			continue
 		}
+		if e := r.Record.DTS + int64(r.Record.Duration); !known || e > end {
+			end, known = e, true
+		}
+		n++
 	}
-	return 0, false
+	return end, known
 }
 
 // joined is how a segment and the next fit: how long the first is, and whether the second continues it.
@@ -212,8 +220,8 @@ func joined(s, next start) (ticks int64, continues bool) {
 	if same && after > dts && s.end == next.block.Index && known && near(after, end) {
 		return after - dts, true
 	}
-	if known && end > dts && end-dts < maxSegment {
-		return end - dts, same && near(after, end)
+	if known && end >= dts && end-dts < maxSegment {
+		return max(end-dts, firstDuration), same && near(after, end)
 	}
 	// The times jump within it: the signer's clock says how long it was.
 	wall := (next.block.Record.Wall - s.block.Record.Wall) * ingest.ClockRate / 1e6
