@@ -106,8 +106,9 @@ export class Stream {
   // failed takes in why a session ended, and returns how long to wait.
   failed(e, wait) {
     if (e instanceof Gone) {
+      const again = this.asked === null; // live itself is not there
       Object.assign(this, { live: true, asked: null });
-      return 0;
+      return again ? wait : 0;
     }
     this.asked = this.live ? null : this.wall() ?? this.asked;
     if (e instanceof Undecodable && ++this.broken >= BROKEN) this.way = 'hls';
