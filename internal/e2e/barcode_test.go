@@ -120,7 +120,7 @@ func quantile(list []float64, q float64) float64 {
 // are the machine's. TAILCAST_WATCH says how long each is watched.
 func TestGlassToGlass(t *testing.T) {
 	needPage(t, "ffmpeg", "mpv")
-	length := 12 * time.Second
+	length := 6 * time.Second
 	if own := os.Getenv("TAILCAST_WATCH"); own != "" {
 		d, err := time.ParseDuration(own)
 		if err != nil {
@@ -140,7 +140,7 @@ func TestGlassToGlass(t *testing.T) {
 			seen[name] = text
 		}}, "BARCODE="+strconv.FormatInt(epoch.UnixMilli(), 10), "WAY="+way, "WATCH="+strconv.Itoa(int(length.Seconds())))
 	}
-	mpv := mpvSees(t, v.HTTP+"/live.ts?join=next", epoch, max(length, 12*time.Second), 4*time.Second)
+	mpv := mpvSees(t, v.HTTP+"/live.ts?join=next", epoch, max(length, 8*time.Second), 3*time.Second)
 	t.Logf("page:   %s   (target p50 <= 500 ms, first picture <= 1 s)", seen["frames"])
 	t.Logf("LL-HLS: %s   (target p50 <= 2 s)", seen["hls"])
 	t.Logf("mpv:    p50 %.0f ms, p95 %.0f ms of %d pictures   (target p50 <= 350 ms)", quantile(mpv, 0.5), quantile(mpv, 0.95), len(mpv))

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"bufio"
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -159,13 +160,13 @@ func TestPageSurvives(t *testing.T) {
 	})
 }
 
-// TestPageGoesBack a minute, in what a viewer keeps in memory.
+// TestPageGoesBack in what a viewer keeps in memory, by more than the page has in its buffer; TAILCAST_BACK says by how many seconds.
 func TestPageGoesBack(t *testing.T) {
 	needPage(t)
 	s := streamer(t, "demo")
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)
-	look(t, v, "past", nil)
+	look(t, v, "past", nil, "BACK="+cmp.Or(os.Getenv("TAILCAST_BACK"), "35"))
 }
 
 // TestPageFallsBack to HLS where fragments cannot be fed to the browser.

@@ -14,11 +14,6 @@ import { $, set, rows, copies } from './dom.js';
 const base = new URL('.', document.baseURI).href; // several channels and the home network have the page in folders
 const video = $('video');
 
-const live = new URL('live.ts?join=next', base).href;
-set('mpv', `mpv --profile=low-latency "${live}"`);
-set('vlc', `vlc --network-caching=300 "${live}"`);
-set('veil-command', $('mpv').textContent);
-
 let status; // undefined before the first answer, null without contact
 const edge = new Edge();
 const stream = new Stream(video, base, edge, () => show());
@@ -178,6 +173,15 @@ $('mute-it').addEventListener('click', () => stream.choose('none'));
 for (const a of document.querySelectorAll('[data-href]')) a.href = new URL(a.dataset.href, base).href;
 copies({ report });
 
+// elsewhere names the container that carries the channel to other players: TS, unless a codec has no place there.
+function elsewhere() {
+  const mp4 = status?.renditions?.[0]?.codecs?.some(c => /^(vp9|vp09|av1|av01)/.test(c));
+  const url = new URL(`${mp4 ? 'live.mp4' : 'live.ts'}?join=next`, base).href;
+  set('mpv', `mpv --profile=low-latency "${url}"`);
+  set('vlc', `vlc --network-caching=300 "${url}"`);
+  set('veil-command', $('mpv').textContent);
+}
+
 // home is for the other devices of the house: the address that the node has for them, or how to get one.
 let house;
 function home() {
@@ -202,6 +206,7 @@ listen(base, answer => {
     set('link', link);
     $('share').hidden = status.role === 'streamer';
   }
+  elsewhere();
   home();
   truth.show(status, behind());
   studio(status, base);
@@ -209,5 +214,6 @@ listen(base, answer => {
   show();
 });
 setInterval(() => { measure(); show(); }, 250);
+elsewhere();
 channels(base);
 stream.open();

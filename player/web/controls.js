@@ -4,6 +4,7 @@ import { span } from './status.js';
 
 const QUIET = 2500; // ms without the pointer before the bar goes
 const STEP = 10;    // seconds that a key goes back or on
+const LONGEST = 7200; // seconds that the timeline covers: more would be too coarse, and there is a field for the time
 const MEMORY = 'tailcast-volume';
 
 // controls wires them up and returns what redraws them.
@@ -97,16 +98,30 @@ export function controls($, video, stream, edge) {
   seek.addEventListener('blur', () => { dragging = null; $('tip').hidden = true; });
   const fill = () => seek.style.setProperty('--done', `${100 * (1 + Number(seek.value) / -Number(seek.min))}%`);
 
+  // The field for a time is there when there is more than the timeline covers.
+  const local = ms => new Date(ms - 60000 * new Date(ms).getTimezoneOffset()).toISOString().slice(0, 19);
+  $('moment').addEventListener('change', e => {
+    const at = new Date(e.target.value).getTime();
+    if (kept && Number.isFinite(at)) stream.seek(Math.max(at, kept.from + 1000));
+  });
+  const moment = newest => {
+    const field = $('moment');
+    $('moment-choice').hidden = seek.disabled || newest - kept.from < 1000 * LONGEST;
+    if ($('moment-choice').hidden || document.activeElement === field) return;
+    Object.assign(field, { min: local(kept.from), max: local(newest), value: local(stream.wall() ?? newest) });
+  };
+
   const timeline = () => {
     const at = stream.wall(), newest = edge.known ? edge.wall(now()) : null;
     seek.disabled = !kept || newest === null || stream.state === 'refused';
     const ago = at === null || newest === null ? null : Math.max(0, (newest - at) / 1000);
     if (!seek.disabled) {
-      const length = Math.max(10, Math.ceil((newest - kept.from) / 1000));
+      const length = Math.min(LONGEST, Math.max(10, Math.ceil((newest - kept.from) / 1000)));
       seek.min = String(-length);
       if (dragging === null) seek.value = String(stream.live || ago === null ? 0 : -Math.min(length, Math.round(ago)));
       seek.setAttribute('aria-valuetext', stream.live ? 'Live' : `${span(ago ?? 0)} before live`);
     }
+    moment(newest);
     fill();
     const on = stream.live && !stream.paused;
     $('live').dataset.on = String(on && stream.state !== 'refused' && $('pill').dataset.tone === 'live');

@@ -59,8 +59,10 @@ function picture(width, status, stripes, from, to, streamer) {
   from.forEach((id, i) => chip(svg, 0, y(i, from.length), label, who[id], `${stripes.filter(s => s.from === id).length}${narrow ? '/' : ' of '}${stripes.length}`, `hue${i % HUES}`));
   to.forEach((p, i) => {
     const count = p.fed;
-    for (let k = 0; k < Math.min(count, 16); k++) {
-      svg.append(curve(middle + half, TOP + (height - TOP - 6) * (k + 0.5 + i * 0.3) / (Math.min(count, 16) + to.length * 0.3), width - label, y(i, to.length) + spread(k, count), 'out'));
+    const lines = Math.min(count, 16), top = streamer ? TOP + 4 : cell(0), tall = streamer ? height - TOP - 14 : column;
+    for (let k = 0; k < lines; k++) { // which stripes they are is not told; evenly spread they are
+      const part = (k + (i + 0.5) / to.length) / lines;
+      svg.append(curve(middle + half, top + tall * part, width - label, y(i, to.length) + spread(k, count), 'out'));
     }
     chip(svg, width - label, y(i, to.length), label, p, narrow ? String(count) : plural(count, 'stripe', 'stripes'), 'out');
   });

@@ -6,7 +6,8 @@ const POLL = 1000;   // ms, where events do not come
 const AGAIN = 5000;  // ms before events are tried again
 const QUIET = 2;     // seconds without a new block in which a channel may still be called live
 
-// listen calls seen(status or null) about twice a second; null means that the node does not answer. Events are preferred, polling will do.
+// listen calls seen(status or null) about twice a second; null means that the node does not answer. Events are preferred, polling will do. A page
+// that nobody looks at does not listen: a browser has six connections for all pages of a node, and each picture takes one already.
 export function listen(base, seen) {
   let heard = performance.now(), source = null, tried = -Infinity;
   const take = status => {
@@ -24,6 +25,11 @@ export function listen(base, seen) {
   };
   const ask = async () => {
     const now = performance.now();
+    if (document.hidden) {
+      source?.close();
+      [source, tried, heard] = [null, -Infinity, now];
+      return setTimeout(ask, POLL / 2);
+    }
     if (source === null && now - tried > AGAIN) subscribe();
     if (now - heard > POLL) {
       try {

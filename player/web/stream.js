@@ -106,8 +106,9 @@ export class Stream {
   // failed takes in why a session ended, and returns how long to wait.
   failed(e, wait) {
     if (e instanceof Gone) {
+      const again = this.asked === null; // live itself is not there
       Object.assign(this, { live: true, asked: null });
-      return 0;
+      return again ? wait : 0;
     }
     this.asked = this.live ? null : this.wall() ?? this.asked;
     if (e instanceof Undecodable && ++this.broken >= BROKEN) this.way = 'hls';
@@ -130,7 +131,7 @@ export class Stream {
       return fallBack(this, signal);
     }
     const guard = new AbortController(), live = this.asked === null;
-    const either = AbortSignal.any([signal, guard.signal]);
+    const either = first(signal, guard.signal);
     try {
       const response = await this.request(either);
       this.anchor = null;
@@ -342,6 +343,17 @@ function within(ranges, t) {
     if (t >= ranges.start(i) && t < ranges.end(i) - 0.1) return true;
   }
   return false;
+}
+
+// first aborts when one of two does; AbortSignal.any is younger than some televisions.
+function first(...signals) {
+  if (AbortSignal.any) return AbortSignal.any(signals);
+  const both = new AbortController();
+  for (const s of signals) {
+    if (s.aborted) both.abort(s.reason);
+    s.addEventListener('abort', () => both.abort(s.reason), { once: true });
+  }
+  return both.signal;
 }
 
 function once(target, event, signal) {

@@ -6,6 +6,7 @@ import { Spark } from './spark.js';
 import { sources } from './sources.js';
 
 const MINUTE = 60;
+const FEW = 8; // peers that are listed at first
 
 export class Truth {
   constructor(stream) {
@@ -13,10 +14,15 @@ export class Truth {
     this.sparks = Object.fromEntries(['lag', 'buffer', 'down', 'shared'].map(name => [name, new Spark($(`${name}-spark`))]));
     this.before = null;
     this.drawn = 0;
+    $('all-peers').addEventListener('click', () => {
+      this.all = !this.all;
+      this.peers(this.status);
+    });
   }
 
   // show is called for each status; sparks take one value a second.
   show(status, behind) {
+    this.status = status;
     const at = performance.now() / 1000, due = at - this.drawn > 0.95;
     if (due) this.drawn = at;
     const rates = this.rates(status, at, due);
@@ -121,7 +127,10 @@ export class Truth {
   }
 
   peers(status) {
-    const list = peers(status);
+    const use = p => (p.parent ? 1e6 : 0) + (p.fed ?? 0) * 1e3 + (p.stripes ?? 0);
+    const every = peers(status), list = this.all || every.length <= FEW ? every : [...every].sort((a, b) => use(b) - use(a)).slice(0, FEW);
+    $('all-peers').hidden = every.length <= FEW;
+    set('all-peers', this.all ? 'Show fewer' : `Show all ${every.length}`);
     const names = ['Node', 'Role', 'Path', 'Round trip', 'From it', 'To it', 'Behind', 'Stripes'];
     const lines = list.map(p => [
       p.id, p.role, `${PATHS[p.path] ?? p.path ?? ''} ${p.addr}`, `${p.rtt_ms < 10 ? p.rtt_ms.toFixed(1) : Math.round(p.rtt_ms)} ms`, bitrate(p.down_bps), bitrate(p.up_bps),

@@ -23,6 +23,7 @@ await browse(url, folder, async w => {
   await states(w);
   await faults(w);
   await past(w);
+  await days(w);
   await keys(w);
   await studio(w);
   w.quiet();
@@ -115,6 +116,30 @@ async function past(w) {
   await w.until('going on where it was', s => !s.paused && s.seek <= -2 && s.seek >= -7 && /^Watching/.test(s.sentence), 3000);
   await page.keyboard.press('End');
   await w.until('and live', s => s.live === 'Live' && s.buffer < 2 && s.veil === '', 3000);
+}
+
+// days has more of the past than a timeline can show.
+async function days(w) {
+  const { page } = w;
+  await w.until('no field for a time while there is little', s => s.live === 'Live');
+  assert.equal(await page.locator('#moment-choice').isVisible(), false);
+  const now = Date.now();
+  const r = (await (await fetch(`${url}/api/v1/status`)).json()).renditions[0];
+  await status({ renditions: [{ ...r, kept: { from: new Date(now - 3 * 86400e3).toISOString(), to: new Date(now).toISOString() } }] });
+  await page.waitForFunction(() => !document.getElementById('moment-choice').hidden, null, { timeout: 3000 });
+  await page.mouse.move(640, 300);
+  await page.mouse.move(650, 310);
+  await w.shot('days');
+  const asked = page.waitForRequest(/live\.mp4\?at=/);
+  await page.evaluate(ms => {
+    const field = document.getElementById('moment');
+    field.value = new Date(ms - 60000 * new Date(ms).getTimezoneOffset()).toISOString().slice(0, 19);
+    field.dispatchEvent(new Event('change'));
+  }, now - 86400e3);
+  const at = Date.parse(new URL((await asked).url()).searchParams.get('at'));
+  assert.ok(Math.abs(at - (now - 86400e3)) < 1500, `asked for ${new Date(at).toISOString()}`);
+  await w.until('what is not kept there after all leads back to live', s => s.live === 'Live' && s.veil === '' && s.frames > 5, 5000);
+  await status({});
 }
 
 // keys and buttons.
