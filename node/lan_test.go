@@ -160,13 +160,15 @@ func TestSlowRequestsAreEnded(t *testing.T) {
 	serving(t, func(t *testing.T, p *pipes) {
 		c := p.dial()
 		defer c.Close()
-		begun := time.Now()
+		begun, ended := time.Now(), make(chan struct{})
 		go func() {
+			defer close(ended)
 			for _, err := c.Write([]byte("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n")); err == nil; _, err = c.Write([]byte("X: y\r\n")) {
 				time.Sleep(time.Second)
 			}
 		}()
 		_, _ = io.Copy(io.Discard, c)
+		<-ended
 		if took := time.Since(begun); took > 7*time.Second {
 			t.Errorf("a slow request was listened to for %v", took)
 		}
@@ -176,9 +178,11 @@ func TestSlowRequestsAreEnded(t *testing.T) {
 // TestHugeRequestsAreRefused: headers are bounded, and a body that nobody wants is not read.
 func TestHugeRequestsAreRefused(t *testing.T) {
 	serving(t, func(t *testing.T, p *pipes) {
-		c := p.dial()
+		c, ended := p.dial(), make(chan struct{})
+		defer func() { <-ended }()
 		defer c.Close()
 		go func() {
+			defer close(ended)
 			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: "+strings.Repeat("x", 64<<10)+"\r\n\r\n")
 		}()
 		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
