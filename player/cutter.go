@@ -14,8 +14,9 @@ const (
 	// hlsOrigin is the time of the feed that is 0 in HLS: fMP4 knows no negative times, a feed does. It is the same for all segments, so that one
 	// made from disk tomorrow has the times it had live.
 	hlsOrigin = -10 * ingest.ClockRate
-	// farOff is how far from its segment's beginning a sample may be. Sound from before a jump of the source's clock may be anywhere.
-	farOff = 10 * ingest.ClockRate
+	// farBack and farAhead are how far from its segment's beginning a sample may be. Sound from before a jump of the source's clock may be anywhere.
+	farBack  = 10 * ingest.ClockRate
+	farAhead = maxSegment
 )
 
 func never() time.Time { return time.Time{} }
@@ -54,7 +55,7 @@ type cutTrack struct {
 
 func (c *cutter) writeSample(s *ingest.Sample) {
 	t := c.mold.tracks[s.Track%ingest.MaxTracks]
-	if t == nil || s.DTS < hlsOrigin || c.begun && (s.DTS-c.start > farOff*6 || c.start-s.DTS > farOff) {
+	if t == nil || s.DTS < hlsOrigin || c.begun && (s.DTS-c.start > farAhead || c.start-s.DTS > farBack) {
 		return
 	}
 	if !c.begun && c.leads(t) {
@@ -97,17 +98,15 @@ func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
 // sound counts frames from the first one on, as long as the times that the source gives agree to a frame: they are rounded, some to 1 ms.
 func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
 	ct := &c.tracks[s.Track%ingest.MaxTracks]
-	clock := int64(t.clock())
-	at := rescale(s.DTS-hlsOrigin, clock)
-	if ct.counting && at > ct.next+int64(frames[0].duration) && len(ct.samples) > 0 { // sound is missing: what was there lasts longer
-		last := ct.samples[len(ct.samples)-1]
-		last.Duration += uint32(at - ct.next)
-		ct.next = at
+	at, one := rescale(s.DTS-hlsOrigin, int64(t.clock())), int64(frames[0].duration)
+	missing := ct.counting && at > ct.next+one
+	if missing && len(ct.samples) > 0 { // what was there lasts longer
+		ct.samples[len(ct.samples)-1].Duration += uint32(at - ct.next)
 	}
-	if !ct.counting || at > ct.next+int64(frames[0].duration) {
+	if missing || !ct.counting {
 		ct.next, ct.counting = at, true
 	}
-	if at < ct.next-2*int64(frames[0].duration)-clock/20 {
+	if at < ct.next-2*one-int64(t.clock())/20 {
 		return // a frame that was there already
 	}
 	for _, f := range frames {
@@ -116,11 +115,11 @@ func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
 }
 
 func (c *cutter) frame(t *moldTrack, ct *cutTrack, f frame) {
-	begin, end := ticksOf(ct.next, t), ticksOf(ct.next+int64(f.duration), t)
-	if leads := c.leads(t); leads && c.open && end-c.from > c.target {
-		c.cut(begin)
-	}
 	if c.leads(t) {
+		begin, end := ticksOf(ct.next, t), ticksOf(ct.next+int64(f.duration), t)
+		if c.open && end-c.from > c.target {
+			c.cut(begin)
+		}
 		if !c.open {
 			c.open, c.from, c.keyed = true, begin, true
 		}

@@ -199,7 +199,7 @@ func (e *edge) advance(next start) {
 	if c != nil {
 		e.open = e.tape.begin(next, c, continues)
 	}
-	e.tape.trim(time.Now().Add(-e.tape.keep).UnixMicro())
+	e.tape.trim(e.tape.oldest(next))
 	e.settle()
 	e.wake()
 }
@@ -293,7 +293,7 @@ func (e *edge) publish(p part) {
 
 // catchUp puts on the tape what lies between its end and a segment that follows, and says whether that continues the last of it.
 func (e *edge) catchUp(to start) (continues bool) {
-	oldest := time.Now().Add(-e.tape.keep).UnixMicro()
+	oldest := e.tape.oldest(to)
 	found := e.tape.walk(to, oldest)
 	slices.Reverse(found)
 	found = append(found, to)

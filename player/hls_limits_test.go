@@ -94,3 +94,25 @@ func TestSlowHLSClient(t *testing.T) {
 	b.write(later(in, clipTicks))
 	c.media(fmt.Sprintf("?_HLS_msn=%d&_HLS_part=0", m.number+len(m.segments)+2))
 }
+
+// TestHLSWindow: DVR bounds what is listed, seen from the newest segment by the signer's clock.
+func TestHLSWindow(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannel(t, Config{DVR: time.Nanosecond})
+	b := c.broadcast(program)
+	defer b.stop()
+	listed := make(chan *media)
+	go func() { listed <- c.media("") }()
+	for round := range int64(1000) {
+		b.write(later(in, round*clipTicks))
+		select {
+		case m := <-listed:
+			if len(m.segments) != 1 {
+				t.Errorf("%d segments are listed, want the newest alone", len(m.segments))
+			}
+			return
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	t.Error("no playlist came")
+}

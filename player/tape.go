@@ -259,6 +259,9 @@ func (t *tape) begin(s start, c *class, continues bool) *segment {
 	return seg
 }
 
+// oldest is how old segments may be, seen from the newest one: by the signer's clock, since ours may be wrong, and the channel off the air.
+func (t *tape) oldest(newest start) int64 { return newest.block.Record.Wall - t.keep.Microseconds() }
+
 // trim drops what is too old, or not held any longer.
 func (t *tape) trim(oldest int64) {
 	n := 0
