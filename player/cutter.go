@@ -32,7 +32,8 @@ type part struct {
 // goroutine. A part is complete when the next picture shows how long its last one lasts.
 type cutter struct {
 	mold   *mold
-	target int64 // ticks that a part lasts at most, if a picture does not last longer
+	first  uint64 // block of the segment: fragments are numbered from it, since their numbers are to rise and segments are cut one by one
+	target int64  // ticks that a part lasts at most, if a picture does not last longer
 	emit   func(part)
 
 	tracks  [ingest.MaxTracks]cutTrack
@@ -142,7 +143,7 @@ func (c *cutter) cut(end int64) {
 	if !c.open {
 		return
 	}
-	file := fmp4.Part{SequenceNumber: uint32(c.written)}
+	file := fmp4.Part{SequenceNumber: uint32(c.first) + uint32(c.written)}
 	for _, t := range c.mold.order {
 		ct := &c.tracks[t.track.ID%ingest.MaxTracks]
 		if len(ct.samples) > 0 {

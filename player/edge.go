@@ -275,7 +275,7 @@ func (e *edge) cast(must bool) {
 		return
 	}
 	e.pipeline = newPipeline(never)
-	e.cutter = &cutter{mold: m, target: e.part, emit: e.publish}
+	e.cutter = &cutter{mold: m, first: e.open.first, target: e.part, emit: e.publish}
 	e.pipeline.formats = []format{e.cutter}
 	_ = e.tape.blocks(e.open.id, e.open.first, e.opened.end)(e.pipeline.raw)
 	e.mu.Lock()

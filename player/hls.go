@@ -418,7 +418,7 @@ func (e *edge) cut(s *segment, m *mold) (parts []part, err error) {
 	e.mu.Lock()
 	tape, target := e.tape, e.part
 	e.mu.Unlock()
-	c := &cutter{mold: m, target: target, emit: func(p part) { parts = append(parts, p) }}
+	c := &cutter{mold: m, first: s.first, target: target, emit: func(p part) { parts = append(parts, p) }}
 	p := newPipeline(never)
 	p.formats = []format{c}
 	if err := tape.blocks(s.id, s.first, s.end)(p.raw); err != nil {
