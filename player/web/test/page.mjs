@@ -178,8 +178,15 @@ async function keys(w) {
   await page.evaluate(() => document.activeElement.blur());
   await page.keyboard.press('End');
   await w.until('live once more', s => s.live === 'Live');
+  await w.context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await status({ lan: ['http://192.0.2.2:8080/asecretword/'] });
+  await page.waitForFunction(() => /asecretword/.test(document.getElementById('home-link').textContent), null, { timeout: 3000 });
   await page.click('#report');
-  await page.waitForFunction(() => /Copied|Ctrl/.test(document.getElementById('report').textContent));
+  await page.waitForFunction(() => document.getElementById('report').textContent === 'Copied');
+  const text = await page.evaluate(() => navigator.clipboard.readText()), report = JSON.parse(text);
+  assert.ok(report.status.blocks.verified > 0 && /^Live/.test(report.sentence) && report.page['Coding'] === 'H.264, AAC', text);
+  assert.ok(!text.includes('asecretword'), 'the report gives the address of the home network away');
+  await status({});
   console.log('ok: sound, full screen, report');
 }
 
