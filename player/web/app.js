@@ -162,10 +162,11 @@ function facts() {
 // report is what helps somebody who helps; the QR code and the link are in the status already.
 function report() {
   const said = [...$('troubles').querySelectorAll('li')].map(li => li.innerText);
-  return JSON.stringify({
-    sentence: $('sentence').textContent, troubles: said, at: new Date().toISOString(),
-    page: { ...facts(), phase: stream.phase, live: stream.live, behind: behind(), trouble: stream.trouble, type: stream.type, agent: navigator.userAgent }, status: status && { ...status, lan: undefined }, // its address is a secret
-  }, null, 2);
+  const page = {
+    ...facts(), phase: stream.phase, live: stream.live, behind: behind(), trouble: stream.trouble, type: stream.type, agent: navigator.userAgent,
+  };
+  const shared = status && { ...status, lan: undefined }; // the address for the home network is a secret
+  return JSON.stringify({ sentence: $('sentence').textContent, troubles: said, at: new Date().toISOString(), page, status: shared }, null, 2);
 }
 
 $('details').addEventListener('toggle', details);

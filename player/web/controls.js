@@ -63,6 +63,10 @@ export function controls($, video, stream, edge) {
     ArrowLeft: () => by(-STEP), ArrowRight: () => by(STEP), ArrowUp: () => louder(0.05), ArrowDown: () => louder(-0.05), Home: oldest, End: live,
   };
   document.addEventListener('keydown', e => {
+    if (remote(e)) {
+      e.preventDefault();
+      return wake();
+    }
     if (e.ctrlKey || e.metaKey || e.altKey || e.target.closest('input, select, summary, [contenteditable]')) return;
     if (e.target.closest('button, a') && [' ', 'Enter'].includes(e.key)) return;
     if (/^Arrow(Up|Down)$/.test(e.key) && !stage.contains(document.activeElement) && !document.fullscreenElement) return; // the page scrolls
@@ -72,6 +76,22 @@ export function controls($, video, stream, edge) {
     wake();
     action();
   });
+
+  // remote steers with the arrows of a television's remote control: Enter leads to the buttons, left and right from one to the next, up to the
+  // timeline, where they go back and on. It tells whether the key was for it.
+  const remote = e => {
+    const at = document.activeElement, side = { ArrowLeft: -1, ArrowRight: 1 }[e.key];
+    if (at === $('seek') && side) return by(side * STEP), true;
+    if (at === $('seek') && e.key === 'ArrowDown') return $('play').focus(), true;
+    if (at === document.body && e.key === 'Enter') return $('play').focus(), true;
+    if (!at?.closest('.buttons') || at.matches('select, input')) return false;
+    if (e.key === 'ArrowUp' && !$('seek').disabled) return $('seek').focus(), true;
+    const list = [...$('bar').querySelectorAll('.buttons :is(button, select, input)')].filter(c => c.offsetParent !== null && !c.disabled);
+    const next = side && list[list.indexOf(at) + side];
+    if (!next) return false;
+    next.focus();
+    return true;
+  };
 
   // The timeline counts seconds before live, since live moves and the past does not.
   const seek = $('seek');

@@ -33,7 +33,10 @@ function comes(status, stripes, from, to) {
   return `${parts.join('; ')}.`;
 }
 
-const goes = to => to.length ? `You send each stripe to about two nodes, and they pass it on. ${plural(to.length, 'node gets', 'nodes get')} some directly.` : 'Nobody takes it yet.';
+function goes(to) {
+  if (!to.length) return 'Nobody takes it yet.';
+  return `You send each stripe to about two nodes, and they pass it on. ${plural(to.length, 'node gets', 'nodes get')} some directly.`;
+}
 
 function picture(width, status, stripes, from, to, streamer) {
   const n = Math.max(1, stripes.length), column = n * (CELL + GAP) - GAP;
@@ -51,12 +54,17 @@ function picture(width, status, stripes, from, to, streamer) {
   if (to.length) head(svg, width, 'To', 'end');
   stripes.forEach((s, i) => {
     const at = from.indexOf(s.from), y2 = cell(i) + CELL / 2;
-    svg.append(draw('rect', { x: middle - half, y: cell(i), width: 2 * half, height: CELL, rx: 3, class: `cell ${s.from && s.flows ? `hue${at % HUES}` : 'dry'}` }, title(`Stripe ${s.number + 1}: ${s.from ? `from ${who[s.from]?.role ?? 'node'} ${s.from}, ${plural(s.hops, 'hop', 'hops')} from the broadcaster` : 'from nobody just now'}`)));
+    const hue = s.from && s.flows ? `hue${at % HUES}` : 'dry';
+    svg.append(draw('rect', { x: middle - half, y: cell(i), width: 2 * half, height: CELL, rx: 3, class: `cell ${hue}` }, title(told(s, who))));
     if (at < 0) return;
     svg.append(curve(label, y(at, from.length) + spread(i, n), middle - half, y2, `hue${at % HUES}${s.flows ? '' : ' weak'}`));
   });
-  if (!stripes.length) svg.append(draw('rect', { x: middle - half, y: TOP + 4, width: 2 * half, height: height - TOP - 14, rx: 6, class: 'cell hue0' }));
-  from.forEach((id, i) => chip(svg, 0, y(i, from.length), label, who[id], `${stripes.filter(s => s.from === id).length}${narrow ? '/' : ' of '}${stripes.length}`, `hue${i % HUES}`));
+  const whole = { x: middle - half, y: TOP + 4, width: 2 * half, height: height - TOP - 14, rx: 6, class: 'cell hue0' };
+  if (!stripes.length) svg.append(draw('rect', whole));
+  from.forEach((id, i) => {
+    const count = stripes.filter(s => s.from === id).length;
+    chip(svg, 0, y(i, from.length), label, who[id], `${count}${narrow ? '/' : ' of '}${stripes.length}`, `hue${i % HUES}`);
+  });
   to.forEach((p, i) => {
     const count = p.fed;
     const lines = Math.min(count, 16), top = streamer ? TOP + 4 : cell(0), tall = streamer ? height - TOP - 14 : column;
@@ -69,6 +77,12 @@ function picture(width, status, stripes, from, to, streamer) {
   return svg;
 }
 
+// told is what the pointer is told of a stripe.
+function told(s, who) {
+  const from = s.from ? `from ${who[s.from]?.role ?? 'node'} ${s.from}, ${plural(s.hops, 'hop', 'hops')} from the broadcaster` : 'from nobody just now';
+  return `Stripe ${s.number + 1}: ${from}`;
+}
+
 const spread = (i, n) => (n > 1 ? (i / (n - 1) - 0.5) * 14 : 0);
 
 function head(svg, x, text, anchor = 'middle') {
@@ -79,12 +93,14 @@ const title = text => draw('title', {}, text);
 
 function curve(x1, y1, x2, y2, name) {
   const bend = (x2 - x1) * 0.5;
-  return draw('path', { d: `M${x1.toFixed(1)},${y1.toFixed(1)}C${(x1 + bend).toFixed(1)},${y1.toFixed(1)} ${(x2 - bend).toFixed(1)},${y2.toFixed(1)} ${x2.toFixed(1)},${y2.toFixed(1)}`, class: `thread ${name}` });
+  const at = (x, y) => `${x.toFixed(1)},${y.toFixed(1)}`;
+  return draw('path', { d: `M${at(x1, y1)}C${at(x1 + bend, y1)} ${at(x2 - bend, y2)} ${at(x2, y2)}`, class: `thread ${name}` });
 }
 
 function chip(svg, x, y, width, peer, count, name) {
   const g = draw('g', { class: `node ${name}`, transform: `translate(${x.toFixed(1)},${(y - 12).toFixed(1)})` });
-  g.append(draw('rect', { width: width.toFixed(1), height: 24, rx: 7 }), draw('text', { x: 10, y: 16 }, peer?.role ?? 'gone'), draw('text', { x: (width - 8).toFixed(1), y: 16, 'text-anchor': 'end', class: 'count' }, count));
+  g.append(draw('rect', { width: width.toFixed(1), height: 24, rx: 7 }), draw('text', { x: 10, y: 16 }, peer?.role ?? 'gone'));
+  g.append(draw('text', { x: (width - 8).toFixed(1), y: 16, 'text-anchor': 'end', class: 'count' }, count));
   g.append(title(peer ? `${peer.role} ${peer.id}, ${peer.addr}` : 'a node that has gone'));
   svg.append(g);
 }

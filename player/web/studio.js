@@ -66,26 +66,30 @@ function recipes(i) {
   const push = i.push ?? {}, out = [];
   const http = push.http, rtsp = push.rtsp, udp = /^udp:/.test(i.input ?? '') ? i.input : '';
   const url = http ?? (udp ? `${udp}?pkt_size=1316` : '');
+  const to = `-f mpegts ${http ? '-method PUT ' : ''}"${url}"`;
   if (url) {
     out.push(recipe('OBS Studio', 'Settings → Output → Output Mode “Advanced” → tab “Recording”, then “Start Recording”.', [
       ['Type', 'Custom Output (FFmpeg)'], ['FFmpeg Output Type', 'Output to URL'], ['File path or URL', url], ['Container Format', 'mpegts'],
-      ['Video Bitrate', '4000 Kbps'], ['Keyframe interval (frames)', '30'], ['Video Encoder', 'libx264'], ['Video Encoder Settings', 'preset=veryfast tune=zerolatency'],
-      ['Audio Bitrate', '128 Kbps'], ['Audio Encoder', 'aac'],
+      ['Video Bitrate', '4000 Kbps'], ['Keyframe interval (frames)', '30'], ['Video Encoder', 'libx264'],
+      ['Video Encoder Settings', 'preset=veryfast tune=zerolatency'], ['Audio Bitrate', '128 Kbps'], ['Audio Encoder', 'aac'],
     ]));
-    out.push(command('ffmpeg, from a file', `ffmpeg -re -stream_loop -1 -i film.mp4 -c:v libx264 -preset veryfast -tune zerolatency -b:v 4M -maxrate 4M -bufsize 4M -g 30 -pix_fmt yuv420p -c:a aac -b:a 128k -f mpegts ${put(http)}"${url}"`, 'ff-file'));
-    out.push(command('ffmpeg, a test picture with a tone', `ffmpeg -re -f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000 -c:v libx264 -preset veryfast -tune zerolatency -b:v 3M -g 30 -pix_fmt yuv420p -c:a aac -b:a 128k -f mpegts ${put(http)}"${url}"`, 'ff-test'));
+    out.push(command('ffmpeg, from a file', `ffmpeg -re -stream_loop -1 -i film.mp4 ${CODED} ${to}`, 'ff-file'));
+    out.push(command('ffmpeg, a test picture with a tone', `ffmpeg -re ${TEST} ${CODED} ${to}`, 'ff-test'));
   }
   if (rtsp) {
-    out.push(command('ffmpeg, over RTSP', `ffmpeg -re -stream_loop -1 -i film.mp4 -c:v libx264 -preset veryfast -tune zerolatency -b:v 4M -g 30 -pix_fmt yuv420p -c:a aac -b:a 128k -f rtsp -rtsp_transport tcp "${rtsp}"`, 'ff-rtsp'));
+    out.push(command('ffmpeg, over RTSP', `ffmpeg -re -stream_loop -1 -i film.mp4 ${CODED} -f rtsp -rtsp_transport tcp "${rtsp}"`, 'ff-rtsp'));
   }
   if (!out.length) {
-    out.push(make('p', { className: 'note', textContent: `This run airs ${i.input || 'its own input'}. Start “streamer” without an INPUT, and it waits for OBS or ffmpeg; this page then shows what to paste.` }));
+    const text = `This run airs ${i.input || 'its own input'}. Start “streamer” without an INPUT, and it waits for OBS or ffmpeg; this page then shows what to paste.`;
+    out.push(make('p', { className: 'note', textContent: text }));
   }
-  out.push(make('p', { className: 'note', textContent: 'A keyframe each second (here: every 30 frames) lets people join and seek within a second. H.264 with AAC plays in every browser.' }));
+  const why = 'A keyframe each second (here: every 30 frames) lets people join and seek within a second. H.264 with AAC plays in every browser.';
+  out.push(make('p', { className: 'note', textContent: why }));
   return out;
 }
 
-const put = http => http ? '-method PUT ' : '';
+const TEST = '-f lavfi -i testsrc2=size=1280x720:rate=30 -f lavfi -i sine=frequency=440:sample_rate=48000';
+const CODED = '-c:v libx264 -preset veryfast -tune zerolatency -b:v 4M -maxrate 4M -bufsize 4M -g 30 -pix_fmt yuv420p -c:a aac -b:a 128k';
 
 function recipe(name, how, fields) {
   return make('div', { className: 'recipe' }, make('h3', { textContent: name }), make('p', { className: 'note', textContent: how }),

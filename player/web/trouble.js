@@ -18,7 +18,9 @@ export function troubles(status, page = {}) {
     return [{ id: 'contact', tone: 'bad', what: 'The program that brings this channel does not answer.', todo: 'Start it again, or close this page.' }];
   }
   const flow = flowing(status, page);
-  return [...flow, codec(page), clock(status), disk(status), room(status), uplink(status), ...proof(status), ...(flow.length ? [] : here(page)), ...input(status), ...notes(status)].filter(Boolean);
+  const own = flow.length ? [] : here(page);
+  return [...flow, codec(page), clock(status), disk(status), room(status), uplink(status), ...proof(status), ...own, ...input(status), ...notes(status)]
+    .filter(Boolean);
 }
 
 // flowing says why nothing comes, if nothing comes.

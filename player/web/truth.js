@@ -50,8 +50,13 @@ export class Truth {
   lag(status, b, due) {
     set('lag', b === null ? '–' : seconds(b));
     set('lag-unit', b === null ? '' : 's');
-    set('lag-note', b !== null ? `${(status.lag_s?.p50 ?? 0).toFixed(2)}\u00a0s on the way, ${Math.max(0, b - (status.lag_s?.p50 ?? 0)).toFixed(2)}\u00a0s here` : !this.stream.live ? 'watching the past' : status?.state === 'live' ? 'not playing' : 'not live');
+    set('lag-note', b === null ? this.idle(status) : split(status.lag_s?.p50 ?? 0, b));
     if (due) this.sparks.lag.push(b);
+  }
+
+  idle(status) {
+    if (!this.stream.live) return 'watching the past';
+    return status?.state === 'live' ? 'not playing' : 'not live';
   }
 
   buffer(due) {
@@ -143,6 +148,8 @@ export class Truth {
     if (!lines.length) body.append(make('tr', {}, make('td', { textContent: 'Nobody is connected.', colSpan: 8, className: 'none' })));
   }
 }
+
+const split = (way, all) => `${way.toFixed(2)}\u00a0s on the way, ${Math.max(0, all - way).toFixed(2)}\u00a0s here`;
 
 const PATHS = { 'this machine': 'This machine', lan: 'LAN', direct: 'Direct', relay: 'Relay' };
 

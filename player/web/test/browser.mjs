@@ -8,6 +8,9 @@ import { chromium } from 'playwright-core';
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
 
+// SOON is how long what should take three seconds may take here. A busy machine is no fault of the page; TAILCAST_SOON=3000 wants it all the same.
+export const SOON = Number(process.env.TAILCAST_SOON ?? 30000);
+
 // browse opens a page and hands it to act, with what helps to look at it; whatever happens, the browser is gone at the end.
 export async function browse(url, folder, act) {
   const profile = mkdtempSync(join(tmpdir(), 'tailcast-page-'));
@@ -38,7 +41,7 @@ export class Watcher {
       return {
         time: v.currentTime, ready: v.readyState, rate: v.playbackRate, paused: v.paused, frames: q.totalVideoFrames, dropped: q.droppedVideoFrames, width: v.videoWidth,
         buffer: v.buffered.length ? v.buffered.end(v.buffered.length - 1) - v.currentTime : null, src: v.src,
-        pill: text('pill-label'), tone: document.getElementById('pill').dataset.tone, sentence: text('sentence'), lag: text('lag'), live: text('live-label'),
+        pill: text('pill-label'), tone: document.getElementById('pill').dataset.tone, verified: Number(text('verified').replaceAll(',', '')), sentence: text('sentence'), lag: text('lag'), live: text('live-label'),
         veil: document.getElementById('veil').dataset.shown === 'true' ? `${text('veil-title')}: ${text('veil-text')}` : '',
         resume: !document.getElementById('resume').hidden, radio: !document.getElementById('radio').hidden, seek: Number(document.getElementById('seek').value), oldest: Number(document.getElementById('seek').min),
         troubles: Object.fromEntries([...document.querySelectorAll('#troubles li')].map(li => [li.dataset.trouble, li.innerText])),
@@ -48,7 +51,7 @@ export class Watcher {
   }
 
   // until waits for something to be seen, and says how long it took.
-  async until(what, test, ms = 20000) {
+  async until(what, test, ms = 60000) {
     const begun = Date.now();
     for (;;) {
       const seen = await this.look().catch(() => null); // between two pages there is none

