@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -34,7 +35,12 @@ type Channel struct {
 	watch *watch
 	lag   prometheus.Histogram
 	find  *discover
-	leave func() // undoes what join did
+
+	audience audience
+	kept     keeping
+	leave    func() // undoes what join did
+
+	metrics prometheus.Registerer
 
 	accept func(context.Context) (*quicwire.Session, error)
 	ingest func() *Ingest // streamers: how the input does
@@ -54,6 +60,25 @@ func (h *Host) Join(cfg ChannelConfig) (*Channel, error) {
 	return h.join(cfg, prometheus.WrapRegistererWith(label, h.metrics))
 }
 
+// JoinAll takes part in channels that are all there is: a single one's metrics need no name.
+func (h *Host) JoinAll(cfgs ...ChannelConfig) (channels []*Channel, err error) {
+	join := h.Join
+	if len(cfgs) == 1 {
+		join = func(cfg ChannelConfig) (*Channel, error) { return h.join(cfg, h.metrics) }
+	}
+	for _, cfg := range cfgs {
+		c, err := join(cfg)
+		if err != nil {
+			for _, c := range channels {
+				c.Close()
+			}
+			return nil, err
+		}
+		channels = append(channels, c)
+	}
+	return channels, nil
+}
+
 // ShortRoot is how metrics and pages name a channel: long enough that nobody can make another one of that name.
 func ShortRoot(root feed.PublicKey) string { return root.String()[:16] }
 
@@ -69,7 +94,7 @@ func (h *Host) join(cfg ChannelConfig, metrics prometheus.Registerer) (*Channel,
 	}
 	c := &Channel{
 		cfg: cfg, host: h, link: link, watch: &watch{now: time.Now}, lag: newLag(), find: h.newDiscover(cfg), accept: accept,
-		up: cfg.Up, turn: make(chan struct{}),
+		up: cfg.Up, turn: make(chan struct{}), metrics: metrics,
 	}
 	c.swarm = c.newSwarm()
 	report := &statusCollector{c}
@@ -98,6 +123,35 @@ func (c *Channel) Root() feed.PublicKey { return c.cfg.Replica.Root() }
 // Link is the channel's, with this node to begin at.
 func (c *Channel) Link() feed.Link { return c.link }
 
+// Register adds collectors to /metrics, with the channel's name if there are others.
+func (c *Channel) Register(list ...prometheus.Collector) {
+	for _, m := range list {
+		c.metrics.MustRegister(m)
+	}
+}
+
+// Begins reports whether there is anybody to begin with: the link names somebody, or others are looked for.
+func (c *Channel) Begins() bool { return len(c.cfg.Anchors) > 0 || c.find.looking != "" }
+
+// Face is what the HTTP server shows of the channel; page answers what is not the node's.
+func (c *Channel) Face(page http.Handler) Face {
+	return Face{
+		Status: func() any { return c.Status() }, Link: func() string { return c.link.String() }, LAN: c.lanAddress, Page: page,
+		Ready: func() (bool, string) {
+			s := c.Status()
+			return s.State == StateLive, s.Reason
+		},
+	}
+}
+
+// lanAddress is the first address for the home network; empty if the page is not open to it.
+func (c *Channel) lanAddress() string {
+	for _, url := range c.host.LAN() {
+		return url
+	}
+	return ""
+}
+
 // Ingest lets the status tell how the input does; call it before Run.
 func (c *Channel) Ingest(status func() *Ingest) { c.ingest = status }
 
@@ -113,12 +167,14 @@ func (c *Channel) Run(ctx context.Context) error {
 	return ignoreEnd(group.Wait())
 }
 
-// observe looks at the newest record once a second.
+// observe looks at the newest record once a second; a streamer also counts who watches, whether somebody asks or not.
 func (c *Channel) observe(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
-		c.watch.look(c.rendition())
+		if c.watch.look(c.rendition()); c.host.cfg.Role == Streamer {
+			c.Status()
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -249,6 +305,7 @@ func (t *totals) add(s swarm.Status) {
 	t.blocks.Missed += s.Blocks.Missed
 	t.blocks.Duplicate += s.Blocks.Duplicate
 	t.blocks.Repaired += s.Blocks.Repaired
+	t.blocks.ByOthers += s.Blocks.ByOthers
 }
 
 func (t *totals) into(s *swarm.Status) {

@@ -72,7 +72,7 @@ func TestWhereANodeLooks(t *testing.T) {
 		if cache != c.cache || local != c.lan {
 			t.Errorf("%s: looks at the last run's peers %v, on the local network %v, want %v and %v", c.name, cache, local, c.cache, c.lan)
 		}
-		if begins := c.lan && c.role != Streamer; n.Begins() != begins {
+		if begins := c.lan && c.role != Streamer; n.channel.Begins() != begins {
 			t.Errorf("%s, of a link that names nobody: there is somebody to begin with: %v, want %v", c.name, !begins, begins)
 		}
 	}
@@ -266,7 +266,7 @@ func TestWhereANodeRemembers(t *testing.T) {
 			t.Errorf("%s: %v, mode %v, want %v", p, err, info.Mode(), want)
 		}
 	}
-	if n := newNode(t, Config{Role: Viewer, Channel: ChannelConfig{Replica: replica}}, data, "--listen", "127.0.0.1:0"); !n.Begins() {
+	if n := newNode(t, Config{Role: Viewer, Channel: ChannelConfig{Replica: replica}}, data, "--listen", "127.0.0.1:0"); !n.channel.Begins() {
 		t.Error("the peers of the last run are nobody to begin with")
 	}
 	if err := os.WriteFile(path, []byte("damaged"), 0o600); err != nil {

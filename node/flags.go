@@ -138,17 +138,20 @@ func (f *Flags) setFromFile(name string, value any) error {
 }
 
 // Logger writes to w as the flags ask.
-func (f *Flags) Logger(w io.Writer) (*slog.Logger, error) {
+func (f *Flags) Logger(w io.Writer) (*slog.Logger, error) { return f.LoggerTo(w, w) }
+
+// LoggerTo is Logger for what lies between us and w.
+func (f *Flags) LoggerTo(w, through io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(f.LogLevel)); err != nil {
 		return nil, Usagef("--log-level %q: want debug, info, warn or error", f.LogLevel)
 	}
 	options := &slog.HandlerOptions{Level: level}
 	switch format := f.LogFormat; {
-	case format == "text" || format == "auto" && isTerminal(w):
-		return slog.New(slog.NewTextHandler(w, options)), nil
+	case format == "text" || format == "auto" && IsTerminal(w):
+		return slog.New(slog.NewTextHandler(through, options)), nil
 	case format == "json" || format == "auto":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		return slog.New(slog.NewJSONHandler(through, options)), nil
 	}
 	return nil, Usagef("--log-format %q: want text, json or auto", f.LogFormat)
 }

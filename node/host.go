@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -24,6 +25,7 @@ type HostConfig struct {
 	Flags       *Flags
 	Key         ed25519.PrivateKey // If nil, a new one for this start
 	MaxSessions int                // of all channels. If zero, 256
+	LAN         string             // if not empty, --http is open to the local network, for requests whose path begins with this secret
 	Logger      *slog.Logger
 }
 
@@ -45,7 +47,11 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	page, err := ListenTCP(cfg.Logger, "--http", f.HTTP, f.Explicit("http"))
+	addr := f.HTTP
+	if cfg.LAN != "" {
+		addr = everywhere(addr)
+	}
+	page, err := ListenTCP(cfg.Logger, "--http", addr, f.Explicit("http"))
 	if err != nil {
 		return nil, errors.Join(err, udp.Close())
 	}
@@ -111,6 +117,20 @@ func (h *Host) URL() string {
 	return "http://" + addr
 }
 
+// LAN lists the URLs under which others on the local network have the page; none if it is not open to them.
+func (h *Host) LAN() (urls []string) {
+	tcp, ok := h.page.Addr().(*net.TCPAddr)
+	if h.cfg.LAN == "" || !ok {
+		return nil
+	}
+	for _, addr := range Reachable(tcp.AddrPort()) {
+		if ip := netip.MustParseAddrPort(addr).Addr(); !ip.IsLoopback() {
+			urls = append(urls, "http://"+addr+"/"+h.cfg.LAN+"/")
+		}
+	}
+	return urls
+}
+
 // Uptime is how long ago the Host was made.
 func (h *Host) Uptime() time.Duration { return time.Since(h.started) }
 
@@ -125,7 +145,7 @@ func (h *Host) Run(ctx context.Context, face Face, work func(context.Context) er
 	defer cancel()
 	routing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return ignoreEnd(h.router.run(routing)) })
-	group.Go(func() error { return Serve(ctx, h.page, Handler(face, h.metrics), h.cfg.Logger) })
+	group.Go(func() error { return Serve(ctx, h.page, gate(h.cfg.LAN, Handler(face, h.metrics)), h.cfg.Logger) })
 	group.Go(func() error {
 		defer stop()
 		defer cancel()
@@ -148,6 +168,10 @@ func errTwice(root feed.PublicKey) error { return fmt.Errorf("channel %s is here
 // A Face is what the HTTP server of a node shows.
 type Face struct {
 	Status func() any                      // the answer of /api/v1/status
+	Link   func() string                   // what /api/v1/link.svg shows as a QR code; nil: nothing
+	LAN    func() string                   // likewise /api/v1/lan.svg
 	Ready  func() (ok bool, reason string) // of /readyz
 	Page   http.Handler                    // of everything that is not the node's
+
+	Channels map[string]Face // what is below /c/<id>/; their own Channels do not count
 }

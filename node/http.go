@@ -12,20 +12,38 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/net/netutil"
 )
 
-// Handler is the HTTP server of a node: status, metrics and health are the node's, everything else is the page's.
+// Handler is the HTTP server of a node: status, metrics and health are the node's, everything else is the page's. Other channels than the one at
+// / have the same below /c/<id>/.
 func Handler(face Face, metrics prometheus.Gatherer) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { WriteJSON(w, http.StatusOK, face.Status()) })
+	mux := face.handler()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { writeHealth(w, true, "") })
+	for id, f := range face.Channels {
+		mux.Handle("/c/"+id+"/", http.StripPrefix("/c/"+id, f.handler()))
+	}
+	return checkHost(mux)
+}
+
+// handler answers for one channel.
+func (face Face) handler() *http.ServeMux {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { WriteJSON(w, http.StatusOK, face.Status()) })
+	mux.Handle("GET /api/v1/events", NewEvents(face.Status))
+	if face.Link != nil {
+		mux.Handle("GET /api/v1/link.svg", LinkSVG(face.Link))
+	}
+	if face.LAN != nil {
+		mux.Handle("GET /api/v1/lan.svg", LinkSVG(face.LAN))
+	}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ok, reason := face.Ready()
 		writeHealth(w, ok, reason)
 	})
 	mux.Handle("/", face.Page)
-	return checkHost(mux)
+	return mux
 }
 
 // WriteJSON answers with v.
@@ -79,6 +97,9 @@ func literalHost(hostport string) bool {
 // contexts derive from it.
 const closeTime = 2 * time.Second
 
+// maxConns bounds connections: what a player, a page and a television on a few devices need many times over. Others wait.
+const maxConns = 1024
+
 // Serve answers on ln until ctx ends, and returns when the last response has ended.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
 	server := &http.Server{
@@ -90,7 +111,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logge
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(ln) }()
+	go func() { done <- server.Serve(netutil.LimitListener(ln, maxConns)) }()
 	select {
 	case err := <-done:
 		return err

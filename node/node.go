@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 
 	"tailcast/feed"
@@ -65,35 +66,28 @@ func (n *Node) Ingest(status func() *Ingest) { n.channel.Ingest(status) }
 // Status tells how the node does, now.
 func (n *Node) Status() Status { return n.channel.Status() }
 
-// Begins reports whether there is anybody to begin with: the link names somebody, or others are looked for.
-func (n *Node) Begins() bool { return len(n.channel.cfg.Anchors) > 0 || n.channel.find.looking != "" }
-
 // Superseded tells a streamer whether a higher epoch of its channel has turned out to be live.
 func (n *Node) Superseded() bool { return n.channel.Superseded() }
 
 // Run serves until ctx ends; page answers what the node does not. It returns an error that ends the command, or ctx's.
 func (n *Node) Run(ctx context.Context, page http.Handler) error {
 	defer n.channel.Close()
-	face := Face{Status: func() any { return n.Status() }, Page: page, Ready: func() (bool, string) {
-		s := n.Status()
-		return s.State == StateLive, s.Reason
-	}}
-	return n.Host.Run(ctx, face, n.channel.Run)
+	return n.Host.Run(ctx, n.channel.Face(page), n.channel.Run)
 }
 
-// LinkArgument reads the LINK of a command line.
-func LinkArgument(args []string) (feed.Link, error) {
-	switch {
-	case len(args) == 0:
-		return feed.Link{}, Usagef("which channel? name its LINK: tailcast:…")
-	case len(args) > 1:
-		return feed.Link{}, Usagef("%d LINKs: want one; quote it if it holds an &", len(args))
+// LinkArguments reads the LINKs of a command line. The same channel twice is one.
+func LinkArguments(args []string) (links []feed.Link, err error) {
+	for _, arg := range args {
+		link, err := feed.ParseLink(strings.TrimSpace(arg))
+		if err != nil {
+			return nil, Usagef("%v", err)
+		}
+		if slices.ContainsFunc(links, func(l feed.Link) bool { return l.Root == link.Root }) {
+			return nil, Usagef("channel %s is named twice", ShortRoot(link.Root))
+		}
+		links = append(links, link)
 	}
-	link, err := feed.ParseLink(strings.TrimSpace(args[0]))
-	if err != nil {
-		return feed.Link{}, Usagef("%v", err)
-	}
-	return link, nil
+	return links, nil
 }
 
 // Announce prints the facts on stdout.

@@ -15,9 +15,10 @@ type Ready struct {
 	Event  string   `json:"event"` // always "ready"
 	Role   string   `json:"role"`
 	Link   string   `json:"link"`            // of the first channel, if there are many
-	Links  []string `json:"links,omitempty"` // relays: of all channels
+	Links  []string `json:"links,omitempty"` // of all channels, if there may be many
 	Pin    string   `json:"pin,omitempty"`   // relays: what a streamer's --pin takes
 	HTTP   string   `json:"http,omitempty"`  // URL of the page
+	LAN    []string `json:"lan,omitempty"`   // URLs of it for others on the local network; whoever knows one may watch
 	Listen []string `json:"listen"`          // addresses other nodes can dial
 	RTSP   string   `json:"rtsp,omitempty"`  // URL an encoder can push to
 	Input  string   `json:"input,omitempty"`
@@ -37,6 +38,9 @@ func (r Ready) Print(w io.Writer, asJSON bool) error {
 	for _, link := range slices.Backward(links) {
 		facts = slices.Insert(facts, 0, [2]string{"link", link})
 	}
+	for _, url := range r.LAN {
+		facts = append(facts, [2]string{"lan", url})
+	}
 	for _, addr := range r.Listen {
 		facts = append(facts, [2]string{"listen", addr})
 	}
@@ -51,7 +55,8 @@ func (r Ready) Print(w io.Writer, asJSON bool) error {
 	return nil
 }
 
-func isTerminal(w io.Writer) bool {
+// IsTerminal tells whether a person sees what is written to w.
+func IsTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

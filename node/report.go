@@ -3,6 +3,7 @@ package node
 import (
 	"cmp"
 	"fmt"
+	"net/netip"
 	"time"
 
 	"tailcast/feed"
@@ -15,18 +16,21 @@ func (c *Channel) Status() Status {
 	sw := c.now()
 	c.watch.look(c.rendition())
 	s := Status{
-		Role: c.host.cfg.Role.String(), Link: c.link.String(), Uptime: c.host.Uptime().Seconds(),
+		Role: c.host.cfg.Role.String(), Link: c.link.String(), LAN: c.host.LAN(), Uptime: c.host.Uptime().Seconds(),
 		Lag:   Lag{P50: sw.LagP50.Seconds(), P99: sw.LagP99.Seconds()},
 		Peers: peers(sw.Peers),
 		Bytes: Bytes{Sent: traffic(sw.Sent), Received: traffic(sw.Received), WireSent: sw.WireSent, WireReceived: sw.WireReceived},
 		Blocks: Blocks{
 			Verified: sw.Blocks.Verified, Rejected: sw.Blocks.Rejected, Missed: sw.Blocks.Missed,
 			Duplicate: sw.Blocks.Duplicate, Repaired: sw.Blocks.Repaired,
+			ByOthers: sw.Blocks.ByOthers,
 		},
+		Stripes: stripesOf(sw.Stripes), Refused: refusedBy(sw.Refused),
 	}
 	c.describe(&s)
 	s.Upload, s.Notes = upload(&sw), append([]string{}, sw.Notes...)
 	s.State, s.Reason = c.watch.verdict(sw.Clocks, sw.Ahead)
+	s.Flow, s.Silent, s.ClockError = sw.Reason, c.watch.silent().Seconds(), clockError(sw.Clocks).Seconds()
 	if s.State != StateLive && s.State != StateEnded && sw.Reason != "" {
 		s.Reason = sw.Reason
 	}
@@ -38,6 +42,7 @@ func (c *Channel) Status() Status {
 	if err := c.cfg.Replica.DiskError(); err != nil {
 		s.DiskError = err.Error()
 	}
+	s.Audience = c.audience.now(c.host.cfg.Role, &sw, &s)
 	if c.ingest != nil {
 		s.Ingest = c.ingest()
 		if s.State == StateWaiting || s.State == StateStarting {
@@ -141,6 +146,7 @@ func (c *Channel) describe(s *Status) {
 		}
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.Name, Epoch: e.ID().String(), Head: log.Head().Size, Base: log.Base(), Bitrate: r.Bitrate, Codecs: r.Codecs,
+			Kept: c.kept.now(c.cfg.Replica, log, r.Name),
 		})
 		if c.host.cfg.Role == Streamer {
 			s.Bytes.Appended += appended(log)
@@ -165,9 +171,41 @@ func peers(list []swarm.Peer) []Peer {
 	out := make([]Peer, 0, len(list))
 	for _, p := range list {
 		out = append(out, Peer{
-			ID: p.ID, Addr: p.Addr, Role: p.Role.String(), RTT: float64(p.RTT.Microseconds()) / 1000,
-			Up: p.Up, Down: p.Down, Lag: lagSeconds(p.Lag), Stripes: p.Stripes,
+			ID: p.ID, Addr: p.Addr, Role: p.Role.String(), Path: wayTo(p.Addr, p.Role), Inbound: p.Inbound, Parent: p.Parent,
+			RTT: float64(p.RTT.Microseconds()) / 1000, Up: p.Up, Down: p.Down, Lag: lagSeconds(p.Lag), Stripes: p.Stripes,
+			Fed: p.Fed, Blocks: p.Blocks, Repairs: p.Repairs,
 		})
+	}
+	return out
+}
+
+// wayTo says for people where a peer is.
+func wayTo(addr string, role Role) string {
+	at, err := netip.ParseAddrPort(addr)
+	ip := at.Addr().Unmap()
+	switch {
+	case role == Relay:
+		return "relay"
+	case err == nil && ip.IsLoopback():
+		return "this machine"
+	case err == nil && (ip.IsPrivate() || ip.IsLinkLocalUnicast()):
+		return "lan"
+	}
+	return "direct"
+}
+
+func stripesOf(list []swarm.Stripe) []Stripe {
+	out := make([]Stripe, 0, len(list))
+	for _, s := range list {
+		out = append(out, Stripe(s))
+	}
+	return out
+}
+
+func refusedBy(list []swarm.Refused) []Refused {
+	out := make([]Refused, 0, len(list))
+	for _, r := range list {
+		out = append(out, Refused{r.ID, r.Addr, r.Role.String(), r.Why, r.At.UTC()})
 	}
 	return out
 }

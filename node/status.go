@@ -22,16 +22,23 @@ const (
 type Status struct {
 	Role       string      `json:"role"`
 	Link       string      `json:"link"`
+	LAN        []string    `json:"lan,omitempty"` // URLs of the page for the home network, secret included: to be shown, not to be sent on
 	Title      string      `json:"title,omitempty"`
 	Uptime     float64     `json:"uptime_s"`
 	Renditions []Rendition `json:"renditions"`
 	State      State       `json:"state"`
 	Reason     string      `json:"reason"`
+	Flow       string      `json:"flow,omitempty"`          // why no blocks come, though it may still be live; empty: they come
+	Silent     float64     `json:"silent_s"`                // since media last came
+	ClockError float64     `json:"clock_error_s,omitempty"` // to be added to our clock, if all peers that we dialled agree that it is over 5 s wrong
 	Lag        Lag         `json:"lag_s"`
 	Peers      []Peer      `json:"peers"`
 	Bytes      Bytes       `json:"bytes"`
 	Upload     Upload      `json:"upload"`
 	Blocks     Blocks      `json:"blocks"`
+	Stripes    []Stripe    `json:"stripes"`              // where each comes from; none of a streamer
+	Refused    []Refused   `json:"refused"`              // whom we shut out lately, and why; the latest last
+	Audience   *Audience   `json:"audience,omitempty"`   // streamers only
 	History    *Stored     `json:"history,omitempty"`    // what is on disk; absent if no history is kept
 	Faults     []Fault     `json:"faults"`               // proved, of the newest runs of the channel, newest first
 	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
@@ -57,6 +64,31 @@ type Rendition struct {
 	Base    uint64   `json:"base"` // first record held
 	Bitrate int64    `json:"bitrate_bps"`
 	Codecs  []string `json:"codecs"`
+	Kept    *Kept    `json:"kept,omitempty"` // what can be watched again; absent while there is nothing
+}
+
+// Kept is from when to when a channel can be watched here.
+type Kept struct {
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+}
+
+// Stripe is a part of a rendition, and which peer sends it.
+type Stripe struct {
+	Log    string `json:"log"`
+	Number int    `json:"number"`
+	From   string `json:"from"` // id of the peer; empty: nobody sends it
+	Hops   int    `json:"hops"` // from the broadcaster to here; 0: not known
+	Flows  bool   `json:"flows"`
+}
+
+// Refused is somebody whom we shut out for what it did.
+type Refused struct {
+	ID   string    `json:"id"`
+	Addr string    `json:"addr"`
+	Role string    `json:"role"`
+	Why  string    `json:"why"`
+	At   time.Time `json:"at"`
 }
 
 // Fault says what the signer of an epoch did against the rules.
@@ -79,11 +111,17 @@ type Peer struct {
 	ID      string   `json:"id"`
 	Addr    string   `json:"addr"`
 	Role    string   `json:"role"`
+	Path    string   `json:"path"` // this machine, lan, relay or direct
+	Inbound bool     `json:"inbound"`
+	Parent  bool     `json:"parent"` // we get stripes from it
 	RTT     float64  `json:"rtt_ms"`
 	Up      float64  `json:"up_bps"`   // we send to it
 	Down    float64  `json:"down_bps"` // it sends to us
 	Lag     *float64 `json:"lag_s"`    // null: nothing flows there
 	Stripes int      `json:"stripes"`  // that flow between us, both ways
+	Fed     int      `json:"fed"`      // of these, those that we send to it
+	Blocks  uint64   `json:"blocks"`   // of it that verified
+	Repairs uint64   `json:"repairs"`  // of these, those that were asked for one by one
 }
 
 // Bytes are totals since the start.
@@ -150,6 +188,7 @@ type Blocks struct {
 	Missed    uint64 `json:"missed"`
 	Duplicate uint64 `json:"duplicate"`
 	Repaired  uint64 `json:"repaired"`
+	ByOthers  uint64 `json:"by_others"` // of those verified: not from the streamer itself
 }
 
 // Add adds up the blocks of channels.
@@ -159,6 +198,7 @@ func (b *Blocks) Add(c Blocks) {
 	b.Missed += c.Missed
 	b.Duplicate += c.Duplicate
 	b.Repaired += c.Repaired
+	b.ByOthers += c.ByOthers
 }
 
 // Ingest is the health of a streamer's input.
@@ -173,4 +213,24 @@ type Ingest struct {
 	DTSFallbacks    uint64 `json:"dts_fallbacks"`
 	Reconnects      uint64 `json:"reconnects"`
 	LastError       string `json:"last_error,omitempty"`
+
+	Bitrate  float64   `json:"bitrate_bps"` // of what was taken in, over the last seconds
+	FPS      float64   `json:"fps"`
+	Keyframe float64   `json:"keyframe_s"` // the longest time between two of them, of late
+	Tracks   []string  `json:"tracks"`     // for people: "h264 1280x720", "aac 48 kHz (eng)"
+	Warnings []Warning `json:"warnings"`
+	Push     *Push     `json:"push,omitempty"` // where an encoder can send to; absent if the streamer fetches its input
+}
+
+// Warning is what a broadcaster should change, and how.
+type Warning struct {
+	ID   string `json:"id"`
+	What string `json:"what"`
+	Todo string `json:"todo"`
+}
+
+// Push is where an encoder can send to.
+type Push struct {
+	HTTP string `json:"http,omitempty"` // MPEG-TS by PUT or POST
+	RTSP string `json:"rtsp,omitempty"`
 }

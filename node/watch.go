@@ -64,6 +64,35 @@ func (w *watch) count(t tip) {
 	}
 }
 
+// silent is how long ago media last came; 0 if none ever has.
+func (w *watch) silent() time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.media.IsZero() {
+		return 0
+	}
+	return w.now().Sub(w.media)
+}
+
+// wrongClock is how wrong our clock must be before anybody hears of it.
+const wrongClock = 5 * time.Second
+
+// clockError is what peers want to be added to our clock, if all of them agree and it is much. It is for people to look at their clock: what
+// may be called live is feed.Freshness' to say, which asks for more proof.
+func clockError(peers []feed.PeerClock) time.Duration {
+	if len(peers) == 0 {
+		return 0
+	}
+	least, most := peers[0].Offset, peers[0].Offset
+	for _, p := range peers {
+		least, most = min(least, p.Offset), max(most, p.Offset)
+	}
+	if middle := (least + most) / 2; most-least < wrongClock && middle.Abs() > wrongClock {
+		return middle
+	}
+	return 0
+}
+
 func (w *watch) last() tip {
 	if len(w.tips) == 0 {
 		return tip{}

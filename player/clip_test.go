@@ -10,7 +10,6 @@ import (
 	"tailcast/ingest"
 	"tailcast/internal/clip"
 	"tailcast/internal/ts"
-	"tailcast/segmenter"
 )
 
 // clipTicks is how long the embedded clip is; it loops without a gap.
@@ -66,23 +65,4 @@ func looped(ctx context.Context, samples []ingest.Sample, each func(ingest.Sampl
 			each(s)
 		}
 	}
-}
-
-// air plays samples into a pipeline in real time, cut into blocks as a streamer cuts it, until ctx ends.
-func air(ctx context.Context, p *pipeline, program *ingest.Program, samples []ingest.Sample) {
-	cut := segmenter.New(segmenter.Config{}, func(b segmenter.Block) error {
-		if b.SegmentFirst {
-			for _, f := range p.formats {
-				f.segmentFirst()
-			}
-		}
-		err := p.assembler.Write(b.Payload, b.SegmentFirst)
-		for _, f := range p.formats {
-			f.endOfBlock()
-		}
-		return err
-	})
-	defer cut.Close()
-	cut.SetProgram(program)
-	looped(ctx, samples, cut.WriteSample)
 }

@@ -26,11 +26,17 @@ type channelTest struct {
 
 func newChannel(t *testing.T, cfg Config) *channelTest {
 	t.Helper()
+	return newChannelOn(t, cfg, feed.Config{})
+}
+
+// newChannelOn keeps what it has as kept says.
+func newChannelOn(t *testing.T, cfg Config, kept feed.Config) *channelTest {
+	t.Helper()
 	station, err := feed.OpenStation(t.TempDir(), time.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	replica, err := feed.Open(station.Root(), feed.Config{})
+	replica, err := feed.Open(station.Root(), kept)
 	if err != nil {
 		t.Fatal(err)
 	}

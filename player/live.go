@@ -5,9 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"tailcast/ingest"
 )
 
 // live serves one container to any number of clients.
@@ -26,13 +29,15 @@ func (l live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		l.refuse(w, "foreign", http.StatusForbidden, "another site may not play this channel through your browser")
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
-	case !l.audience.enter(ask.past == nil):
+	case ask.sound != nil && l.name != "mp4":
+		http.Error(w, "audio= chooses a sound track of /live.mp4; /live.ts carries all", http.StatusBadRequest)
+	case !l.audience.enter(ask.shared()):
 		w.Header().Set("Retry-After", "5")
 		l.refuse(w, "full", http.StatusServiceUnavailable, "too many clients are watching here; close one and try again")
 	default:
-		defer func() { l.audience.leave(ask.past == nil, time.Now()) }()
-		if ask.past != nil {
-			l.serveAt(w, r, *ask.past)
+		defer func() { l.audience.leave(ask.shared(), time.Now()) }()
+		if !ask.shared() {
+			l.serveAlone(w, r, ask)
 			return
 		}
 		l.serve(w, r, ask.next)
@@ -41,9 +46,13 @@ func (l live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // An ask is where a client wants to begin.
 type ask struct {
-	next bool    // not before the live edge
-	past *moment // nil for live
+	next  bool    // not before the live edge
+	past  *moment // nil for live
+	sound *int    // of these only this one, from 0; -1 for none; nil for all
 }
+
+// shared tells whether what is made for all will do.
+func (a ask) shared() bool { return a.past == nil && a.sound == nil }
 
 // parseAsk reads the query.
 func parseAsk(q url.Values) (a ask, err error) {
@@ -59,9 +68,26 @@ func parseAsk(q url.Values) (a ask, err error) {
 			return a, errors.New("at= begins in the past, join= at the live edge; leave one of them out")
 		}
 		m, err := parseMoment(q.Get("at"))
-		return ask{past: &m}, err
+		if a.past = &m; err != nil {
+			return a, err
+		}
 	}
-	return a, nil
+	if q.Has("audio") {
+		a.sound, err = parseSound(q.Get("audio"))
+	}
+	return a, err
+}
+
+// parseSound reads audio=.
+func parseSound(s string) (*int, error) {
+	n, err := strconv.Atoi(s)
+	switch {
+	case s == "none":
+		n = -1
+	case err != nil || n < 0 || n >= ingest.MaxTracks:
+		return nil, errors.New("audio must be the number of a sound track, from 0, or none")
+	}
+	return &n, nil
 }
 
 // foreign tells whether a browser asks on behalf of a page that is not ours. Programs do not send the header.
@@ -104,6 +130,9 @@ func (l live) describe(w http.ResponseWriter, s *stream) {
 	h.Set("Content-Type", s.contentType)
 	if s.omitted != "" {
 		h.Set("X-Tailcast-Omitted", s.omitted)
+	}
+	if s.sounds != "" {
+		h.Set("X-Tailcast-Audio", s.sounds)
 	}
 }
 

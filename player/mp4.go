@@ -57,6 +57,7 @@ type mp4 struct {
 	order  []*mp4Track
 
 	program  *ingest.Program
+	only     *int // which of the program's sound tracks the file carries, from 0; none if there is no such; nil: all
 	video    bool // there is a video track: its random access points are the starts
 	stream   *stream
 	header   []byte
@@ -74,13 +75,27 @@ func newMP4Format(out *outlet, open func() *stream, push func(*stream, chunk)) f
 	return &mp4{out: out, make: open, push: push, lead: leadIn}
 }
 
+// newMP4Of makes a file with one sound track, or with none: browsers take one at a time.
+func newMP4Of(sound int) func(*outlet, func() *stream, func(*stream, chunk)) format {
+	return func(out *outlet, open func() *stream, push func(*stream, chunk)) format {
+		return &mp4{out: out, make: open, push: push, lead: leadIn, only: &sound}
+	}
+}
+
 // setProgram keeps what it learnt of tracks that stay the same.
 func (m *mp4) setProgram(p *ingest.Program) {
 	m.flush()
 	before := m.tracks
 	m.program, m.tracks, m.order, m.video = p, [ingest.MaxTracks]*mp4Track{}, nil, false
+	sounds := 0
 	for i := range p.Tracks {
-		m.add(&p.Tracks[i], before[p.Tracks[i].ID%ingest.MaxTracks])
+		t := &p.Tracks[i]
+		if t.Codec.IsAudio() {
+			if sounds++; m.only != nil && *m.only != sounds-1 {
+				continue
+			}
+		}
+		m.add(t, before[t.ID%ingest.MaxTracks])
 	}
 	m.held, m.heldSize = nil, 0
 	if len(m.order) == 0 {

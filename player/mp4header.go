@@ -54,6 +54,7 @@ func (m *mp4) open(header []byte, known []*mp4Track) {
 	m.stream.header = header
 	m.stream.contentType = fmt.Sprintf("%s/mp4; codecs=%q", kind, strings.Join(types, ","))
 	m.stream.omitted = list(m.omitted())
+	m.stream.sounds = sounds(m.program)
 	m.out.open(m.stream)
 }
 
@@ -95,6 +96,17 @@ func (m *mp4) omitted() []ingest.Track {
 		}
 	}
 	return out
+}
+
+// sounds names the sound tracks of a program in the order in which audio= counts them: "aac;eng, ac3;deu".
+func sounds(p *ingest.Program) string {
+	var names []string
+	for _, t := range p.Tracks {
+		if t.Codec.IsAudio() {
+			names = append(names, string(t.Codec)+";"+t.Language)
+		}
+	}
+	return strings.Join(names, ", ")
 }
 
 // list names tracks for people: "h264, aac (eng)".

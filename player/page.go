@@ -24,7 +24,12 @@ func secure(h http.Header) {
 func (s *Server) routes() {
 	s.mux.Handle("GET /live.ts", live{s, "ts", s.ts, newTSFormat})
 	s.mux.Handle("GET /live.mp4", live{s, "mp4", s.mp4, newMP4Format})
+	s.mux.HandleFunc("GET /live.m3u", s.m3u)
+	s.mux.HandleFunc("GET /logo.png", s.logo)
+	s.mux.HandleFunc("GET /radio.aac", s.radio)
+	s.hlsRoutes()
 	s.mux.Handle("GET /web/{file}", page(http.HandlerFunc(asset)))
+	s.mux.Handle("GET /vendor/", vendor())
 	s.mux.Handle("GET /{$}", page(http.HandlerFunc(index)))
 	if s.cfg.Status != nil {
 		s.mux.HandleFunc("GET /api/v1/status", s.status)

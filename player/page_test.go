@@ -2,13 +2,19 @@ package player
 
 import (
 	"context"
+	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
+
+	"tailcast/feed"
+	"tailcast/node"
 )
 
 // TestPage drives the page in a headless Chromium (web/test/page.mjs). TAILCAST_SCREENSHOTS names a folder for what it looked like.
@@ -16,7 +22,7 @@ func TestPage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipping the page in -short")
 	}
-	node, err := exec.LookPath("node")
+	script, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("skipping the page: node is not installed")
 	}
@@ -26,29 +32,12 @@ func TestPage(t *testing.T) {
 	if _, err := os.Stat(chromium()); err != nil {
 		t.Skip("skipping the page: Chromium is not installed, or set CHROMIUM to its path")
 	}
-	b := newBenchOf(Config{Status: pretend()})
-	ctx, cancel := context.WithCancel(t.Context())
-	program, samples := clipSamples(t)
-	aired := make(chan struct{})
-	go func() {
-		defer close(aired)
-		air(ctx, b.pipeline, program, samples)
-	}()
-	handler := http.NewServeMux()
-	server := httptest.NewServer(handler)
-	handler.Handle("/", b.server)
-	handler.HandleFunc("/test/drop", func(http.ResponseWriter, *http.Request) { go server.CloseClientConnections() })
-	defer func() {
-		server.CloseClientConnections()
-		server.Close()
-		cancel()
-		<-aired
-	}()
+	url := staged(t)
 	folder := os.Getenv("TAILCAST_SCREENSHOTS")
 	if folder != "" {
 		folder, _ = filepath.Abs(folder)
 	}
-	out, err := exec.CommandContext(t.Context(), node, "web/test/page.mjs", server.URL, folder).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), script, "web/test/page.mjs", url, folder).CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Errorf("page.mjs: %v", err)
@@ -57,11 +46,11 @@ func TestPage(t *testing.T) {
 
 // TestPageLogic runs what the page decides without a browser: how late to play and what to claim.
 func TestPageLogic(t *testing.T) {
-	node, err := exec.LookPath("node")
+	script, err := exec.LookPath("node")
 	if err != nil {
 		t.Skip("skipping the page's logic: node is not installed")
 	}
-	out, err := exec.CommandContext(t.Context(), node, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs").CombinedOutput()
 	if err != nil {
 		t.Errorf("node --test: %v\n%s", err, out)
 	}
@@ -74,31 +63,93 @@ func chromium() string {
 	return "/usr/bin/chromium"
 }
 
-// pretend answers as a viewer that is well would.
-func pretend() func() any {
-	begun := time.Now()
-	return func() any {
-		up := time.Since(begun).Seconds()
-		peer := func(id, role string, rtt, lag float64) map[string]any {
-			return map[string]any{
-				"id": id, "addr": "198.51.100.7:4433", "role": role, "rtt_ms": rtt, "up_bps": 940e3, "down_bps": 310e3, "lag_s": lag, "stripes": 3,
-			}
-		}
+// staged is a channel that airs the clip round and round, beside a status that the test can change: POST /test/status merges JSON into it, and
+// GET /test/drop closes all connections.
+func staged(t *testing.T) (url string) {
+	t.Helper()
+	c := newChannel(t, Config{})
+	program, samples := clipSamples(t)
+	b := c.broadcast(program)
+	ctx, cancel := context.WithCancel(t.Context())
+	aired := make(chan struct{})
+	go func() {
+		defer close(aired)
+		looped(ctx, samples, b.cut.WriteSample)
+	}()
+	p := &pretence{begun: time.Now(), replica: c.replica}
+	handler := http.NewServeMux()
+	server := httptest.NewServer(handler)
+	handler.Handle("/", c.server)
+	handler.Handle("GET /api/v1/events", node.NewEvents(p.status))
+	handler.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { node.WriteJSON(w, http.StatusOK, p.status()) })
+	handler.Handle("GET /api/v1/link.svg", node.LinkSVG(func() string { return pretendLink }))
+	handler.HandleFunc("POST /test/status", p.change)
+	handler.HandleFunc("GET /test/drop", func(http.ResponseWriter, *http.Request) { go server.CloseClientConnections() })
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+		cancel()
+		<-aired
+		b.stop()
+	})
+	return server.URL
+}
+
+// A pretence answers as a viewer that is well would, but for what the test says.
+type pretence struct {
+	begun   time.Time
+	replica *feed.Replica
+
+	mu   sync.Mutex // guards all below
+	said map[string]any
+}
+
+func (p *pretence) change(w http.ResponseWriter, r *http.Request) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.said = nil
+	if err := json.NewDecoder(r.Body).Decode(&p.said); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+	}
+}
+
+const pretendLink = "tailcast:bkqagbb4hhkmxmvvbtu7vqzmvq2ndzlyj34pkxvlscfpeuqzyzwfsbad?a=203.0.113.5:4433"
+
+func (p *pretence) status() any {
+	up := time.Since(p.begun).Seconds()
+	peer := func(id, role, path string, rtt, lag float64, parent bool, fed int) map[string]any {
 		return map[string]any{
-			"role": "viewer", "title": "Big Buck Bunny, around the clock", "state": "live", "reason": "", "uptime_s": up,
-			"link":       "tailcast:bkqagbb4hhkmxmvvbtu7vqzmvq2ndzlyj34pkxvlscfpeuqzyzwfsbad?a=203.0.113.5:4433",
-			"renditions": []any{map[string]any{"name": "main", "epoch": "7gpx2kq4m5hmjv3w", "head": int(20 * up), "base": 0, "bitrate_bps": 801820, "codecs": []string{"avc1.4d401e", "mp4a.40.2"}}},
-			"lag_s":      map[string]any{"p50": 0.21, "p99": 0.48},
-			"peers": []any{
-				peer("q5k2m7xw4hj3", "streamer", 12.4, 0.09), peer("w2n7c4pd6ytr", "viewer", 31, 0.2),
-				peer("a7b3kk2vxq5e", "relay", 18.3, 0.14), peer("z4d6mrt2cwhy", "viewer", 55.1, 0.31),
-			},
-			"bytes": map[string]any{
-				"sent":     map[string]any{"media": int(230e3 * up), "proofs": int(7e3 * up), "control": int(2e3 * up), "repair": 1200},
-				"received": map[string]any{"media": int(100e3 * up), "proofs": int(3e3 * up), "control": int(2e3 * up), "repair": 0},
-				"appended": 0,
-			},
-			"blocks": map[string]any{"verified": int(20 * up), "rejected": 0, "missed": 0, "duplicate": 2, "repaired": 1},
+			"id": id, "addr": "198.51.100.7:4433", "role": role, "path": path, "parent": parent, "rtt_ms": rtt, "up_bps": 140e3 * float64(fed), "down_bps": 310e3, "lag_s": lag, "stripes": 3, "fed": fed,
 		}
 	}
+	kept := map[string]any{"from": p.begun, "to": time.Now()}
+	if from, to, ok := p.replica.Kept("main"); ok {
+		kept = map[string]any{"from": from, "to": to}
+	}
+	var stripes []any
+	for i := range 8 {
+		stripes = append(stripes, map[string]any{"log": "main", "number": i, "from": []string{"q5k2m7xw", "a7b3kk2v", "w2n7c4pd"}[i*i%3%3], "hops": 1 + i%3, "flows": true})
+	}
+	out := map[string]any{
+		"role": "viewer", "title": "Big Buck Bunny, around the clock", "state": "live", "reason": "", "uptime_s": up, "silent_s": 0.05,
+		"link":       pretendLink,
+		"renditions": []any{map[string]any{"name": "main", "epoch": "7gpx2kq4m5hmjv3w", "head": int(20 * up), "base": 0, "bitrate_bps": 801820, "codecs": []string{"h264", "aac"}, "kept": kept}},
+		"lag_s":      map[string]any{"p50": 0.21, "p99": 0.48},
+		"peers": []any{
+			peer("q5k2m7xw", "streamer", "direct", 12.4, 0.09, true, 0), peer("w2n7c4pd", "viewer", "lan", 1, 0.2, true, 4),
+			peer("a7b3kk2v", "relay", "relay", 18.3, 0.14, true, 0), peer("z4d6mrt2", "viewer", "direct", 55.1, 0.31, false, 6),
+		},
+		"stripes": stripes, "refused": []any{}, "faults": []any{}, "notes": []any{},
+		"bytes": map[string]any{
+			"sent":     map[string]any{"media": int(230e3 * up), "proofs": int(7e3 * up), "control": int(2e3 * up), "repair": 1200},
+			"received": map[string]any{"media": int(100e3 * up), "proofs": int(3e3 * up), "control": int(2e3 * up), "repair": 0},
+			"appended": 0,
+		},
+		"upload": map[string]any{"rate_bps": 1.9e6, "uplink_bps": 20e6, "slots": 40, "slots_used": 10, "children": 2},
+		"blocks": map[string]any{"verified": int(20 * up), "rejected": 0, "missed": 0, "duplicate": 2, "repaired": 1, "by_others": int(14 * up)},
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	maps.Copy(out, p.said)
+	return out
 }

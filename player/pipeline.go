@@ -68,6 +68,17 @@ func (p *pipeline) block(b *feed.Block, id feed.EpochID, reset bool) error {
 	return err
 }
 
+// raw takes the next block of one segment, whose times stay as they are, holes too. missing says that there is one before the block.
+func (p *pipeline) raw(b *feed.Block, missing bool) error {
+	if missing {
+		p.assembler.Gap()
+	}
+	if b.Record.Kind != feed.Media || !b.Record.Flags.Playable() {
+		return nil
+	}
+	return p.assembler.Write(b.Payload, b.Record.Flags&feed.SegmentFirst != 0)
+}
+
 func (p *pipeline) close() {
 	for _, f := range p.formats {
 		f.close()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -13,8 +14,8 @@ import (
 	"tailcast/feed"
 )
 
-// This file serves the past (at=). Each client has a reader and a pipeline of its own, in the goroutine of its request: a block is read when
-// the client has taken the one before. So nothing piles up, the disk is read as fast as the client drinks, and who catches up is live.
+// This file serves the past (at=), and who wants one sound track alone (audio=). Each client has a reader and a pipeline of its own, in the
+// goroutine of its request: a block is read when the client has taken the one before. So nothing piles up, the disk is read as fast as the client drinks, and who catches up is live.
 
 // A moment is what at= asks for.
 type moment struct {
@@ -22,12 +23,16 @@ type moment struct {
 	before time.Duration // the newest moment kept, if at is zero
 }
 
-// parseMoment reads at=: a time as in RFC 3339, or a duration with a minus, counted from the newest moment kept.
+// parseMoment reads at=: a time as in RFC 3339 or in seconds since 1970 UTC, as television software has it, or a duration with a minus, counted
+// from the newest moment kept.
 func parseMoment(s string) (moment, error) {
 	if strings.HasPrefix(s, "-") {
 		if d, err := time.ParseDuration(s[1:]); err == nil && d >= 0 {
 			return moment{before: d}, nil
 		}
+	}
+	if seconds, err := strconv.ParseUint(s, 10, 32); err == nil {
+		return moment{at: time.Unix(int64(seconds), 0)}, nil
 	}
 	// In a query, + stands for a blank unless somebody escaped it.
 	t, err := time.Parse(time.RFC3339, strings.ReplaceAll(s, " ", "+"))
@@ -52,9 +57,12 @@ func (m moment) in(from, to time.Time) (time.Time, error) {
 	return t, nil
 }
 
+// fineClock is RFC 3339 in milliseconds: a page draws its timeline by it.
+const fineClock = "2006-01-02T15:04:05.000Z07:00"
+
 func clock(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
-// A rerun is what one client gets of the past.
+// A rerun is what one client gets for itself.
 type rerun struct {
 	log      string
 	reader   *feed.Reader
@@ -68,10 +76,14 @@ type rerun struct {
 	wall     int64   // of the first record
 }
 
-func (l live) newRerun(log string, reader *feed.Reader) *rerun {
+func (l live) newRerun(log string, reader *feed.Reader, sound *int) *rerun {
 	r := &rerun{log: log, reader: reader, out: newOutlet(), pipeline: newPipeline(time.Now), unread: l.metrics.unread}
 	open := func() *stream { return newStream(0, 0) } // for its header; chunks are taken here
-	r.pipeline.formats = []format{l.make(r.out, open, r.push)}
+	container := l.make
+	if sound != nil {
+		container = newMP4Of(*sound)
+	}
+	r.pipeline.formats = []format{container(r.out, open, r.push)}
 	return r
 }
 
@@ -122,9 +134,9 @@ func (r *rerun) take() []chunk {
 	return chunks
 }
 
-// serveAt answers a request for the past.
-func (l live) serveAt(w http.ResponseWriter, r *http.Request, m moment) {
-	again, err := l.openAt(r.Context(), m)
+// serveAlone answers a request for the past, or for one sound track.
+func (l live) serveAlone(w http.ResponseWriter, r *http.Request, a ask) {
+	again, err := l.open(r.Context(), a)
 	var no refusal
 	switch {
 	case errors.As(err, &no):
@@ -146,21 +158,40 @@ func (l live) serveAt(w http.ResponseWriter, r *http.Request, m moment) {
 		return
 	}
 	l.describe(w, again.stream)
-	w.Header().Set("X-Tailcast-From", clock(time.UnixMicro(again.wall)))
+	w.Header().Set("X-Tailcast-From", time.UnixMicro(again.wall).UTC().Format(fineClock))
 	if r.Method == http.MethodHead {
 		return
 	}
 	l.rerun(w, r, again)
 }
 
-// openAt finds what was on air.
-func (l live) openAt(ctx context.Context, m moment) (*rerun, error) {
+// open finds what was on air, or is.
+func (l live) open(ctx context.Context, a ask) (*rerun, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.StartTimeout)
 	defer cancel()
 	name, err := l.chooseLog(ctx)
 	if err != nil {
 		return nil, err
 	}
+	if a.past == nil {
+		return l.newRerun(name, l.cfg.Replica.Follow(name, joining(a.next), l.cfg.Patience), a.sound), nil
+	}
+	reader, err := l.readerAt(name, *a.past)
+	if err != nil {
+		return nil, err
+	}
+	return l.newRerun(name, reader, a.sound), nil
+}
+
+func joining(next bool) feed.Join {
+	if next {
+		return feed.JoinNext
+	}
+	return feed.JoinLast
+}
+
+// readerAt reads from what was on air.
+func (l live) readerAt(name string, m moment) (*feed.Reader, error) {
 	from, to, ok := l.cfg.Replica.Kept(name)
 	if !ok {
 		return nil, refusal("nothing of this channel is kept here yet")
@@ -173,7 +204,7 @@ func (l live) openAt(ctx context.Context, m moment) (*rerun, error) {
 	if err != nil {
 		return nil, refusal(fmt.Sprintf("nothing of %s is kept here any longer", clock(at)))
 	}
-	return l.newRerun(name, reader), nil
+	return reader, nil
 }
 
 // rerun sends the past, and goes on live.

@@ -50,7 +50,7 @@ func TestPastToTS(t *testing.T) {
 	defer second.stop()
 	second.write(in[:len(in)/2])
 	answer := c.watch(at("/live.ts", firsts[2]))
-	if got, want := answer.Header.Get("X-Tailcast-From"), clock(time.UnixMicro(firsts[2].Record.Wall)); got != want {
+	if got, want := answer.Header.Get("X-Tailcast-From"), time.UnixMicro(firsts[2].Record.Wall).UTC().Format(fineClock); got != want {
 		t.Errorf("X-Tailcast-From: got %s, want %s", got, want)
 	}
 	video := program.Tracks[0].ID

@@ -7,6 +7,11 @@
 //	GET /live.mp4?join=last|next   fMP4, one fragment a picture; Content-Type names the codecs, X-Tailcast-Omitted what is left out
 //	GET /live.ts?at=-60s           the past, from the segment that was on air then, and on into live; or at=2026-01-02T15:04:05Z. 404 if
 //	                               that is not kept; X-Tailcast-From is when what comes was aired. Also /live.mp4
+//	GET /radio.aac                 ADTS, the first AAC track alone, with ICY metadata for who asks for it; also with join= and at=
+//	GET /hls/index.m3u8?dvr=2h     low-latency HLS with what is kept of the past (docs/player.md)
+//	GET /logo.png                  a picture drawn of the channel's key
+//	GET /live.m3u                  a playlist of one entry, for the player of a computer
+//	GET /live.mp4?audio=0          with one sound track, of those that X-Tailcast-Audio lists, or with none; also with at=
 //
 // join=last begins at the newest random access point, which starts fastest; join=next waits for the next one, which lags least in
 // players that never catch up (mpv, VLC). Blocks are turned into each container once, for all clients, and only while there are
@@ -53,6 +58,8 @@ type Config struct {
 	// Backlog is how long a client may be behind before it is moved to the live edge, unless the newest random access point is
 	// older still. If zero, 4 seconds.
 	Backlog time.Duration
+	// DVR is how much of the past the HLS playlist lists, of what is kept. If zero, 4 hours.
+	DVR time.Duration
 	// BacklogBytes bounds what is kept of each container. If zero, 32 MiB.
 	BacklogBytes int
 }
@@ -63,6 +70,7 @@ func (c Config) withDefaults() Config {
 	c.StartTimeout = cmp.Or(c.StartTimeout, 15*time.Second)
 	c.StallTimeout = cmp.Or(c.StallTimeout, 5*time.Minute)
 	c.Linger = cmp.Or(c.Linger, 10*time.Second)
+	c.DVR = cmp.Or(c.DVR, 4*time.Hour)
 	c.Backlog = cmp.Or(c.Backlog, 4*time.Second)
 	c.BacklogBytes = cmp.Or(c.BacklogBytes, 32<<20)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
@@ -76,6 +84,8 @@ type Server struct {
 	audience *audience
 	metrics  *metrics
 	ts, mp4  *outlet
+	aac      *outlet
+	hls      *edge
 }
 
 // New makes a Server. It serves nothing but the page until Run runs.
@@ -83,8 +93,9 @@ func New(cfg Config) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, mux: http.NewServeMux(), audience: newAudience(cfg.MaxClients), metrics: newMetrics(),
-		ts: newOutlet(), mp4: newOutlet(),
+		ts: newOutlet(), mp4: newOutlet(), aac: newOutlet(),
 	}
+	s.hls = newEdge(s)
 	s.routes()
 	return s
 }
@@ -94,6 +105,14 @@ func (s *Server) Metrics() []prometheus.Collector { return s.metrics.collectors(
 
 // Run makes the streams while somebody watches, until ctx ends. Requests that wait for a stream need it.
 func (s *Server) Run(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return s.hls.run(ctx) })
+	g.Go(func() error { return s.streams(ctx) })
+	return g.Wait()
+}
+
+// streams makes the endless streams.
+func (s *Server) streams(ctx context.Context) error {
 	for {
 		if s.audience.await(ctx) != nil {
 			return nil
@@ -145,7 +164,7 @@ func (s *Server) follow(ctx context.Context, name string) error {
 func (s *Server) newPipeline() *pipeline {
 	p := newPipeline(time.Now)
 	open := func() *stream { return newStream(s.cfg.Backlog, s.cfg.BacklogBytes) }
-	p.formats = []format{newTSFormat(s.ts, open, p.push), newMP4Format(s.mp4, open, p.push)}
+	p.formats = []format{newTSFormat(s.ts, open, p.push), newMP4Format(s.mp4, open, p.push), newRadioFormat(s.aac, open, p.push)}
 	return p
 }
 

@@ -62,6 +62,7 @@ type contact struct {
 	session SessionID // connected: the session
 	fails   int       // dials that failed since it was connected last
 	lost    time.Time // when it was connected last; zero: never
+	heard   time.Time // when it was named last
 	shunned time.Time // to be kept away from until then
 
 	key  *feed.PublicKey // that it had when it was connected last
@@ -273,6 +274,7 @@ func (m *Mesh) learnAddr(e Learned) {
 	}
 	for _, c := range m.contacts {
 		if c.addr == addr {
+			c.heard = m.now
 			if c.strange() && e.Node != nil {
 				c.node = e.Node
 				if strange {
@@ -287,7 +289,7 @@ func (m *Mesh) learnAddr(e Learned) {
 		return
 	}
 	index := c.index
-	*c = contact{addr: addr, node: e.Node, origin: e.Origin, index: index}
+	*c = contact{addr: addr, node: e.Node, origin: e.Origin, index: index, heard: m.now}
 	if strange {
 		c.subnet = subnetOf(addr)
 	}

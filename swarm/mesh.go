@@ -83,7 +83,8 @@ type Mesh struct {
 
 	blocks     Blocks
 	banned     uint64
-	lastBanned string // who, and why
+	lastBanned string    // who, and why
+	refused    []Refused // the newest of them, at most maxRefused, the latest last
 	skipped    uint64
 	going      bool // we have said BYE
 }

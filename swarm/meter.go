@@ -183,12 +183,42 @@ func (m *Mesh) status(now time.Time) *Status {
 		}
 		st.Peers = append(st.Peers, m.peerStatus(p))
 	}
-	st.Notes = m.remarks()
+	st.Notes, st.Heard, st.Stripes, st.Refused = m.remarks(), m.hearsay(), m.sources(), slices.Clone(m.refused)
 	return st
 }
 
+// hearsayFor is how long somebody counts whom others named: a few rounds of PEX.
+const hearsayFor = 10 * time.Minute
+
+// hearsay counts the nodes that we have no session with and that somebody named lately.
+func (m *Mesh) hearsay() (n int) {
+	for _, c := range m.contacts {
+		if c.strange() && c.state != connected && c.err == nil && m.now.Sub(c.heard) < hearsayFor {
+			n++
+		}
+	}
+	return n
+}
+
+// sources says where each stripe comes from.
+func (m *Mesh) sources() (list []Stripe) {
+	if m.run == nil || m.publisher() {
+		return nil
+	}
+	for _, f := range m.run.media() {
+		for i := range f.stripes {
+			x, s := &f.stripes[i], Stripe{Log: f.log.Name, Number: i}
+			if x.parent != nil {
+				s.From, s.Hops, s.Flows = shortName(x.parent.key), len(x.path), !x.dry && f.flows(m.now)
+			}
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
 func (m *Mesh) peerStatus(p *peer) Peer {
-	s := Peer{ID: shortName(p.key), Addr: p.addr, Role: p.role, RTT: p.rtt, Lag: quicwire.NoLag, session: p.id, offset: p.offset}
+	s := Peer{ID: shortName(p.key), Addr: p.addr, Role: p.role, RTT: p.rtt, Lag: quicwire.NoLag, session: p.id, offset: p.offset, Blocks: p.blocks, Repairs: p.repairs}
 	for _, c := range p.logs {
 		if c.log.Epoch != m.epoch.ID || c.log.Name == feed.CatalogLog {
 			continue
@@ -197,9 +227,12 @@ func (m *Mesh) peerStatus(p *peer) Peer {
 			s.Lag = min(s.Lag, lag)
 		}
 	}
-	m.eachChild(func(_ *follow, _ uint8, c *child) {
+	m.eachChild(func(f *follow, _ uint8, c *child) {
 		if c.peer == p {
 			s.Stripes++
+			if !f.catalog() {
+				s.Fed++
+			}
 		}
 	})
 	if m.run == nil {

@@ -53,6 +53,8 @@ type peer struct {
 	silent   int              // Reqs in a row that brought nothing
 	vain     time.Time        // when the last of them was sent
 	given    uint64           // blocks that it was asked for, and sent
+	blocks   uint64           // of it that were taken in
+	repairs  uint64           // of these, those that it was asked for
 	deaf     time.Time        // no Reqs to it until then
 	subs     bucket           // of Subs to it
 	reqs     bucket           // of Reqs to it
@@ -242,6 +244,9 @@ func (m *Mesh) close(p *peer, code quicwire.Code, reason string) {
 // shunTime is how long we keep away from who sent what does not verify, or promised and did not deliver.
 const shunTime = 30 * time.Second
 
+// maxRefused bounds whom we remember for people to see.
+const maxRefused = 16
+
 // ban ends the session of p for what it did, and keeps away from it for a while.
 func (m *Mesh) ban(p *peer, code quicwire.Code, reason string) {
 	m.shun(p, "misbehaved ("+reason+")")
@@ -252,6 +257,8 @@ func (m *Mesh) ban(p *peer, code quicwire.Code, reason string) {
 func (m *Mesh) shun(p *peer, did string) {
 	m.banned++
 	m.lastBanned = p.name() + " " + did
+	m.refused = append(m.refused, Refused{ID: shortName(p.key), Addr: p.addr, Role: p.role, Why: did, At: m.now})
+	m.refused = m.refused[max(0, len(m.refused)-maxRefused):]
 	x := m.shunned[p.key]
 	x.until, x.times = m.now.Add(shunTime<<min(x.times, mostDoubled)), x.times+1
 	m.shunned[p.key] = x

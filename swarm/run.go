@@ -329,8 +329,13 @@ func (m *Mesh) count(p *peer, e BlockIn) {
 		return
 	}
 	m.blocks.Verified++
+	p.blocks++
+	if p.role != quicwire.Streamer {
+		m.blocks.ByOthers++
+	}
 	if e.Repaired {
 		m.blocks.Repaired++
+		p.repairs++
 	}
 }
 

@@ -60,6 +60,27 @@ type Status struct {
 	Missing  int       // stripes of the renditions that we follow without a parent that delivers
 	Known    []Contact // nodes that were good to us, best first, for discovery.Cache
 	Notes    []string  // what somebody should know although the channel flows: one sentence each
+
+	Heard   int       // nodes that others named lately, and that we have no session with: they and Peers are the audience, at least
+	Stripes []Stripe  // of the renditions that are followed: where each comes from
+	Refused []Refused // the last ones, the latest last
+}
+
+// A Stripe is a part of a rendition, and who pushes it to us.
+type Stripe struct {
+	Log    string
+	Number int
+	From   string // Peer.ID of the parent; empty: nobody
+	Hops   int    // from the source to here: 1 if the parent is the source; 0: not known
+	Flows  bool   // the next block is not overdue
+}
+
+// Refused is somebody whom we have shut out for what it sent, or did not send.
+type Refused struct {
+	ID, Addr string
+	Role     quicwire.Role
+	Why      string
+	At       time.Time
 }
 
 // A Contact is a node that can be dialled again.
@@ -76,6 +97,7 @@ type Blocks struct {
 	Missed    uint64 // given up
 	Duplicate uint64 // had them already
 	Repaired  uint64 // came because we asked for them one by one
+	ByOthers  uint64 // of those taken in: not from the streamer itself, so that it need not send them to us
 }
 
 // A Peer is one session.
@@ -90,6 +112,9 @@ type Peer struct {
 	Lag     time.Duration // of the rendition that it is furthest with, as it says; quicwire.NoLag: it says that nothing flows, or nothing
 	Parent  bool          // we follow it
 	Stripes int           // that flow between us, both ways
+	Fed     int           // of these, those that we push to it; the catalog is none
+	Blocks  uint64        // of it that we took in
+	Repairs uint64        // of these, those that we had to ask for one by one
 
 	session SessionID
 	offset  time.Duration // its clock minus ours

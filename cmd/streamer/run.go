@@ -80,7 +80,13 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 		page: player.New(player.Config{Replica: replica, Logger: log}),
 		note: &noteWatch{station: station, renewal: o.renewal, log: log, now: time.Now},
 	}
-	n.Ingest(func() *node.Ingest { return src.health(in) })
+	p.health = newHealth(p.sink)
+	n.Ingest(func() *node.Ingest {
+		h := src.health(in)
+		p.health.report(h)
+		h.Push = src.pushes(n.URL())
+		return h
+	})
 	n.Register(p.page.Metrics()...)
 	if err := o.Announce(n.Ready(node.Ready{RTSP: src.rtsp, Input: in.text})); err != nil {
 		return errors.Join(err, n.Close())
@@ -95,6 +101,7 @@ type programme struct {
 	writer *feed.Writer // of the first epoch
 	source *source
 	sink   *onAir
+	health *health // before the sink
 	page   *player.Server
 	note   *noteWatch
 	log    *slog.Logger
@@ -117,7 +124,7 @@ func (p *programme) air(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		defer stopWriting()
-		err := p.source.run(airing, p.sink)
+		err := p.source.run(airing, p.health)
 		return errors.Join(err, p.sink.Close())
 	})
 	err := group.Wait()

@@ -99,6 +99,14 @@ func listenRTSP(o *options, log *slog.Logger) (*rtsp.Server, error) {
 	return rtsp.Listen(rtsp.ServerConfig{Addr: "127.0.0.1:0", Key: o.key, Logger: log})
 }
 
+// pushes says where an encoder can send to; nil if this is no push. page is our HTTP address.
+func (s *source) pushes(page string) *node.Push {
+	if s.publish == nil {
+		return nil
+	}
+	return &node.Push{HTTP: page + "/ingest", RTSP: s.rtsp}
+}
+
 // health sums up what the ways of an input counted.
 func (s *source) health(in input) *node.Ingest {
 	h := &node.Ingest{Input: in.text}

@@ -16,8 +16,11 @@ type options struct {
 	noShare bool
 	stdout  bool
 	record  string
+	noProof bool
 	player  string
 	giveUp  time.Duration
+	lan     bool
+	all     bool
 }
 
 func main() { os.Exit(node.Main(command())) }
@@ -25,35 +28,40 @@ func main() { os.Exit(node.Main(command())) }
 func command() *cobra.Command {
 	o := &options{}
 	root := &cobra.Command{
-		Use:   "viewer LINK",
+		Use:   "viewer [LINK...]",
 		Short: "Watch a channel, verify every block of it, and pass it on",
 		Long: `Watch a channel, verify every block of it, and pass it on.
 
 LINK is what the streamer prints: tailcast: and 56 characters, then ?a=host:port of somebody to begin with. Others who watch are
 looked for on this network besides, and among those of the last time, so a LINK without an address can do.
-The page is at the address printed as http; players open /live.ts there.`,
+The page is at the address printed as http; players open /live.ts there, or /hls/index.m3u8 for the past too.
+
+Several LINKs are several channels: each at /c/ID/ of that address, the first also at /. Without a LINK they are those of a list: see "viewer
+channels". Television software finds them all in /channels.m3u, and a guide in /epg.xml. All but the first are followed only while somebody
+watches them.`,
 		Example: `  viewer 'tailcast:…?a=192.0.2.7:4433'
   viewer LINK --player mpv
+  viewer LINK --lan
+  viewer channels add LINK --name "Channel one" && viewer --lan
   viewer LINK --stdout | ffmpeg -i - …
   viewer export LINK --from -60s last-minute.clip
   viewer verify last-minute.clip --link LINK`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			link, err := node.LinkArgument(args)
-			if err != nil {
-				return err
-			}
-			return run(cmd.Context(), o, link)
+			return run(cmd.Context(), o, args)
 		},
 	}
 	flags := root.Flags()
 	o.Register(flags, node.DataDir("viewer"))
 	flags.BoolVar(&o.noShare, "no-share", false, "pass nothing on to others")
 	flags.BoolVar(&o.stdout, "stdout", false, "write the stream as TS to standard output, facts to standard error")
-	flags.StringVar(&o.record, "record", "", "write the stream as TS to `FILE`, which must not exist")
+	flags.StringVar(&o.record, "record", "", "write the stream to `FILE`, which must not exist: as MP4 if it is called .mp4, as evidence alone if .clip, else as TS; FILE.clip beside it is the proof")
+	flags.BoolVar(&o.noProof, "no-proof", false, "with --record, write no proof, which is as large as the recording")
 	flags.StringVar(&o.player, "player", "", "open mpv, vlc or browser")
+	flags.BoolVar(&o.lan, "lan", false, "open the page and the streams to the home network, for who knows the address printed as lan")
+	flags.BoolVar(&o.all, "follow-all", false, "of several channels, follow all, also those that nobody watches here")
 	flags.DurationVar(&o.giveUp, "give-up", 0, "end with an error if nothing has arrived after this time; 0 waits for ever")
-	root.AddCommand(verifyCommand(), exportCommand())
+	root.AddCommand(verifyCommand(), exportCommand(), channelsCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

@@ -9,62 +9,153 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"tailcast/feed"
+	"tailcast/feed/clip"
 	"tailcast/node"
 	"tailcast/player"
 )
 
 // run watches until ctx ends.
-func run(ctx context.Context, o *options, link feed.Link) (err error) {
+func run(ctx context.Context, o *options, args []string) (err error) {
+	links, err := node.LinkArguments(args)
+	if err != nil {
+		return err
+	}
 	if err := o.Load(); err != nil {
 		return err
 	}
-	log, err := o.Logger(os.Stderr)
+	list, err := o.channels(links)
 	if err != nil {
 		return err
 	}
-	replica, err := o.openReplica(link, log)
+	line := newStatusLine(os.Stderr, o.LogLevel != "debug" && !o.JSON)
+	log, err := o.LoggerTo(os.Stderr, line)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, replica.Close()) }()
+	members, err := o.open(list, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAll(members)) }()
+	return o.watch(ctx, members, line, log)
+}
+
+// channels are those of the command line, else those of the list.
+func (o *options) channels(links []feed.Link) (list []channel, err error) {
+	for _, l := range links {
+		list = append(list, channel{Link: l.String(), link: l})
+	}
+	saved, err := readChannels(o.Data)
+	if err != nil {
+		return nil, err
+	}
+	if len(list) == 0 {
+		list = saved.Channels
+	}
+	for i := range list { // what the list says of one, it says wherever it comes from
+		if at := saved.find(list[i].link.Root); at >= 0 {
+			list[i].Name, list[i].Group, list[i].Logo = saved.Channels[at].Name, saved.Channels[at].Group, saved.Channels[at].Logo
+		}
+	}
+	switch {
+	case len(list) == 0:
+		return nil, node.Usagef("which channel? name its LINK: tailcast:…; or keep channels on a list: viewer channels add LINK")
+	case len(list) > maxChannels:
+		return nil, node.Usagef("%d channels, at most %d", len(list), maxChannels)
+	}
+	return list, nil
+}
+
+// watch joins the channels and serves them until ctx ends.
+func (o *options) watch(ctx context.Context, members []*member, line *statusLine, log *slog.Logger) error {
 	outs, err := o.outputs()
 	if err != nil {
 		return err
 	}
-	n, err := node.New(node.Config{
-		Role: node.Viewer, Flags: &o.Flags, Logger: log,
-		Channel: node.ChannelConfig{Replica: replica, Anchors: link.Anchors, NoShare: o.noShare},
-	})
+	token := ""
+	if o.lan {
+		if token, err = node.LANToken(o.Data); err != nil {
+			return err
+		}
+	}
+	host, err := node.NewHost(node.HostConfig{Role: node.Viewer, Flags: &o.Flags, Logger: log, LAN: token})
 	if err != nil {
 		return err
 	}
-	if !n.Begins() {
-		return errors.Join(o.nobody(), n.Close())
+	if err = o.join(host, members, log); err == nil {
+		err = o.begins(members, log)
 	}
-	if err := o.announce(n.Ready(node.Ready{})); err != nil {
-		return errors.Join(err, n.Close())
+	if err == nil {
+		err = o.announce(ready(host, members))
 	}
-	page := player.New(player.Config{Replica: replica, Logger: log})
-	n.Register(page.Metrics()...)
+	if err != nil {
+		return errors.Join(err, host.Close())
+	}
+	showQR(os.Stderr, host.LAN())
+	return ignoreCanceled(host.Run(ctx, lineup(members), func(ctx context.Context) error { return o.play(ctx, host, members, outs, line, log) }))
+}
+
+func ignoreCanceled(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// play runs the channels, and what the stream of the first one goes to.
+func (o *options) play(ctx context.Context, host *node.Host, members []*member, outs []output, line *statusLine, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return n.Run(ctx, page) })
-	group.Go(func() error { return page.Run(ctx) })
-	group.Go(func() error { return tell(ctx, n, log, o.giveUp) })
+	for _, m := range members {
+		group.Go(func() error { return m.run(ctx) })
+		told := log
+		if len(members) > 1 {
+			told = log.With("channel", m.id())
+		}
+		group.Go(func() error { return tell(ctx, m.node, told, o.giveUp) })
+	}
+	group.Go(func() error { return line.run(ctx, members[0].node) })
 	for _, out := range outs {
-		group.Go(func() error { return copyStream(ctx, n.URL()+"/live.ts?join=last", out) })
+		group.Go(func() error {
+			if out.path == "" {
+				return prove(ctx, members[0].replica, out, log)
+			}
+			return copyStream(ctx, host.URL()+out.path, out)
+		})
 	}
 	if o.player != "" {
-		group.Go(func() error { return open(ctx, o.player, n.URL()) })
+		group.Go(func() error { return open(ctx, o.player, host.URL()) })
 	}
-	if err := group.Wait(); !errors.Is(err, context.Canceled) {
-		return err
+	return group.Wait()
+}
+
+// ready says what others need to know.
+func ready(host *node.Host, members []*member) node.Ready {
+	r := node.Ready{Role: node.Viewer.String(), HTTP: host.URL(), LAN: host.LAN(), Listen: host.Addrs(), Link: members[0].node.Link().String()}
+	if len(members) > 1 {
+		for _, m := range members {
+			r.Links = append(r.Links, m.node.Link().String())
+		}
 	}
-	return nil
+	return r
+}
+
+// lineup is what the HTTP server shows: the first channel at /, all of them below /c/, and the lists of them.
+func lineup(members []*member) node.Face {
+	channels := map[string]node.Face{}
+	var stations []player.Station
+	for _, m := range members {
+		channels[m.id()] = m.face()
+		stations = append(stations, player.Station{Server: m.page, Path: "c/" + m.id() + "/", Name: m.Name, Group: m.Group, Logo: m.Logo})
+	}
+	face := members[0].face()
+	face.Page, face.Channels = player.NewLineup(face.Page, stations...), channels
+	return face
 }
 
 // nobody says that there is nobody to begin with, and what helps.
@@ -99,22 +190,73 @@ func (o *options) announce(r node.Ready) error {
 	return o.Announce(r)
 }
 
-// outputs opens what the stream is copied to besides the page.
-func (o *options) outputs() (outs []io.WriteCloser, err error) {
+// An output is where the stream of the first channel is copied to besides the page.
+type output struct {
+	io.WriteCloser
+	path  string // of the stream; empty: verified blocks, as a clip
+	proof bool   // of a recording that goes on without it
+}
+
+// outputs opens them.
+func (o *options) outputs() (outs []output, err error) {
 	if o.player != "" && players[o.player] == nil {
 		return nil, node.Usagef("--player %s: want mpv, vlc or browser", o.player)
 	}
 	if o.stdout {
-		outs = append(outs, os.Stdout)
+		outs = append(outs, output{os.Stdout, "/live.ts?join=last", false})
 	}
-	if o.record != "" {
-		f, err := os.OpenFile(o.record, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-		if err != nil {
-			return nil, node.Usagef("--record: %v", err)
+	if o.record == "" {
+		return outs, nil
+	}
+	kind := strings.ToLower(filepath.Ext(o.record))
+	path := map[string]string{".mp4": "/live.mp4?join=last", ".clip": ""}
+	stream, special := path[kind]
+	if !special {
+		stream = "/live.ts?join=last"
+	}
+	f, err := create(o.record)
+	if err != nil {
+		return nil, err
+	}
+	outs = append(outs, output{f, stream, false})
+	if kind == ".clip" || o.noProof {
+		return outs, nil
+	}
+	name := strings.TrimSuffix(o.record, filepath.Ext(o.record)) + ".clip"
+	proof, err := create(name)
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(o.record))
+	}
+	return append(outs, output{proof, "", true}), nil
+}
+
+// create makes a file that is not there yet.
+func create(name string) (*os.File, error) {
+	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, node.Usagef("--record: %v", err)
+	}
+	return f, nil
+}
+
+// prove writes what is verified as a clip, until ctx ends.
+func prove(ctx context.Context, r *feed.Replica, out output, log *slog.Logger) error {
+	n, err := clip.Record(ctx, out, r, "")
+	err = errors.Join(err, out.Close())
+	switch {
+	case err == nil:
+		log.Info("recorded with proof: see viewer verify", "blocks", n)
+		return ctx.Err()
+	case errors.Is(err, clip.ErrNothing):
+		if f, ok := out.WriteCloser.(*os.File); ok {
+			_ = os.Remove(f.Name()) // an empty file proves nothing
 		}
-		outs = append(outs, f)
+		return ctx.Err()
+	case out.proof && ctx.Err() == nil:
+		log.Warn("the recording goes on without proof", "err", err)
+		return nil
 	}
-	return outs, nil
+	return fmt.Errorf("cannot write the clip: %w", err)
 }
 
 // retryTime is how long to wait before a stream that has ended is asked for again.
@@ -171,7 +313,7 @@ func copyOnce(ctx context.Context, url string, out io.Writer) error {
 }
 
 // tell says on stderr when the state changes, and gives up if nothing has arrived in time.
-func tell(ctx context.Context, n *node.Node, log *slog.Logger, giveUp time.Duration) error {
+func tell(ctx context.Context, n *node.Channel, log *slog.Logger, giveUp time.Duration) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	begin, seen, said := time.Now(), false, node.Status{State: node.StateWaiting}

@@ -27,6 +27,7 @@ type Ready struct {
 	RTSP   string   `json:"rtsp"`
 	Links  []string `json:"links"` // of a relay
 	Pin    string   `json:"pin"`   // likewise
+	LAN    []string `json:"lan"`   // of a viewer with --lan
 }
 
 // Process is a running command. Who started it calls Stop or Kill.

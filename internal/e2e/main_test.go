@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -65,13 +66,14 @@ func run(m *testing.M) int {
 // lookAtSources tells the test cache what these tests depend on: it sees files that a test looks at, not those that `go build` does. Without
 // it, a changed command would be answered with the result of the old one.
 func lookAtSources() error {
+	pageFiles := []string{".js", ".mjs", ".css", ".html"}
 	return filepath.WalkDir(filepath.Join("..", ".."), func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
 		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git"):
 			return filepath.SkipDir
-		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"):
+		case strings.HasSuffix(path, ".go") && !strings.HasSuffix(path, "_test.go"), slices.Contains(pageFiles, filepath.Ext(path)):
 			_, err = os.Stat(path)
 		}
 		return err

@@ -35,7 +35,7 @@ func TestMistakesGetOneSentence(t *testing.T) {
 		{"mistyped link", []string{"viewer", mistyped}, 2, "mistyped"},
 		{"half a link", []string{"viewer", good[:30]}, 2, "characters"},
 		{"no link", []string{"viewer"}, 2, "LINK"},
-		{"two links", []string{"viewer", good, good}, 2, "one"},
+		{"a link twice", []string{"viewer", good, good}, 2, "twice"},
 		{"link without an address", []string{"viewer", strings.Split(good, "?")[0]}, 2, "?a=host:port"},
 		{"link to nobody", []string{"viewer", strings.Split(good, "?")[0] + "?a=127.0.0.1:" + freePort(t), "--give-up", "1s"}, 1, "is the streamer on air"},
 		{"QUIC port in use", []string{"streamer", "demo", "--listen", taken.Listen[0]}, 1, "another program uses this port"},

@@ -35,7 +35,7 @@ var Allowed = map[string][]string{
 
 	"node":         {"feed", "quicwire", "swarm", "discovery", "discovery/*", "internal/durable"},
 	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/durable", "internal/seal"},
-	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player"},
+	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player", "internal/durable"},
 	"cmd/relay":    {"node", "feed"}, // media are bytes to it: it links neither segmenter nor player
 	"cmd/demo":     {"internal/command"},
 

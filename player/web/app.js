@@ -1,26 +1,39 @@
-// The page: what it shows, and what its buttons do.
+// The page: what it shows over and under the picture, and what holds its parts together.
 
-import { Stream, codecs } from './stream.js';
-import { poll, verdict, summary, peers, sent, received, ratio, seconds, plural, bytes, bitrate } from './status.js';
-import { Spark } from './spark.js';
+import { Stream } from './stream.js';
+import { Edge } from './edge.js';
+import { list } from './codecs.js';
+import { listen, verdict, summary, bitrate } from './status.js';
+import { troubles } from './trouble.js';
 import { controls } from './controls.js';
+import { Truth } from './truth.js';
+import { studio } from './studio.js';
+import { channels } from './channels.js';
+import { $, set, rows, copies } from './dom.js';
 
-const $ = id => document.getElementById(id);
+const base = new URL('.', document.baseURI).href; // several channels and the home network have the page in folders
 const video = $('video');
-const set = (id, text) => { if ($(id).textContent !== text) $(id).textContent = text; };
-
-const address = new URL('/live.ts', location.href).href;
-set('mpv', `mpv --profile=low-latency "${address}?join=next"`);
-set('vlc', `${address}?join=next`);
-set('veil-address', address);
 
 let status; // undefined before the first answer, null without contact
-const stream = new Stream(video, show);
+const edge = new Edge();
+const stream = new Stream(video, base, edge, () => show());
+const panel = controls($, video, stream, edge);
+const truth = new Truth(stream);
 stream.onReplace = () => still(true);
-stream.onBlocked = () => stream.close(); // the browser wants a click first
-video.addEventListener('playing', () => still(false));
-video.addEventListener('loadedmetadata', () => { $('radio').hidden = video.videoWidth > 0; });
-const redraw = controls($, video, stream);
+stream.onBlocked = () => { // the browser wants a click before there is sound
+  if (video.muted) return stream.pause();
+  video.muted = true;
+  stream.start();
+};
+for (const event of ['playing', 'seeked']) video.addEventListener(event, () => { if (video.readyState >= 2) still(false); });
+video.addEventListener('loadedmetadata', radio);
+
+// radio is the look of what has no picture.
+function radio() {
+  const on = video.videoWidth === 0 && video.readyState > 0;
+  $('radio').hidden = !on;
+  $('stage').classList.toggle('wave', on);
+}
 
 // still keeps the last picture in sight while the element is given another source.
 function still(on) {
@@ -34,22 +47,36 @@ function still(on) {
   if (!on) canvas.hidden = true;
 }
 
-// behind is how old what is shown is: the way here, by the node's measure, and what waits in the buffer.
+// behind is how old what is shown is when it is live: the way here, by the node's measure, and what waits in the buffer; a mean of the last
+// second or two, so that the page says one number everywhere. null if it is not known.
+let mean = null;
 function behind() {
-  if (stream.phase !== 'playing' || status?.state !== 'live') return null;
-  return (status.lag_s?.p50 ?? 0) + stream.ahead();
+  return stream.phase !== 'playing' || !stream.live || status?.state !== 'live' ? null : mean;
+}
+
+function measure() {
+  const now = stream.phase === 'playing' && stream.live ? (status?.lag_s?.p50 ?? 0) + stream.ahead() : null;
+  mean = now === null || mean === null || Math.abs(now - mean) > 1 ? now : mean + (now - mean) * 0.2;
+}
+
+// ago is how long ago what is shown was aired, if it is the past; null if it is live.
+function ago() {
+  const at = stream.live ? null : stream.wall();
+  return at === null || !edge.known ? null : Math.max(0, (edge.wall(performance.now() / 1000) - at) / 1000);
 }
 
 function show() {
   const v = verdict(status);
   $('pill').dataset.tone = v.tone;
   set('pill-label', v.label);
-  set('sentence', stream.phase === 'refused' ? `${v.reason} ${stream.trouble}`.trim() : summary(status, behind()));
+  set('sentence', summary(status, behind(), ago()));
   set('title', status?.title || 'Live channel');
-  document.title = `${v.tone === 'live' ? '' : v.label + ' · '}${status?.title || 'Tailcast'}`;
+  set('radio-title', status?.title || 'Live channel');
+  document.title = `${v.tone === 'live' ? '' : `${v.label} · `}${status?.title || 'Tailcast'}`;
   veil(v);
+  trouble();
   $('stage').classList.toggle('running', stream.phase === 'playing');
-  redraw();
+  panel.redraw();
 }
 
 const BRIEF = 0.6; // seconds that a picture may stand still before we say so
@@ -63,128 +90,131 @@ function veil(v) {
     set('veil-text', text);
   }
   $('ring').hidden = !busy;
-  $('veil-elsewhere').hidden = stream.phase !== 'refused';
+  const refused = stream.state === 'refused';
+  $('veil-elsewhere').hidden = !refused;
+  $('mute-it').hidden = !(refused && stream.codes?.length && stream.codes.every(c => /^(mp4a|ac-3|ec-3|opus)/i.test(c)) && /^video/.test(stream.type));
 }
 
 function words(v) {
-  switch (stream.phase) {
-    case 'playing': return v.tone === 'bad' && stream.ahead() < 0.05 ? [v.label, v.reason, false] : ['', '', false];
-    case 'buffering': if (stream.lasts() < BRIEF) return ['', '', false]; break;
-    case 'paused': return ['Paused', 'Playing goes on at the live edge.', false];
-    case 'refused': return ['Not in this browser', `${stream.trouble} It plays in mpv or VLC at this address:`, false];
-  }
+  if (stream.state === 'refused') return ['Not in this browser', `${stream.trouble} The channel itself is well: mpv and VLC play it.`, false];
+  if (stream.paused && stream.placed) return ['', '', false];
+  const past = !stream.live;
+  if (stream.state === 'playing') return v.tone === 'bad' && !past && stream.ahead() < 0.05 ? [v.label, v.reason, false] : ['', '', false];
+  if (stream.state === 'buffering' && stream.lasts() < BRIEF) return ['', '', false];
+  if (stream.state === 'connecting' && stream.lasts() < BRIEF && !$('still').hidden) return ['', '', false];
+  if (past) return ['One moment', stream.trouble || 'Fetching what was aired then.', true];
   if (v.tone !== 'live') return [v.label, v.reason, v.tone === 'wait'];
-  return stream.phase === 'buffering' ? ['One moment', 'Waiting for the next pictures.', true] : ['Connecting', stream.trouble, true];
+  return stream.state === 'buffering' ? ['One moment', 'Waiting for the next pictures.', true] : ['Connecting', stream.trouble, true];
 }
 
-const sparks = Object.fromEntries(['lag', 'verified', 'peers', 'shared'].map(name => [name, new Spark($(`${name}-spark`))]));
-let before = { at: 0 };
-
-// numbers fills the cards; it runs once for each status.
-function numbers() {
-  const at = performance.now() / 1000, b = status?.blocks ?? {}, list = peers(status);
-  const now = { at, verified: b.verified ?? 0, sent: sent(status), received: received(status), appended: status?.bytes?.appended ?? 0 };
-  const rate = key => before.at ? Math.max(0, now[key] - before[key]) / (at - before.at) : null;
-  lag();
-  set('verified', (b.verified ?? 0).toLocaleString('en'));
-  const bad = [b.rejected && `${b.rejected} rejected`, b.missed && `${b.missed} missed`].filter(Boolean).join(', ');
-  set('verified-note', bad || `none rejected, ${Math.round(rate('verified') ?? 0)} a second`);
-  $('verified-note').classList.toggle('alarm', b.rejected > 0);
-  sparks.verified.push(rate('verified'));
-  set('peers', String(list.length));
-  set('peers-note', list.length ? `${bitrate(rate('received') * 8)} in, ${bitrate(rate('sent') * 8)} out` : 'nobody yet');
-  sparks.peers.push(list.length);
-  const r = ratio(status);
-  set('shared-title', status?.role === 'streamer' ? 'Uploaded' : 'Passed on');
-  set('shared', now.sent || r ? r.toFixed(1) : '0');
-  set('shared-unit', '×');
-  set('shared-note', now.sent ? `${bytes(now.sent)} sent, ${bytes(now.received || now.appended)} ${now.received ? 'received' : 'made'}` : 'nothing yet');
-  sparks.shared.push(rate('sent'));
-  before = now;
-}
-
-function lag() {
-  const b = behind();
-  set('lag', b === null ? '–' : seconds(b));
-  set('lag-unit', b === null ? '' : 's');
-  set('lag-note', b !== null ? `${(status.lag_s?.p50 ?? 0).toFixed(1)} s on the way, ${stream.ahead().toFixed(1)} s here` : status?.state === 'live' ? 'not playing' : 'not live');
-  $('bar-behind').hidden = b === null;
-  if (b !== null) set('bar-behind', `${seconds(b)} s behind live`);
-  sparks.lag.push(b);
-}
-
-function row(cells) {
-  const tr = document.createElement('tr');
-  tr.append(...cells.map(text => Object.assign(document.createElement('td'), { textContent: text })));
-  return tr;
-}
-
-function details() {
-  if (!$('details').open) return;
-  const list = peers(status);
-  $('peer-rows').replaceChildren(...list.map(p => row([String(p.id).slice(0, 10), p.role, p.addr, `${Math.round(p.rtt_ms)} ms`, bitrate(p.down_bps), bitrate(p.up_bps), p.lag_s ? `${p.lag_s.toFixed(2)} s` : '–', String(p.stripes)])));
-  if (!list.length) {
-    const tr = row(['Nobody is connected.']);
-    tr.firstChild.colSpan = 8;
-    tr.firstChild.className = 'none';
-    $('peer-rows').append(tr);
+// What the page itself sees, for troubles.
+let waiting = null; // since when the node waits, ms
+let frames = { at: 0, total: 0, dropped: 0, part: 0 };
+function seen() {
+  const q = video.getVideoPlaybackQuality?.() ?? { totalVideoFrames: 0, droppedVideoFrames: 0 }, now = performance.now();
+  if (now - frames.at > 5000) {
+    const total = q.totalVideoFrames - frames.total, dropped = q.droppedVideoFrames - frames.dropped;
+    frames = { at: now, total: q.totalVideoFrames, dropped: q.droppedVideoFrames, part: total > 30 ? dropped / total : 0 };
   }
-  $('facts').replaceChildren(...Object.entries(facts()).map(([name, value]) => {
-    const div = document.createElement('div');
-    div.append(Object.assign(document.createElement('dt'), { textContent: name }), Object.assign(document.createElement('dd'), { textContent: value }));
-    return div;
+  waiting = status?.state === 'waiting' ? waiting ?? now : null;
+  const starving = stream.live && !stream.paused && stream.state === 'buffering' ? stream.lasts() : 0;
+  return { phase: stream.phase, trouble: stream.trouble, stalls: stream.stallsLately(), dropped: frames.part, starving, waited: waiting === null ? undefined : (now - waiting) / 1000 };
+}
+
+let told = '';
+function trouble() {
+  const found = troubles(status, seen()), text = JSON.stringify(found);
+  if (text === told) return; // a screen reader hears a list again whenever it is made anew
+  told = text;
+  $('troubles').hidden = found.length === 0;
+  $('troubles').replaceChildren(...found.map(t => {
+    const li = document.createElement('li');
+    Object.assign(li.dataset, { tone: t.tone, trouble: t.id });
+    li.append(Object.assign(document.createElement('strong'), { textContent: t.what }), Object.assign(document.createElement('span'), { textContent: t.todo }));
+    return li;
   }));
 }
 
+function details() {
+  if ($('details').open) rows('facts', facts());
+}
+
 function facts() {
-  const q = video.getVideoPlaybackQuality(), b = status?.blocks ?? {}, r = status?.renditions?.[0];
+  const q = video.getVideoPlaybackQuality?.() ?? {}, r = status?.renditions?.[0];
   return {
     'Picture': video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : '–',
-    'Coding': codecs(stream.type).map(([name]) => name).join(', ') || '–',
+    'Coding': list(stream.type).map(([name]) => name).join(', ') || '–',
     'Left out here': stream.omitted || 'nothing',
-    'Frames, dropped': `${q.totalVideoFrames}, ${q.droppedVideoFrames}`,
+    'Way': stream.way === 'frames' ? 'frame by frame' : 'HLS',
+    'Frames, dropped': `${q.totalVideoFrames ?? 0}, ${q.droppedVideoFrames ?? 0}`,
     'Buffer, target': `${stream.ahead().toFixed(2)}, ${stream.latency.buffer(performance.now() / 1000).toFixed(2)} s`,
     'Jitter': `${Math.round(1000 * stream.latency.jitter())} ms`,
     'Speed': `${video.playbackRate.toFixed(2)}×`,
     'Stalls': String(stream.stalls),
     'On the way, p50, p99': `${(status?.lag_s?.p50 ?? 0).toFixed(2)}, ${(status?.lag_s?.p99 ?? 0).toFixed(2)} s`,
     'Rendition': r ? `${r.name}, ${bitrate(r.bitrate_bps)}` : '–',
-    'Epoch': r?.epoch || '–',
-    'Newest block': r ? String(r.head) : '–',
-    'Missed, repaired': `${b.missed ?? 0}, ${b.repaired ?? 0}`,
-    'Rejected, duplicate': `${b.rejected ?? 0}, ${b.duplicate ?? 0}`,
+    'Run (epoch)': r?.epoch || '–',
+    'Newest block': r ? r.head.toLocaleString('en') : '–',
+    'Kept here from': r?.kept ? new Date(r.kept.from).toLocaleString() : '–',
   };
 }
 
-function link() {
-  $('share').hidden = !status?.link;
-  set('link', status?.link ?? '');
+// report is what helps somebody who helps; the QR code and the link are in the status already.
+function report() {
+  const said = [...$('troubles').querySelectorAll('li')].map(li => li.innerText);
+  const page = {
+    ...facts(), phase: stream.phase, live: stream.live, behind: behind(), trouble: stream.trouble, type: stream.type, agent: navigator.userAgent,
+  };
+  const shared = status && { ...status, lan: undefined }; // the address for the home network is a secret
+  return JSON.stringify({ sentence: $('sentence').textContent, troubles: said, at: new Date().toISOString(), page, status: shared }, null, 2);
 }
 
 $('details').addEventListener('toggle', details);
-$('report').addEventListener('click', () => copy($('report'), JSON.stringify({ page: { ...facts(), phase: stream.phase, trouble: stream.trouble, agent: navigator.userAgent }, status }, null, 2)));
-for (const button of document.querySelectorAll('[data-copy]')) {
-  button.addEventListener('click', () => copy(button, $(button.dataset.copy).textContent));
+$('mute-it').addEventListener('click', () => stream.choose('none'));
+for (const a of document.querySelectorAll('[data-href]')) a.href = new URL(a.dataset.href, base).href;
+copies({ report });
+
+// elsewhere names the container that carries the channel to other players: TS, unless a codec has no place there.
+function elsewhere() {
+  const mp4 = status?.renditions?.[0]?.codecs?.some(c => /^(vp9|vp09|av1|av01)/.test(c));
+  const url = new URL(`${mp4 ? 'live.mp4' : 'live.ts'}?join=next`, base).href;
+  set('mpv', `mpv --profile=low-latency "${url}"`);
+  set('vlc', `vlc --network-caching=300 "${url}"`);
+  set('veil-command', $('mpv').textContent);
 }
 
-async function copy(button, text) {
-  const label = button.textContent;
-  try {
-    await navigator.clipboard.writeText(text);
-    button.textContent = 'Copied';
-  } catch {
-    getSelection().selectAllChildren($(button.dataset.copy) ?? $('facts'));
-    button.textContent = 'Press Ctrl C';
-  }
-  setTimeout(() => { button.textContent = label; }, 1500);
+// home is for the other devices of the house: the address that the node has for them, or how to get one.
+let house;
+function home() {
+  const url = status?.lan?.[0] ?? '';
+  if (!status || url === house) return;
+  house = url;
+  $('home').hidden = $('home-code').hidden = !url;
+  $('home-note').hidden = Boolean(url) || status.role !== 'viewer';
+  if (!url) return;
+  set('home-link', url);
+  $('home-qr').src = new URL(`api/v1/lan.svg?v=${url.length}`, base).href;
 }
 
-poll(answer => {
+let link = '';
+listen(base, answer => {
   status = answer;
-  numbers();
-  link();
+  const kept = status?.renditions?.[0]?.kept;
+  if (kept) edge.saw(performance.now() / 1000, Date.parse(kept.to));
+  panel.keep(kept ? { from: Date.parse(kept.from), to: Date.parse(kept.to) } : null);
+  if (status?.link && status.link !== link) {
+    link = status.link;
+    set('link', link);
+    $('share').hidden = status.role === 'streamer';
+  }
+  elsewhere();
+  home();
+  truth.show(status, behind());
+  studio(status, base);
   details();
   show();
 });
-setInterval(show, 500);
+setInterval(() => { measure(); show(); }, 250);
+elsewhere();
+channels(base);
 stream.open();

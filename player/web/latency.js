@@ -13,6 +13,7 @@ const TOO_LATE = 2;     // beyond the target: jump
 const CALM = 5;         // seconds between jumps: each costs the decoder a start
 const NEAR = 0.04;      // as good as on target
 const FASTEST = 1.25, SLOWEST = 0.95;
+const GUESS = 0.2, GUESSED = 3; // jitter that is assumed at first, and the seconds in which measuring takes its place
 const STALL = 0.2;      // what a stall adds to the target
 const STALLS = 2;       // and at most
 const DECAY = 0.01;     // of that, what goes away each second
@@ -20,6 +21,7 @@ const DECAY = 0.01;     // of that, what goes away each second
 export class Latency {
   #arrivals = [];     // {at, before, after}: the distance just before and just after each arrival
   #end = null;        // of what has arrived
+  #begun = null;      // when the first arrived
   #boost = 0;
   #boostAt = 0;
   #settled = false;   // the jump after the start is done
@@ -28,6 +30,7 @@ export class Latency {
   // arrived: at the time now, media up to end is there.
   arrived(now, end) {
     if (this.#end !== null && end <= this.#end) return;
+    this.#begun ??= now;
     const after = now - end;
     const best = this.#best();
     if (after < best - 0.25 || (!this.#settled && after < best)) {
@@ -58,7 +61,21 @@ export class Latency {
   jitter() { return this.#arrivals.length ? Math.max(0, this.#late() - this.#best()) : 0; }
 
   // buffer is how much media should be there when the best case has just arrived.
-  buffer(now) { return Math.min(CEILING, this.jitter() + MARGIN + this.boost(now)); }
+  buffer(now) { return Math.min(CEILING, Math.max(this.jitter(), this.#guess(now)) + MARGIN + this.boost(now)); }
+
+  #guess(now) { return this.#begun === null ? GUESS : Math.max(0, GUESS * (1 - (now - this.#begun) / GUESSED)); }
+
+  // place is where to be at the time now.
+  place(now) {
+    return this.#end === null ? 0 : Math.min(now - this.#best() - this.buffer(now), this.#end - 0.02);
+  }
+
+  // next is for another stream of the same channel: what stalls have taught stays.
+  next(now) {
+    const l = new Latency();
+    [l.#boost, l.#boostAt] = [this.boost(now), now];
+    return l;
+  }
 
   // decide says how fast to play, and where to jump to, if at all (null: nowhere). It is asked from when the picture runs.
   decide(now, position) {

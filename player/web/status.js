@@ -1,23 +1,44 @@
 // What the node knows, and what may be said of it. The word "Live" comes from here alone, and only from the node's own verdict,
 // which looks at signatures and clocks; that pictures move proves nothing.
 
-const EVERY = 1000; // ms
-const LOST = 3500;  // ms without an answer before contact is lost
+const LOST = 2500;   // ms without a word before contact is lost
+const POLL = 1000;   // ms, where events do not come
+const AGAIN = 5000;  // ms before events are tried again
+const QUIET = 2;     // seconds without a new block in which a channel may still be called live
 
-// poll calls seen(status or null) about once a second; null means that the node does not answer.
-export function poll(seen) {
-  let heard = performance.now();
+// listen calls seen(status or null) about twice a second; null means that the node does not answer. Events are preferred, polling will do. A page
+// that nobody looks at does not listen: a browser has six connections for all pages of a node, and each picture takes one already.
+export function listen(base, seen) {
+  let heard = performance.now(), source = null, tried = -Infinity;
+  const take = status => {
+    heard = performance.now();
+    seen(status);
+  };
+  const subscribe = () => {
+    tried = performance.now();
+    source = new EventSource(new URL('api/v1/events', base));
+    source.onmessage = e => take(JSON.parse(e.data));
+    source.onerror = () => { // it tries again by itself, unless the answer was no stream of events
+      if (source.readyState !== EventSource.CLOSED) return;
+      source = null;
+    };
+  };
   const ask = async () => {
-    try {
-      const response = await fetch('/api/v1/status', { cache: 'no-store', signal: AbortSignal.timeout(LOST) });
-      if (!response.ok) throw new Error(response.statusText);
-      const status = await response.json();
-      heard = performance.now();
-      seen(status);
-    } catch {
-      if (performance.now() - heard > LOST) seen(null);
+    const now = performance.now();
+    if (document.hidden) {
+      source?.close();
+      [source, tried, heard] = [null, -Infinity, now];
+      return setTimeout(ask, POLL / 2);
     }
-    setTimeout(ask, EVERY);
+    if (source === null && now - tried > AGAIN) subscribe();
+    if (now - heard > POLL) {
+      try {
+        const response = await fetch(new URL('api/v1/status', base), { cache: 'no-store', signal: AbortSignal.timeout(LOST) });
+        if (response.ok) take(await response.json());
+      } catch { /* no contact: below */ }
+    }
+    if (performance.now() - heard > LOST) seen(null);
+    setTimeout(ask, POLL / 2);
   };
   ask();
 }
@@ -29,7 +50,9 @@ export function verdict(status) {
   if (status === null) return { tone: 'bad', label: 'No contact', reason: 'The program that brings this channel does not answer. Is it still running?' };
   const reason = sentence(status.reason);
   switch (status.state) {
-    case 'live': return { tone: 'live', label: 'Live', reason };
+    case 'live':
+      if ((status.silent_s ?? 0) <= QUIET) return { tone: 'live', label: 'Live', reason };
+      return { tone: 'wait', label: 'Interrupted', reason: `Nothing new has come for ${span(Math.max(2, status.silent_s))}. ${sentence(status.flow)}`.trim() };
     case 'waiting': return { tone: 'wait', label: 'Waiting', reason: reason || 'Nobody who has this channel has been found yet.' };
     case 'starting': return { tone: 'wait', label: 'Starting', reason: reason || 'The first pictures are on their way.' };
     case 'stalled': return { tone: 'bad', label: 'Stalled', reason: reason || 'No new blocks arrive.' };
@@ -38,45 +61,76 @@ export function verdict(status) {
   return { tone: 'bad', label: 'Not live', reason };
 }
 
-// summary is the plain sentence under the title. behind is in seconds, null if unknown.
-export function summary(status, behind) {
+// summary is the plain sentence under the title. behind is in seconds, null if unknown; ago likewise, of what is watched, if it is the past.
+export function summary(status, behind, ago = null) {
   const v = verdict(status);
   if (v.tone !== 'live') return v.reason;
-  const parts = ['Live'];
-  if (behind !== null) parts.push(`${seconds(behind)} s behind`);
-  parts.push(plural(peers(status).length, status.role === 'streamer' ? 'viewer connected' : 'peer', status.role === 'streamer' ? 'viewers connected' : 'peers'));
+  const streamer = status.role === 'streamer';
+  const first = [ago === null ? 'Live' : `Watching ${span(ago)} ago`];
+  if (behind !== null && ago === null) first.push(`${seconds(behind)} s behind`);
+  first.push(plural(peers(status).length, streamer ? 'viewer connected' : 'peer', streamer ? 'viewers connected' : 'peers'));
+  return `${[first.join(', '), given(status, streamer), integrity(status)].filter(Boolean).join('; ')}.`;
+}
+
+function given(status, streamer) {
   const r = ratio(status);
-  if (r >= 0.05) parts.push(status.role === 'streamer' ? `uploading ${r.toFixed(1)}×` : `you passed on ${r.toFixed(1)}×`);
-  return parts.join(', ') + '.';
+  if (r < 0.05) return '';
+  return streamer ? `you upload ${r.toFixed(1)}× the stream` : `you have passed on ${r.toFixed(1)}× what you watched`;
+}
+
+// integrity is what can be said of the blocks so far.
+export function integrity(status) {
+  const b = status?.blocks ?? {}, bad = [];
+  if (b.missed) bad.push(`${plural(b.missed, 'block', 'blocks')} missed`);
+  if (b.rejected) bad.push(`${b.rejected} refused and not shown`);
+  if (status?.role === 'streamer') return bad.length ? bad.join(', ') : 'every block signed';
+  if (!b.verified) return '';
+  return bad.length ? `${bad.join(', ')}, all others verified` : 'every block verified';
 }
 
 export const peers = status => status?.peers ?? [];
 const total = t => t ? (t.media ?? 0) + (t.proofs ?? 0) + (t.control ?? 0) + (t.repair ?? 0) : 0;
+const media = t => t ? (t.media ?? 0) + (t.repair ?? 0) : 0;
 export const sent = status => total(status?.bytes?.sent);
 export const received = status => total(status?.bytes?.received);
 
-// ratio is media given per media taken; a streamer takes what it appended.
+// ratio is media given per media taken, repairs included; a streamer takes what it appended.
 export function ratio(status) {
-  const taken = status?.role === 'streamer' ? status?.bytes?.appended : status?.bytes?.received?.media;
-  return taken > 0 ? (status.bytes.sent?.media ?? 0) / taken : 0;
+  const taken = status?.role === 'streamer' ? status?.bytes?.appended : media(status?.bytes?.received);
+  return taken > 0 ? media(status.bytes.sent) / taken : 0;
+}
+
+// saved is the part of what came here that the broadcaster did not have to send, 0 to 1; null if nothing has come.
+export function saved(status) {
+  const b = status?.blocks;
+  return b?.verified > 0 ? (b.by_others ?? 0) / b.verified : null;
 }
 
 export const seconds = s => s < 10 ? s.toFixed(1) : String(Math.round(s));
-export const plural = (n, one, many) => `${n === 0 ? 'no' : n} ${n === 1 ? one : many}`;
+export const plural = (n, one, many) => `${n === 0 ? 'no' : n.toLocaleString('en')} ${n === 1 ? one : many}`;
+
+// span is a length of time for people: "40 s", "3 min", "2 h 5 min".
+export function span(s) {
+  s = Math.max(0, Math.round(s));
+  if (s < 90) return `${s} s`;
+  const min = Math.round(s / 60);
+  if (min < 90) return `${min} min`;
+  return `${Math.floor(min / 60)} h ${min % 60} min`;
+}
 
 export function bytes(n) {
   const units = ['B', 'kB', 'MB', 'GB', 'TB'];
   let i = 0;
   for (; n >= 1000 && i < units.length - 1; i++) n /= 1000;
-  return `${i && n < 100 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
+  return `${i && n < 100 ? n.toFixed(1) : Math.round(n)}\u00a0${units[i]}`;
 }
 
 export function bitrate(n) {
   if (!n) return '–';
-  return n >= 1e6 ? `${(n / 1e6).toFixed(1)} Mbit/s` : `${Math.round(n / 1e3)} kbit/s`;
+  return n >= 1e6 ? `${(n / 1e6).toFixed(1)}\u00a0Mbit/s` : `${Math.round(n / 1e3)}\u00a0kbit/s`;
 }
 
-const sentence = text => {
+export const sentence = text => {
   text = (text ?? '').trim();
   return text ? text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.') : '';
 };

@@ -52,6 +52,14 @@ test('the target follows the jitter', () => {
   assert.ok(large.stalls <= 3, `large jitter: ${large.stalls} stalls`);
 });
 
+test('the start is careful: what is not measured yet is guessed', () => {
+  const l = new Latency();
+  for (let i = 0; i < 10; i++) l.arrived(i * FRAME, i * FRAME);
+  assert.ok(l.buffer(0.4) > 0.25, `${l.buffer(0.4)} s after the start`);
+  for (let i = 10; i < 100; i++) l.arrived(i * FRAME, i * FRAME);
+  assert.ok(l.buffer(4) < 0.2, `${l.buffer(4)} s when it is known`);
+});
+
 test('rates stay where nobody hears them', () => {
   const d = dice(7);
   const log = watch({ seconds: 60, late: () => 0.05 + 0.4 * d() });
@@ -88,4 +96,21 @@ test('far behind it jumps, and only then', () => {
   assert.equal(l.decide(3.96, 3.8).jump, null);
   assert.equal(l.decide(3.96, 2.5).jump, null);
   assert.notEqual(l.decide(3.96, 1.2).jump, null);
+});
+
+test('what a stall taught outlives the stream', () => {
+  const l = new Latency();
+  for (let i = 0; i < 100; i++) l.arrived(i * FRAME, i * FRAME);
+  for (let i = 0; i < 5; i++) l.stalled(4);
+  const next = l.next(5);
+  assert.ok(Math.abs(next.boost(5) - l.boost(5)) < 1e-9 && next.boost(5) > 0.9, `${next.boost(5)}`);
+  assert.equal(next.decide(5, 0).jump, null, 'a stream of which nothing has come needs no jump');
+});
+
+test('the place of live is on target', () => {
+  const l = new Latency();
+  for (let i = 0; i < 250; i++) l.arrived(i * FRAME, i * FRAME + 7);
+  const now = 250 * FRAME;
+  assert.equal(l.decide(now, l.place(now)).rate, 1);
+  assert.ok(l.place(now) <= now + 7 && l.place(now) > now + 6.5, `${l.place(now) - 7} at ${now}`);
 });

@@ -1,124 +1,233 @@
-// Drives the page in a headless Chromium: node page.mjs URL [folder for screenshots]. Exits 0 if all is well; says each check it makes.
+// Drives the page in a headless Chromium, over a channel with a status that it changes: node page.mjs URL [folder for screenshots]. Exits 0 if
+// all is well; says each check it makes.
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { browse, SOON } from './browser.mjs';
 
 const [url, folder = ''] = process.argv.slice(2);
-const profile = mkdtempSync(join(tmpdir(), 'tailcast-page-'));
-const flags = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
-  '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
-const context = await chromium.launchPersistentContext(profile, {
-  executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: flags,
-  viewport: { width: 1280, height: 900 }, colorScheme: 'dark',
-});
-const page = context.pages()[0] ?? await context.newPage();
-const errors = [];
-page.on('pageerror', e => errors.push(`page: ${e.message}`));
-page.on('console', m => { if (m.type() === 'error') errors.push(`console: ${m.text()}`); });
-page.on('request', r => { if (!r.url().startsWith(url) && !r.url().startsWith('blob:')) errors.push(`foreign request: ${r.url()}`); });
+const status = async change => { await fetch(`${url}/test/status`, { method: 'POST', body: JSON.stringify(change) }); };
+const LIVE = /^Live, \d+(\.\d)? s behind, 4 peers; you have passed on 2\.3× what you watched; every block verified\.$/;
 
-const look = () => page.evaluate(() => {
-  const v = document.getElementById('video');
-  const text = id => document.getElementById(id).textContent;
-  return {
-    time: v.currentTime, ready: v.readyState, rate: v.playbackRate, frames: v.getVideoPlaybackQuality().totalVideoFrames,
-    dropped: v.getVideoPlaybackQuality().droppedVideoFrames, width: v.videoWidth,
-    buffer: v.buffered.length ? v.buffered.end(v.buffered.length - 1) - v.currentTime : null,
-    pill: text('pill-label'), tone: document.getElementById('pill').dataset.tone, sentence: text('sentence'), lag: text('lag'),
-    veil: document.getElementById('veil').dataset.shown === 'true' ? text('veil-title') : '', stalls: document.body.innerText.match(/Stalls\s*(\d+)/)?.[1],
-    all: document.body.innerText, label: document.title,
-  };
-});
-const until = async (what, test, ms = 15000) => {
-  const end = Date.now() + ms;
-  for (;;) {
-    const seen = await look();
-    if (test(seen)) return console.log(`ok: ${what}`), seen;
-    assert.ok(Date.now() < end, `${what}: not after ${ms} ms; saw ${JSON.stringify(seen)}; errors ${JSON.stringify(errors)}`);
-    await page.waitForTimeout(100);
-  }
-};
-const shot = async name => { if (folder) await page.screenshot({ path: join(folder, `${name}.png`) }); };
-const status = change => page.route('**/api/v1/status', async route => {
-  const json = { ...await (await route.fetch()).json(), ...change };
-  await route.fulfill({ json });
-});
-
-try {
+await browse(url, folder, async w => {
+  const { page } = w;
   const begun = Date.now();
   await page.goto(url);
-  const first = await until('the picture moves', s => s.frames > 0 && s.width > 0);
+  const first = await w.until('the picture moves', s => s.frames > 0 && s.width > 0);
   console.log(`first picture after ${Date.now() - begun} ms`);
-  await page.waitForTimeout(3000);
-  const later = await until('frames advance', s => s.frames > first.frames + 45 && s.time > first.time + 2);
-  await until('the page says Live, as the node does', s => s.tone === 'live' && s.pill === 'Live' && /^Live, \d+(\.\d)? s behind, \d+ peers/.test(s.sentence));
-  await until('the lag is shown', s => /^\d+(\.\d)?$/.test(s.lag));
-  await until('no veil over the picture', s => s.veil === '');
-  console.log(`buffer ${later.buffer.toFixed(3)} s, rate ${later.rate}, dropped ${later.dropped} of ${later.frames}`);
-  await shot('desktop-dark');
+  await w.until('frames advance', s => s.frames > first.frames + 45 && s.time > first.time + 1.5);
+  await w.until('the page says Live, as the node does', s => s.tone === 'live' && s.pill === 'Live' && LIVE.test(s.sentence));
+  await w.until('the lag is shown', s => /^\d+(\.\d)?$/.test(s.lag));
+  const well = await w.until('no veil over the picture, and no trouble', s => s.veil === '' && Object.keys(s.troubles).length === 0);
+  console.log(`buffer ${well.buffer.toFixed(3)} s, rate ${well.rate}, dropped ${well.dropped} of ${well.frames}`);
 
-  await page.emulateMedia({ colorScheme: 'light' });
-  await page.waitForTimeout(300);
-  await shot('desktop-light');
-  await page.click('#details > summary');
-  await page.waitForTimeout(1200);
-  await page.locator('#details').scrollIntoViewIfNeeded();
-  await shot('details');
-  await page.click('#details > summary');
-  await page.setViewportSize({ width: 390, height: 844 });
-  await page.evaluate(() => scrollTo(0, 0));
-  await page.waitForTimeout(300);
-  await shot('phone-light');
+  await looks(w);
+  await states(w);
+  await faults(w);
+  await past(w);
+  await days(w);
+  await keys(w);
+  await studio(w);
+  w.quiet();
+  await refused(w);
+  console.log('all is well');
+});
+
+// looks takes the pictures that people look at.
+async function looks(w) {
+  const { page } = w;
+  await page.mouse.move(640, 300);
+  for (const [name, width, height] of [['desktop', 1280, 800], ['phone', 390, 844], ['tv', 1920, 1080]]) {
+    await page.setViewportSize({ width, height });
+    await page.evaluate(() => scrollTo(0, 0));
+    for (const colorScheme of ['dark', 'light']) {
+      await page.emulateMedia({ colorScheme });
+      await page.waitForTimeout(600);
+      await w.shot(`${name}-${colorScheme}`);
+      await w.shot(`${name}-${colorScheme}-whole`, true);
+    }
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    assert.ok(wide <= width, `the page is ${wide} pixels wide on a screen of ${width}`);
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
   await page.emulateMedia({ colorScheme: 'dark' });
-  await page.waitForTimeout(300);
-  await shot('phone-dark');
-  const wide = await page.evaluate(() => document.documentElement.scrollWidth);
-  assert.ok(wide <= 390, `the page is ${wide} pixels wide on a phone of 390`);
-  await page.setViewportSize({ width: 1280, height: 900 });
-  await page.evaluate(() => scrollTo(0, 0));
+  const bare = await page.evaluate(() => [...document.querySelectorAll('button, input, select, a, img, [role=img]')].filter(e => e.offsetParent !== null &&
+    !(e.getAttribute('aria-label') || e.textContent.trim() || e.hasAttribute('alt') || e.labels?.length)).map(e => e.outerHTML.slice(0, 80)));
+  assert.deepEqual(bare, [], 'controls without a name');
+  console.log('ok: everything that can be pressed has a name');
+}
 
+// states lets the node say each of its states.
+async function states(w) {
   for (const [state, label] of [['waiting', 'Waiting'], ['starting', 'Starting'], ['stalled', 'Stalled'], ['ended', 'Ended'], ['', 'Not live'], ['LIVE', 'Not live']]) {
     await status({ state, reason: 'the reason, as the node puts it' });
-    const s = await until(`state ${JSON.stringify(state)} is shown as ${label}`, s => s.pill === label);
-    assert.ok(/The reason, as the node puts it/.test(s.sentence), `state ${state}: the sentence is ${s.sentence}`);
+    const s = await w.until(`state ${JSON.stringify(state)} is shown as ${label}`, s => s.pill === label && /^The reason, as the node puts it/.test(s.sentence), SOON);
     assert.ok(s.tone !== 'live' && !/\bLive,/.test(s.all), `state ${state}: the page says Live: ${s.all}`);
-    if (state === 'stalled') await shot('stalled');
-    await page.unroute('**/api/v1/status');
+    if (state === 'stalled') await w.shot('stalled');
   }
-  await page.route('**/api/v1/status', route => route.abort());
-  await until('a node that does not answer is not live', s => s.pill === 'No contact' && s.tone === 'bad', 10000);
-  await page.unroute('**/api/v1/status');
-  await until('and is live again', s => s.pill === 'Live');
+  await status({});
+  await w.until('and is live again', s => s.pill === 'Live');
+}
 
-  const source = () => page.evaluate(() => document.getElementById('video').src);
-  const old = await source();
+// faults provokes what can go wrong, and wants the sentence within 3 s.
+async function faults(w) {
+  const list = [
+    ['peers', { state: 'waiting', peers: [], reason: '203.0.113.5:4433 does not answer' }, /Nobody who has this channel.*203\.0\.113\.5:4433 does not answer/],
+    ['source', { silent_s: 2, flow: 'connected to the relay 198.51.100.7:4433, which has sent nothing new for 2 s' }, /Nothing new has come.*relay/s],
+    ['uplink', { upload: { uplink_bps: 300e3 } }, /300\skbit\/s up/],
+    ['disk', { disk_error: 'no space left on device' }, /no space left on device/],
+    ['clock', { clock_error_s: 301 }, /5 min slow/],
+    ['refused', { blocks: { verified: 9, rejected: 1 }, refused: [{ id: 'x', role: 'viewer', addr: '192.0.2.9:1', why: 'misbehaved (payload)', at: new Date().toISOString() }] }, /1 block did not verify.*192\.0\.2\.9:1/s],
+  ];
+  for (const [id, change, sentence] of list) {
+    await status(change);
+    await w.until(`fault ${id} is told`, s => sentence.test(s.troubles[id] ?? ''), SOON);
+    if (id === 'peers' || id === 'refused') await w.shot(`fault-${id}`, true);
+  }
+  await status({});
+  await w.until('and all is well again', s => Object.keys(s.troubles).length === 0, SOON);
+  await w.page.route('**/api/v1/*', route => route.abort());
   await fetch(`${url}/test/drop`).catch(() => {}); // the server closes all connections, this one too
-  const end = Date.now() + 10000;
-  while (await source() === old) assert.ok(Date.now() < end, 'the page does not open the stream again');
-  const back = await until('after a lost connection it connects by itself', s => s.veil === '' && s.pill === 'Live' && s.time > 0);
-  await until('and plays on', s => s.time > back.time + 1);
+  await w.until('a node that does not answer is not live', s => s.pill === 'No contact' && s.tone === 'bad' && s.troubles.contact, SOON);
+  await w.page.unroute('**/api/v1/*');
+  await w.until('and is live again', s => s.pill === 'Live' && s.veil === '');
+  const old = (await w.look()).src;
+  await fetch(`${url}/test/drop`).catch(() => {});
+  await w.until('a lost stream is opened again', s => s.src !== old && s.veil === '' && s.time > 0);
+}
 
-  await page.click('#play', { force: true });
-  await until('pausing', s => s.veil === 'Paused');
-  await page.waitForTimeout(1000);
+// past goes back, pauses, and comes back to live.
+async function past(w) {
+  const { page } = w;
+  await w.until('there is a past', s => s.seek === 0 && s.live === 'Live');
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press('j');
+  const back = await w.until('10 seconds back, within what is buffered or not', s => s.seek <= -9 && s.seek >= -20 && s.veil === '' && !s.paused && /^Watching \d+ s ago/.test(s.sentence), SOON);
+  await w.until('it plays there', s => s.time > back.time + 1 || s.src !== back.src);
+  await w.shot('past');
+  await page.evaluate(() => { const seek = document.getElementById('seek'); seek.value = String(Number(seek.min) + 2); seek.dispatchEvent(new Event('input')); seek.dispatchEvent(new Event('change')); });
+  const far = await w.until('almost as far back as there is', s => s.oldest < -15 && s.seek < s.oldest + 8 && s.veil === '' && s.ready >= 3 && !s.paused, SOON);
+  await w.until('frames advance there', s => s.frames > 20 && s.time > far.time + 1 && s.rate === 1);
+  await page.click('#live');
+  await w.until('back to live', s => s.live === 'Live' && s.seek === 0 && s.veil === '' && s.buffer < 2 && LIVE.test(s.sentence), SOON);
+  await page.click('#play');
+  await w.until('pausing shows how to go on', s => s.resume && s.paused && s.veil === '');
+  await w.shot('paused');
+  await page.waitForTimeout(2500);
+  await page.click('#resume');
+  await w.until('going on where it was', s => !s.paused && s.seek <= -2 && s.seek >= -30 && /^Watching/.test(s.sentence), SOON);
+  await page.keyboard.press('End');
+  await w.until('and live', s => s.live === 'Live' && s.buffer < 2 && s.veil === '', SOON);
+}
+
+// days has more of the past than a timeline can show.
+async function days(w) {
+  const { page } = w;
+  await w.until('no field for a time while there is little', s => s.live === 'Live');
+  assert.equal(await page.locator('#moment-choice').isVisible(), false);
+  const now = Date.now();
+  const r = (await (await fetch(`${url}/api/v1/status`)).json()).renditions[0];
+  await status({ renditions: [{ ...r, kept: { from: new Date(now - 3 * 86400e3).toISOString(), to: new Date(now).toISOString() } }] });
+  await page.waitForFunction(() => !document.getElementById('moment-choice').hidden, null, { timeout: SOON });
+  await page.mouse.move(640, 300);
+  await page.mouse.move(650, 310);
+  await w.shot('days');
+  const asked = page.waitForRequest(/live\.mp4\?at=/);
+  await page.evaluate(ms => {
+    const field = document.getElementById('moment');
+    field.value = new Date(ms - 60000 * new Date(ms).getTimezoneOffset()).toISOString().slice(0, 19);
+    field.dispatchEvent(new Event('change'));
+  }, now - 86400e3);
+  const at = Date.parse(new URL((await asked).url()).searchParams.get('at'));
+  assert.ok(Math.abs(at - (now - 86400e3)) < 1500, `asked for ${new Date(at).toISOString()}`);
+  await w.until('what is not kept there after all leads back to live', s => s.live === 'Live' && s.veil === '' && s.frames > 5, SOON);
+  await status({});
+}
+
+// keys and buttons.
+async function keys(w) {
+  const { page } = w;
+  const video = what => page.evaluate(what => document.getElementById('video')[what], what);
+  await page.evaluate(() => document.activeElement?.blur());
+  await page.keyboard.press('m');
+  assert.equal(await video('muted'), false, 'm turns the sound on');
+  await page.locator('#stage').focus();
+  await page.keyboard.press('ArrowDown');
+  assert.ok(await video('volume') < 1, 'arrow down is quieter');
   await page.keyboard.press('k');
-  await until('going on at the live edge', s => s.veil === '' && s.buffer < 3);
-  await page.click('#mute', { force: true });
-  assert.equal(await page.evaluate(() => document.getElementById('video').muted), false);
-  console.log('ok: sound');
+  await w.until('k pauses', s => s.paused);
+  await page.keyboard.press('k');
+  await w.until('k plays', s => !s.paused);
+  await page.keyboard.press('f');
+  await page.waitForFunction(() => document.fullscreenElement?.id === 'stage');
+  await page.keyboard.press('f');
+  await page.waitForFunction(() => document.fullscreenElement === null);
+  await page.keyboard.press('End');
+  await w.until('live again', s => s.live === 'Live');
+  await page.evaluate(() => document.activeElement?.blur());
+  const focused = () => page.evaluate(() => document.activeElement.id);
+  await page.keyboard.press('Enter');
+  assert.equal(await focused(), 'play', 'Enter leads to the buttons');
+  await page.keyboard.press('ArrowRight');
+  assert.equal(await focused(), 'back', 'right leads to the next button');
+  await page.keyboard.press('ArrowUp');
+  assert.equal(await focused(), 'seek', 'up leads to the timeline');
+  await w.shot('focus');
+  await page.keyboard.press('ArrowLeft');
+  await w.until('left goes back there', s => s.seek <= -8 && /^Watching/.test(s.sentence), SOON);
+  await page.keyboard.press('ArrowDown');
+  assert.equal(await focused(), 'play', 'down leads to the buttons again');
+  await page.evaluate(() => document.activeElement.blur());
+  await page.keyboard.press('End');
+  await w.until('live once more', s => s.live === 'Live');
+  await w.context.grantPermissions(['clipboard-read', 'clipboard-write']);
+  await status({ lan: ['http://192.0.2.2:8080/asecretword/'] });
+  await page.waitForFunction(() => /asecretword/.test(document.getElementById('home-link').textContent), null, { timeout: SOON });
+  await page.click('#report');
+  await page.waitForFunction(() => document.getElementById('report').textContent === 'Copied');
+  const text = await page.evaluate(() => navigator.clipboard.readText()), report = JSON.parse(text);
+  assert.ok(report.status.blocks.verified > 0 && /^Live/.test(report.sentence) && report.page['Coding'] === 'H.264, AAC', text);
+  assert.ok(!text.includes('asecretword'), 'the report gives the address of the home network away');
+  await status({});
+  console.log('ok: sound, full screen, report');
+}
 
-  const seen = errors.filter(e => !/Failed to load resource/.test(e)); // the aborted ones above
-  assert.deepEqual(seen, []);
+// studio is the page of a streamer.
+async function studio(w) {
+  const { page } = w;
+  await status({
+    role: 'streamer', stripes: [], bytes: { sent: { media: 230e6 }, wire_sent: 240e6, appended: 100e6 }, audience: { connected: 24, heard_of: 131, delivered: 15.5e9, sent: 240e6 },
+    ingest: {
+      input: 'rtsp://127.0.0.1:8554/live', bytes: 104e6, lost_packets: 3, bitrate_bps: 4.1e6, fps: 29.97, keyframe_s: 10, tracks: ['H.264 1920×1080', 'AAC 48 kHz (eng)'], push: { http: `${url}/ingest`, rtsp: 'rtsp://127.0.0.1:8554/live' },
+      warnings: [{ id: 'gop', what: 'keyframes are up to 10.0 s apart: who joins waits for the next one, and seeking is coarse', todo: 'set the keyframe interval of the encoder to 1 s' }],
+    },
+  });
+  const s = await w.until('the streamer’s page', s => /155 nodes/.test(s.all) && s.troubles['input-gop'], SOON);
+  for (const want of [/98\s*% of your upload/, /\$0\.76/, /Custom Output \(FFmpeg\)/, /-method PUT/, /29\.97/, /10\.0 s, too seldom/]) assert.match(s.all, want);
+  await page.waitForFunction(() => document.getElementById('qr').naturalWidth > 0);
+  for (const colorScheme of ['dark', 'light']) {
+    await page.emulateMedia({ colorScheme });
+    await page.waitForTimeout(300);
+    await w.shot(`studio-${colorScheme}`, true);
+  }
+  await page.setViewportSize({ width: 390, height: 844 });
+  await page.waitForTimeout(300);
+  await w.shot('studio-phone', true);
+  assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= 390, 'the streamer’s page is too wide for a phone');
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await status({});
+}
+
+// refused is what the browser cannot decode.
+async function refused(w) {
+  const { page } = w;
   await page.route('**/live.mp4*', route => route.fulfill({ status: 200, contentType: 'video/mp4; codecs="hvc1.1.6.L93.B0,ac-3"', body: '' }));
   await page.goto(url);
-  const refused = await until('what the browser cannot decode', s => s.veil === 'Not in this browser');
-  assert.match(refused.all, /cannot decode H\.265 and Dolby Digital \(AC-3\)\. It plays in mpv or VLC/);
-  await shot('codec');
+  const s = await w.until('what the browser cannot decode is said', s => /^Not in this browser/.test(s.veil) && s.troubles.codec, SOON);
+  assert.match(s.veil, /cannot decode H\.265 \(HEVC\) and Dolby Digital \(AC-3\)/);
+  assert.equal(await page.locator('#veil button:visible, #veil a:visible').count(), 3, 'buttons for mpv, VLC and a playlist');
+  for (const [name, width, height] of [['codec', 1280, 800], ['codec-phone', 390, 844]]) {
+    await page.setViewportSize({ width, height });
+    await page.waitForTimeout(300);
+    await w.shot(name);
+  }
   await page.unroute('**/live.mp4*');
-  console.log('all is well');
-} finally {
-  await context.close();
-  rmSync(profile, { recursive: true, force: true });
 }

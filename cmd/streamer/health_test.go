@@ -1,0 +1,120 @@
+package main
+
+import (
+	"math"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"tailcast/ingest"
+	"tailcast/node"
+)
+
+// fed is a health that has seen seconds of 25 pictures a second of 10,000 bytes, with a keyframe each gop seconds, and sound.
+func fed(p *ingest.Program, seconds, gop int) *health {
+	now := time.Unix(1_800_000_000, 0)
+	h := newHealth(&recorder{})
+	h.now = func() time.Time { return now }
+	h.SetProgram(p)
+	for i := range seconds * 25 {
+		s := ingest.Sample{Track: 1, DTS: int64(i) * 3600, Data: make([]byte, 10_000)}
+		if i%(gop*25) == 0 {
+			s.Flags = ingest.RandomAccess
+		}
+		h.WriteSample(s)
+		h.WriteSample(ingest.Sample{Track: 2, DTS: s.DTS, Data: make([]byte, 500)})
+		now = now.Add(40 * time.Millisecond)
+	}
+	return h
+}
+
+// recorder counts what comes through.
+type recorder struct{ programs, samples int }
+
+func (r *recorder) SetProgram(*ingest.Program)  { r.programs++ }
+func (r *recorder) WriteSample(_ ingest.Sample) { r.samples++ }
+
+func programOf(video, sound ingest.Codec) *ingest.Program {
+	return &ingest.Program{Tracks: []ingest.Track{
+		{ID: 1, Codec: video, Width: 1280, Height: 720}, {ID: 2, Codec: sound, SampleRate: 48000, Language: "eng"},
+	}}
+}
+
+func warned(h *health, i *node.Ingest) (ids []string) {
+	h.report(i)
+	for _, w := range i.Warnings {
+		ids = append(ids, w.ID)
+	}
+	return ids
+}
+
+func TestHealthMeasures(t *testing.T) {
+	h := fed(programOf(ingest.H264, ingest.AAC), 30, 1)
+	var i node.Ingest
+	if ids := warned(h, &i); len(ids) != 0 {
+		t.Errorf("warns of %v though all is well", ids)
+	}
+	if math.Abs(i.Bitrate-25*10_500*8) > 1 || i.FPS != 25 || i.Keyframe != 1 {
+		t.Errorf("got %.0f bit/s, %v pictures a second, a keyframe each %v s; want 2100000, 25, 1", i.Bitrate, i.FPS, i.Keyframe)
+	}
+	if !slices.Equal(i.Tracks, []string{"H.264 1280×720", "AAC 48 kHz (eng)"}) {
+		t.Errorf("tracks %q", i.Tracks)
+	}
+	if got := h.next.(*recorder); got.programs != 1 || got.samples != 1500 {
+		t.Errorf("%d programs and %d samples went on, want 1 and 1500", got.programs, got.samples)
+	}
+	h.now = func() time.Time { return time.Unix(1_800_000_000+3600, 0) }
+	if warned(h, &i); i.Bitrate != 0 || i.FPS != 0 {
+		t.Errorf("an hour later: %v bit/s, %v pictures a second, want 0", i.Bitrate, i.FPS)
+	}
+}
+
+func TestHealthWarns(t *testing.T) {
+	for name, c := range map[string]struct {
+		video, sound ingest.Codec
+		gop          int
+		lost         uint64
+		want         []string
+		text         string
+	}{
+		"long gop":             {ingest.H264, ingest.AAC, 10, 0, []string{"gop"}, "up to 10.0 s apart"},
+		"two seconds are well": {ingest.H264, ingest.AAC, 2, 0, nil, ""},
+		"hevc":                 {ingest.H265, ingest.AAC, 1, 0, []string{"codec"}, "H.265 (HEVC) is not played by most browsers"},
+		"mpeg-2, ac-3":         {ingest.MPEG2Video, ingest.AC3, 1, 0, []string{"codec", "sound"}, "MPEG-2 video is not played"},
+		"loss":                 {ingest.H264, ingest.AAC, 1, 7, []string{"loss"}, "7 so far"},
+	} {
+		i := node.Ingest{LostPackets: c.lost}
+		if ids := warned(fed(programOf(c.video, c.sound), 30, c.gop), &i); !slices.Equal(ids, c.want) {
+			t.Errorf("%s: warns of %v, want %v", name, ids, c.want)
+		}
+		for _, w := range i.Warnings[:min(1, len(i.Warnings))] {
+			if !strings.Contains(w.What, c.text) || w.Todo == "" {
+				t.Errorf("%s: says %+v, want %q in it", name, w, c.text)
+			}
+		}
+	}
+}
+
+// A loss is spoken of for a while, and then no more.
+func TestHealthForgetsLoss(t *testing.T) {
+	h := fed(programOf(ingest.H264, ingest.AAC), 5, 1)
+	i := node.Ingest{LostPackets: 3}
+	if ids := warned(h, &i); !slices.Equal(ids, []string{"loss"}) {
+		t.Fatalf("warns of %v", ids)
+	}
+	now := h.now().Add(newTrouble + time.Second)
+	h.now = func() time.Time { return now }
+	if ids := warned(h, &i); len(ids) != 0 {
+		t.Errorf("warns of %v long after", ids)
+	}
+}
+
+// What AC-3 comes with decides: a second track that browsers play is enough.
+func TestHealthOfTwoSounds(t *testing.T) {
+	p := programOf(ingest.H264, ingest.AC3)
+	p.Tracks = append(p.Tracks, ingest.Track{ID: 3, Codec: ingest.AAC})
+	if ids := warned(fed(p, 5, 1), &node.Ingest{}); len(ids) != 0 {
+		t.Errorf("warns of %v", ids)
+	}
+}

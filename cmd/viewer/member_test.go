@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"tailcast/node"
+)
+
+// switched remembers what a rest did to a channel.
+type switched struct{ turns []string }
+
+func (s *switched) Pause(reason string) { s.turns = append(s.turns, "pause") }
+func (s *switched) Resume()             { s.turns = append(s.turns, "resume") }
+
+// TestRest: a channel is followed from the first request for its stream until nobody has asked for a minute; its page wakes nobody.
+func TestRest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, c := newRest(), &switched{}
+		release := make(chan struct{})
+		h := r.count(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
+		ask := func(path string) { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil)) }
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.run(ctx, c) }()
+		check := func(want string) {
+			t.Helper()
+			synctest.Wait()
+			if got := strings.Join(c.turns, " "); got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		}
+		check("pause")
+		go ask("/web/app.js")
+		check("pause")
+		go ask("/live.ts")
+		check("pause resume")
+		time.Sleep(5 * restAfter)
+		check("pause resume")
+		close(release)
+		time.Sleep(restAfter / 2)
+		ask("/hls/main.m3u8")
+		time.Sleep(restAfter - 2*time.Second)
+		check("pause resume")
+		time.Sleep(4 * time.Second)
+		check("pause resume pause")
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+}
+
+// TestStatusLine: the line is the last one, and what is logged comes above it, whole.
+func TestStatusLine(t *testing.T) {
+	var out bytes.Buffer
+	l := &statusLine{out: &out, shown: true, width: func() int { return 12 }}
+	l.set("Live, 0.3 s behind")
+	_, _ = l.Write([]byte("logged\n"))
+	l.set("Stalled")
+	want := "\r\x1b[KLive, 0.3 s\r\x1b[Klogged\nLive, 0.3 s\r\x1b[KStalled"
+	if out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
+	}
+	out.Reset()
+	quiet := &statusLine{out: &out}
+	quiet.set("nobody sees this")
+	_, _ = quiet.Write([]byte("logged\n"))
+	if out.String() != "logged\n" {
+		t.Errorf("where nobody looks: %q", out.String())
+	}
+}
+
+func TestSummary(t *testing.T) {
+	s := node.Status{Reason: "Live, 0.3 s behind", Peers: []node.Peer{{Up: 2e6, Down: 4e6}, {Up: 1e6}}}
+	s.Bytes.Received.Media, s.Bytes.Sent.Media, s.Blocks.Rejected = 100, 230, 2
+	want := "Live, 0.3 s behind · 2 peers · in 4.0 Mbit/s, out 3.0 · passed on 2.3x · 2 forged blocks refused"
+	if got := summary(&s); got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// TestQR draws something of the size that a code of that length has, and nothing to who is no terminal.
+func TestQR(t *testing.T) {
+	var out bytes.Buffer
+	drawQR(&out, "http://192.168.1.7:8080/"+strings.Repeat("a", 26)+"/")
+	if lines := strings.Count(out.String(), "\n"); lines < 15 || lines > 30 {
+		t.Errorf("%d lines:\n%s", lines, out.String())
+	}
+}

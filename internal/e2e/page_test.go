@@ -1,0 +1,252 @@
+package e2e
+
+import (
+	"bufio"
+	"cmp"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"tailcast/internal/command"
+)
+
+// look drives the page of p in a headless Chromium (player/web/test/nodes.mjs). deeds are what it may ask for.
+func look(t *testing.T, p *command.Process, what string, deeds map[string]func(string), env ...string) {
+	t.Helper()
+	folder := os.Getenv("TAILCAST_SCREENSHOTS")
+	if folder != "" {
+		folder, _ = filepath.Abs(folder)
+	}
+	cmd := exec.CommandContext(t.Context(), "node", filepath.Join("..", "..", "player", "web", "test", "nodes.mjs"), p.HTTP, what, folder)
+	cmd.Env = append(os.Environ(), env...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		t.Log(lines.Text())
+		if deed, ok := strings.CutPrefix(lines.Text(), "want: "); ok {
+			verb, rest, _ := strings.Cut(deed, " ")
+			deeds[verb](rest)
+			_, _ = io.WriteString(in, "done\n") // if it has ended, Wait says so
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%s: %v\n%s", what, err, &stderr)
+	}
+}
+
+// needPage skips where the page cannot be looked at.
+func needPage(t *testing.T, programs ...string) {
+	t.Helper()
+	need(t, append(programs, "node", "chromium")...)
+	if _, err := os.Stat(filepath.Join("..", "..", "player", "web", "test", "node_modules", "playwright-core")); err != nil {
+		t.Skip("run `npm ci` in player/web/test first")
+	}
+}
+
+// made makes a file of moving pictures and sound, with the codecs that args name.
+func made(t *testing.T, seconds string, args ...string) string {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "made.ts")
+	in := []string{
+		"-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25:duration=" + seconds, "-f", "lavfi", "-i", "sine=frequency=330:sample_rate=48000:duration=" + seconds,
+	}
+	ffmpeg(t, append(append(in, args...), "-metadata", "service_name=Test pictures", "-f", "mpegts", out)...)
+	return out
+}
+
+var x264 = []string{"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"}
+
+// TestPagePlaysEveryKind looks at the page of a viewer for each kind of clip that ffmpeg can make and the streamer takes. They come one after
+// the other: the machine has better to do than four browsers.
+func TestPagePlaysEveryKind(t *testing.T) {
+	needPage(t, "ffmpeg")
+	for _, c := range []struct {
+		name, what, seconds string
+		args                []string
+	}{
+		{"h264 aac", "picture", "6", append(x264[:6:6], "-tune", "zerolatency", "-g", "25", "-c:a", "aac")},
+		{"h264 with b-frames and a long gop, opus", "picture", "20", append(x264[:6:6], "-bf", "3", "-g", "250", "-c:a", "libopus")},
+		{"radio aac", "radio", "6", []string{"-map", "1:a", "-c:a", "aac"}},
+		{"three sounds", "sounds", "6", append(
+			x264[:6:6], "-g", "25", "-map", "0:v", "-map", "1:a", "-map", "1:a", "-map", "1:a", "-c:a", "aac", "-c:a:0", "ac3",
+			"-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng", "-metadata:s:a:2", "language=fra",
+		)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := streamer(t, made(t, c.seconds, c.args...), "--loop")
+			look(t, viewer(t, s.LinkTo()), c.what, nil)
+		})
+	}
+}
+
+// TestPagePlaysVP9 comes by RTSP, since MPEG-TS has no VP9.
+func TestPagePlaysVP9(t *testing.T) {
+	needPage(t, "ffmpeg")
+	s := streamer(t, "--rtsp", "127.0.0.1:0")
+	push := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25", "-f", "lavfi", "-i",
+		"sine=frequency=330:sample_rate=48000", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-b:v", "500k", "-c:a", "libopus",
+		"-strict", "experimental", "-f", "rtsp", "-rtsp_transport", "tcp", s.RTSP)
+	if err := push.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = push.Process.Kill()
+		_ = push.Wait()
+	})
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "picture", nil)
+}
+
+// TestPageSendsElsewhere: what no browser here decodes ends in a sentence with buttons, and mpv plays it from the same node.
+func TestPageSendsElsewhere(t *testing.T) {
+	needPage(t, "ffmpeg", "mpv")
+	for name, args := range map[string][]string{
+		"hevc":  {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=25", "-c:a", "aac"},
+		"mpeg2": {"-c:v", "mpeg2video", "-g", "25", "-c:a", "mp2"},
+		"ac3":   append(x264[:6:6], "-g", "25", "-c:a", "ac3"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := streamer(t, made(t, "6", args...), "--loop")
+			v := viewer(t, s.LinkTo())
+			until(t, v, "live", live)
+			look(t, v, "refused", nil)
+			out, err := exec.CommandContext(t.Context(), "mpv", "--no-config", "--vo=null", "--ao=null", "--length=2", "--msg-level=all=warn", v.HTTP+"/live.ts?join=last").CombinedOutput()
+			if err != nil {
+				t.Errorf("mpv: %v\n%s", err, out)
+			}
+		})
+	}
+}
+
+// TestPageTellsTheTruth compares the numbers of the page with the node's own, among peers.
+func TestPageTellsTheTruth(t *testing.T) {
+	needPage(t)
+	s := streamer(t, "demo")
+	one, two := viewer(t, s.LinkTo()), viewer(t, s.LinkTo())
+	until(t, one, "live", live)
+	until(t, two, "live", live)
+	look(t, two, "truth", nil)
+}
+
+// TestPageSurvives lets the streamer be killed and come back, and a peer die.
+func TestPageSurvives(t *testing.T) {
+	needPage(t)
+	dir, listen := t.TempDir(), "127.0.0.1:"+freePort(t)
+	run := func() *command.Process { return start(t, "streamer", nil, "demo", "--data", dir, "--listen", listen) }
+	s := run()
+	other := viewer(t, s.LinkTo())
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "restart", map[string]func(string){
+		"kill":  func(string) { _ = s.Kill() },
+		"start": func(string) { s = run() },
+		"leave": func(string) { _ = other.Kill() },
+	})
+}
+
+// TestPageGoesBack in what a viewer keeps in memory, by more than the page has in its buffer; TAILCAST_BACK says by how many seconds.
+func TestPageGoesBack(t *testing.T) {
+	needPage(t)
+	s := streamer(t, "demo")
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "past", nil, "BACK="+cmp.Or(os.Getenv("TAILCAST_BACK"), "35"))
+}
+
+// TestPageFallsBack to HLS where fragments cannot be fed to the browser.
+func TestPageFallsBack(t *testing.T) {
+	needPage(t)
+	s := streamer(t, "demo")
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	look(t, v, "fallback", nil)
+}
+
+// TestStreamersPage runs the command that the page of a waiting streamer shows.
+func TestStreamersPage(t *testing.T) {
+	needPage(t, "ffmpeg", "sh")
+	s := streamer(t, "--rtsp", "127.0.0.1:0")
+	look(t, s, "encoder", map[string]func(string){"run": func(line string) {
+		cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec "+line+" -nostdin -loglevel error")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait()
+		})
+	}})
+}
+
+// TestPageOfSeveralChannels: each has its page in its folder, and each page leads to the others, also behind the token of the home network.
+func TestPageOfSeveralChannels(t *testing.T) {
+	needPage(t, "ffmpeg")
+	one := streamer(t, "demo")
+	two := streamer(t, made(t, "6", append(x264[:6:6], "-g", "25", "-c:a", "aac")...), "--loop")
+	v := viewer(t, one.LinkTo(), two.LinkTo(), "--follow-all")
+	until(t, v, "live", live)
+	look(t, v, "channels", nil)
+}
+
+// TestPageTellsFaults provokes what can go wrong in real nodes; the page says it within 3 s of when the node knows.
+func TestPageTellsFaults(t *testing.T) {
+	needPage(t, "ffmpeg", "sh")
+	t.Run("nobody answers", func(t *testing.T) {
+		s := streamer(t, "demo")
+		link := strings.ReplaceAll(s.LinkTo(), s.Listen[0], "127.0.0.1:"+freePort(t))
+		look(t, viewer(t, link, "--no-lan"), "fault", nil, "FAULT=peers", "KNOWN=reason")
+	})
+	t.Run("slow uplink", func(t *testing.T) {
+		s := streamer(t, "demo", "--up", "400k")
+		until(t, viewer(t, s.LinkTo()), "an answer", func(s status) bool { return len(s.Peers) > 0 })
+		look(t, s, "fault", nil, "FAULT=uplink")
+	})
+	t.Run("full disk", func(t *testing.T) {
+		s := streamer(t, "demo")
+		v := startIn(t, small(t, "viewer", 300), "viewer", s.LinkTo(), "--data", t.TempDir(), "--window", "1h")
+		look(t, v, "fault", nil, "FAULT=disk", "KNOWN=disk_error")
+		until(t, v, "live all the same", live)
+	})
+	t.Run("long gop", func(t *testing.T) {
+		s := streamer(t, made(t, "20", append(x264[:6:6], "-g", "250", "-c:a", "aac")...), "--loop")
+		look(t, s, "fault", nil, "FAULT=input-gop")
+	})
+}
+
+// small makes a folder with a command whose files cannot grow beyond so many blocks of 512 bytes, as if the disk were full.
+func small(t *testing.T, name string, blocks int) (folder string) {
+	t.Helper()
+	folder = t.TempDir()
+	script := fmt.Sprintf("#!/bin/sh\nulimit -f %d\nexec %s \"$@\"\n", blocks, filepath.Join(bin, name))
+	if err := os.WriteFile(filepath.Join(folder, name), []byte(script), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	return folder
+}
+
+// startIn starts a command of another folder.
+func startIn(t *testing.T, folder, name string, args ...string) *command.Process {
+	t.Helper()
+	p, err := command.Start(command.Config{Bin: folder, Name: name, Args: args})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Kill() })
+	return p
+}

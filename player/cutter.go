@@ -1,0 +1,182 @@
+package player
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4"
+	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
+
+	"tailcast/ingest"
+)
+
+const (
+	// hlsOrigin is the time of the feed that is 0 in HLS: fMP4 knows no negative times, a feed does. It is the same for all segments, so that one
+	// made from disk tomorrow has the times it had live.
+	hlsOrigin = -10 * ingest.ClockRate
+	// farBack and farAhead are how far from its segment's beginning a sample may be. Sound from before a jump of the source's clock may be anywhere.
+	farBack  = 10 * ingest.ClockRate
+	farAhead = maxSegment
+)
+
+func never() time.Time { return time.Time{} }
+
+// A part is a Partial Segment: one movie fragment, about the target long. The parts of a segment, one behind the other, are the segment.
+type part struct {
+	data        []byte
+	ticks       int64 // from its first picture to the one after its last; of sound, what it lasts
+	independent bool  // decoding can begin here
+}
+
+// A cutter makes the parts of one segment out of its samples, the same ones whenever it is asked. It is the format of a pipeline, for one
+// goroutine. A part is complete when the next picture shows how long its last one lasts.
+type cutter struct {
+	mold   *mold
+	first  uint64 // block of the segment: fragments are numbered from it, since their numbers are to rise and segments are cut one by one
+	target int64  // ticks that a part lasts at most, if a picture does not last longer
+	emit   func(part)
+
+	tracks  [ingest.MaxTracks]cutTrack
+	begun   bool
+	start   int64 // of the segment: DTS of its first sample
+	open    bool  // a part is being filled
+	from    int64 // where it begins, DTS of what leads
+	until   int64 // where it ends so far; of pictures, DTS of the last
+	keyed   bool  // it begins with a random access point
+	written int   // parts
+}
+
+// A cutTrack is one track of the part being filled.
+type cutTrack struct {
+	samples  []*fmp4.Sample
+	base     int64 // time of the first, in ticks of the track's clock since hlsOrigin
+	next     int64 // sound: time of the next frame by counting
+	counting bool
+}
+
+func (c *cutter) writeSample(s *ingest.Sample) {
+	t := c.mold.tracks[s.Track%ingest.MaxTracks]
+	if t == nil || s.DTS < hlsOrigin || c.begun && (s.DTS-c.start > farAhead || c.start-s.DTS > farBack) {
+		return
+	}
+	if !c.begun && c.leads(t) {
+		c.begun, c.start = true, s.DTS
+	}
+	frames, err := t.frames(s.Data)
+	switch video := t.track.Codec.IsVideo(); {
+	case len(frames) == 0 || video && err != nil || !video && s.Flags&ingest.Damaged != 0:
+	case video:
+		c.picture(t, s, frames[0].data)
+	default:
+		c.sound(t, s, frames)
+	}
+}
+
+func (c *cutter) leads(t *moldTrack) bool { return c.mold.order[c.mold.lead()] == t }
+
+func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
+	ct := &c.tracks[s.Track%ingest.MaxTracks]
+	if c.open && s.DTS <= c.until {
+		return
+	}
+	if c.open {
+		ct.samples[len(ct.samples)-1].Duration = uint32(s.DTS - c.until)
+		if s.DTS+max(t.step, s.DTS-c.until)-c.from > c.target {
+			c.cut(s.DTS)
+		}
+	}
+	random := s.Flags&ingest.RandomAccess != 0
+	if !c.open {
+		c.open, c.from, c.keyed = true, s.DTS, random
+		ct.base = s.DTS - hlsOrigin
+	}
+	c.until = s.DTS
+	ct.samples = append(ct.samples, &fmp4.Sample{
+		Duration: uint32(t.step), PTSOffset: int32(s.PTS - s.DTS), IsNonSyncSample: !random, Payload: bytes.Clone(data),
+	})
+}
+
+// sound counts frames from the first one on, as long as the times that the source gives agree to a frame: they are rounded, some to 1 ms.
+func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
+	ct := &c.tracks[s.Track%ingest.MaxTracks]
+	at, one := rescale(s.DTS-hlsOrigin, int64(t.clock())), int64(frames[0].duration)
+	missing := ct.counting && at > ct.next+one
+	if missing && len(ct.samples) > 0 { // what was there lasts longer
+		ct.samples[len(ct.samples)-1].Duration += uint32(at - ct.next)
+	}
+	if missing || !ct.counting {
+		ct.next, ct.counting = at, true
+	}
+	if at < ct.next-2*one-int64(t.clock())/20 {
+		return // a frame that was there already
+	}
+	for _, f := range frames {
+		c.frame(t, ct, f)
+	}
+}
+
+func (c *cutter) frame(t *moldTrack, ct *cutTrack, f frame) {
+	if c.leads(t) {
+		begin, end := ticksOf(ct.next, t), ticksOf(ct.next+int64(f.duration), t)
+		if c.open && end-c.from > c.target {
+			c.cut(begin)
+		}
+		if !c.open {
+			c.open, c.from, c.keyed = true, begin, true
+		}
+		c.until = end
+	}
+	if len(ct.samples) == 0 {
+		ct.base = ct.next
+	}
+	ct.samples = append(ct.samples, &fmp4.Sample{Duration: uint32(f.duration), Payload: bytes.Clone(f.data)})
+	ct.next += int64(f.duration)
+}
+
+// ticksOf is a time of a track's clock in 90 kHz.
+func ticksOf(at int64, t *moldTrack) int64 {
+	return at*ingest.ClockRate/int64(t.clock()) + hlsOrigin
+}
+
+// cut ends the part being filled, where what leads goes on.
+func (c *cutter) cut(end int64) {
+	if !c.open {
+		return
+	}
+	file := fmp4.Part{SequenceNumber: uint32(c.first) + uint32(c.written)}
+	for _, t := range c.mold.order {
+		ct := &c.tracks[t.track.ID%ingest.MaxTracks]
+		if len(ct.samples) > 0 {
+			file.Tracks = append(file.Tracks, &fmp4.PartTrack{ID: t.id, BaseTime: uint64(ct.base), Samples: ct.samples})
+			ct.samples = nil
+		}
+	}
+	c.open = false
+	var out seekablebuffer.Buffer
+	if len(file.Tracks) == 0 || file.Marshal(&out) != nil {
+		return
+	}
+	c.written++
+	c.emit(part{data: out.Bytes(), ticks: end - c.from, independent: c.keyed})
+}
+
+// finish ends the segment. next is the DTS at which it ends, as far as the records tell.
+func (c *cutter) finish(next int64) {
+	lead := c.mold.order[c.mold.lead()]
+	if !lead.track.Codec.IsVideo() {
+		c.cut(c.until)
+		return
+	}
+	end := c.until + c.mold.step()
+	if ct := &c.tracks[lead.track.ID%ingest.MaxTracks]; next > c.until && len(ct.samples) > 0 {
+		end = next
+		ct.samples[len(ct.samples)-1].Duration = uint32(next - c.until)
+	}
+	c.cut(end)
+}
+
+func (c *cutter) setProgram(*ingest.Program) {}
+func (c *cutter) segmentFirst()              {}
+func (c *cutter) section()                   {}
+func (c *cutter) endOfBlock()                {}
+func (c *cutter) close()                     {}

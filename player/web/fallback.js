@@ -1,0 +1,59 @@
+// HLS, where fragments cannot be fed to the browser one by one: with hls.js where there is a MediaSource, by the element itself where there is
+// none, as on older iPhones. It is seconds further behind, and plays.
+
+import { Source } from './codecs.js';
+
+const LIBRARY = 'vendor/hls.js-1.7.4/hls.min.js';
+
+// fallBack plays HLS in stream's element until signal aborts or it fails.
+export async function fallBack(stream, signal) {
+  const list = new URL('hls/index.m3u8', stream.base).href;
+  stream.onReplace?.();
+  Object.assign(stream, { placed: true, anchor: null });
+  if (!Source) return native(stream, list, signal);
+  const Hls = await library(stream.base);
+  const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.25, enableWorker: false });
+  stream.hls = { wall: () => hls.playingDate?.getTime() ?? null, edge: () => hls.liveSyncPosition ?? end(stream.video) };
+  try {
+    await new Promise((done, fail) => {
+      hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) fail(new Error('')); });
+      hls.on(Hls.Events.FRAG_BUFFERED, () => { stream.received++; });
+      signal.addEventListener('abort', done, { once: true });
+      hls.loadSource(list);
+      hls.attachMedia(stream.video);
+      stream.start();
+    });
+  } finally {
+    hls.destroy();
+  }
+}
+
+function native(stream, list, signal) {
+  const { video } = stream;
+  stream.hls = { wall: () => dated(video), edge: () => Math.max(0, end(video) - 1) };
+  return new Promise((done, fail) => {
+    video.addEventListener('error', () => fail(new Error('')), { once: true, signal });
+    signal.addEventListener('abort', done, { once: true });
+    video.src = list;
+    stream.start();
+  });
+}
+
+const end = video => video.seekable.length ? video.seekable.end(video.seekable.length - 1) : 0;
+
+// dated is when what an element shows was aired, where the browser reads EXT-X-PROGRAM-DATE-TIME by itself.
+function dated(video) {
+  const start = video.getStartDate?.().getTime();
+  return Number.isFinite(start) ? start + 1000 * video.currentTime : null;
+}
+
+// library loads hls.js, once.
+function library(base) {
+  if (globalThis.Hls) return Promise.resolve(globalThis.Hls);
+  return new Promise((done, fail) => {
+    const script = Object.assign(document.createElement('script'), { src: new URL(LIBRARY, base).href });
+    script.onload = () => done(globalThis.Hls);
+    script.onerror = () => fail(new Error('A part of this page did not load; trying again.'));
+    document.head.append(script);
+  });
+}

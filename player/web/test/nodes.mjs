@@ -1,0 +1,251 @@
+// Drives the page of a real viewer: node nodes.mjs URL what [folder for screenshots]. What the test around it must do is asked for with a line
+// "want: …" on standard output, and answered with a line on standard input.
+import assert from 'node:assert/strict';
+import { createInterface } from 'node:readline';
+import { browse, SOON } from './browser.mjs';
+
+const [url, what, folder = ''] = process.argv.slice(2);
+const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const want = async deed => {
+  console.log(`want: ${deed}`);
+  await answers.next();
+};
+const status = async () => (await fetch(`${url}/api/v1/status`)).json();
+const advance = async (w, name) => {
+  const s = await w.look();
+  return w.until(name, n => n.frames > s.frames + 20 && n.time > s.time + 0.5 && n.veil === '');
+};
+
+const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder, barcode, channels, fault };
+await browse(url, folder, async w => {
+  await w.page.goto(url);
+  await acts[what](w);
+  w.quiet();
+});
+process.exit(0); // standard input is open still
+
+async function picture(w) {
+  await w.until('the picture moves', s => s.frames > 5 && s.width > 0 && s.veil === '');
+  await advance(w, 'frames advance');
+  await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence));
+  await w.until('there is something to go back to', s => s.oldest <= -13);
+  await w.page.keyboard.press('j');
+  await w.until('10 seconds back', s => s.seek <= -5 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence));
+  await advance(w, 'frames advance there');
+  await w.page.keyboard.press('End');
+  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence));
+  await advance(w, 'frames advance again');
+  const made = (await status()).renditions[0].codecs, mpv = await w.page.locator('#mpv').textContent();
+  assert.equal(/live\.mp4/.test(mpv), made.includes('vp9'), `${made}: ${mpv}`);
+}
+
+async function radio(w) {
+  await w.until('sound without a picture has its look', s => s.radio && s.time > 0.5 && s.width === 0 && s.veil === '');
+  const s = await w.look();
+  await w.until('it plays', n => n.time > s.time + 1);
+  await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence));
+  for (const [name, width, height] of [['radio', 1280, 800], ['radio-phone', 390, 844]]) {
+    await w.page.setViewportSize({ width, height });
+    await w.page.waitForTimeout(400);
+    await w.shot(name);
+  }
+}
+
+async function sounds(w) {
+  await w.until('the picture moves', s => s.frames > 5 && s.width > 0 && s.veil === '');
+  const options = await w.page.locator('#sounds option').evaluateAll(list => list.map(o => [o.textContent, o.disabled, o.selected]));
+  assert.deepEqual(options, [['German · AC-3 (not here)', true, false], ['English · AAC', false, true], ['French · AAC', false, false]]);
+  await w.page.selectOption('#sounds', '2');
+  await advance(w, 'frames advance with another sound');
+  await w.shot('sounds');
+}
+
+async function refused(w) {
+  const s = await w.until('what cannot be decoded is said', s => /^Not in this browser/.test(s.veil) && s.troubles.codec);
+  console.log(`says: ${s.veil}`);
+  assert.ok(await w.page.locator('#veil button:visible, #veil a:visible').count() >= 3, 'buttons for mpv, VLC and a playlist');
+  const list = await w.page.locator('#veil a').getAttribute('href');
+  const m3u = await (await fetch(list)).text();
+  assert.match(m3u, /^#EXTM3U\n#EXTINF:-1,.+\nhttp:\/\/127\.0\.0\.1:\d+\/live\.ts\?join=next\n$/);
+  await w.page.click('#veil [data-copy=mpv]');
+  await w.page.waitForFunction(() => /Copied|Ctrl/.test(document.querySelector('#veil [data-copy=mpv]').textContent));
+  await w.shot(`refused-${Date.now() % 1000}`);
+  if (await w.page.locator('#mute-it').isVisible()) {
+    await w.page.click('#mute-it');
+    await w.until('without sound it plays', s => s.frames > 5 && s.veil === '');
+  }
+}
+
+// truth compares what is shown with what the node counts, before and after.
+async function truth(w) {
+  await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence) && s.frames > 50);
+  for (let round = 0; round < 5; round++) {
+    await w.page.waitForTimeout(1000);
+    const before = await status();
+    await w.until('the page knows as much', s => s.verified >= before.blocks.verified);
+    const shown = await w.page.evaluate(() => ({
+      verified: Number(document.getElementById('verified').textContent.replaceAll(',', '')), lag: document.getElementById('lag').textContent,
+      blocks: [...document.querySelectorAll('#blocks dd')].map(d => Number(d.textContent.replaceAll(',', ''))), sentence: document.getElementById('sentence').textContent,
+      peers: [...document.querySelectorAll('#peer-rows tr')].map(tr => tr.firstChild.textContent), saved: Number(document.getElementById('saved').textContent),
+      ratio: Number(document.getElementById('shared').textContent), cells: document.querySelectorAll('#sources rect.cell').length,
+      from: [...document.querySelectorAll('#sources .cell title')].map(t => t.textContent), lagNote: document.getElementById('lag-note').textContent,
+      buffer: (v => v.buffered.end(v.buffered.length - 1) - v.currentTime)(document.getElementById('video')),
+    }));
+    const after = await status();
+    const between = (name, x, of, slack = 0) => assert.ok(x >= of(before) - slack && x <= of(after) + slack, `${name}: ${x} is shown, the node says ${of(before)} and then ${of(after)}`);
+    const media = t => t.media + t.repair;
+    between('verified', shown.verified, s => s.blocks.verified);
+    ['repaired', 'missed', 'rejected', 'duplicate'].forEach((kind, i) => between(kind, shown.blocks[i], s => s.blocks[kind]));
+    const both = [before, after].map(s => media(s.bytes.sent) / media(s.bytes.received));
+    assert.ok(shown.ratio >= Math.min(...both) - 0.06 && shown.ratio <= Math.max(...both) + 0.06, `passed on ${shown.ratio}, the node says ${both}`);
+    const spared = [before, after].map(s => 100 * s.blocks.by_others / s.blocks.verified);
+    assert.ok(shown.saved >= Math.min(...spared) - 1 && shown.saved <= Math.max(...spared) + 1, `saved ${shown.saved}, the node says ${spared}`);
+    assert.equal(shown.cells, after.stripes.length, 'stripes drawn');
+    if (before.peers.length === after.peers.length) assert.deepEqual(shown.peers.toSorted(), after.peers.map(p => p.id).toSorted());
+    const same = before.stripes.every((s, i) => s.from === after.stripes[i].from);
+    if (same) shown.from.forEach((t, i) => assert.ok(t.includes(after.stripes[i].from || 'nobody'), `stripe ${i + 1}: ${t}, the node says ${after.stripes[i].from}`));
+    const lag = Number(shown.lag);
+    assert.ok(Math.abs(lag - (after.lag_s.p50 + shown.buffer)) < 1, `behind ${lag} s, the node says ${after.lag_s.p50} and the buffer holds ${shown.buffer}`);
+    console.log(`ok: ${shown.sentence} ${shown.lagNote}`);
+  }
+  await w.shot('truth', true);
+}
+
+// restart: the streamer is killed, which is told within 3 s, and comes back, which needs no hand.
+async function restart(w) {
+  await w.until('the picture moves', s => s.frames > 30 && s.veil === '' && s.tone === 'live');
+  await want('kill');
+  const s = await w.until('it is told that the source is gone', s => s.troubles.source || s.troubles.peers, SOON);
+  console.log(`says: ${s.troubles.source ?? s.troubles.peers}`);
+  await w.shot('source-gone');
+  await want('start');
+  await w.until('and it goes on by itself', s => s.veil === '' && s.tone === 'live' && !s.paused && Object.keys(s.troubles).length === 0);
+  await advance(w, 'frames advance');
+  await want('leave');
+  await w.page.waitForTimeout(1500);
+  await advance(w, 'frames advance without that peer');
+}
+
+// past goes BACK seconds back in what is kept, and measures.
+async function past(w) {
+  const back = Number(process.env.BACK);
+  await w.until('the picture moves', s => s.frames > 30 && s.veil === '' && s.tone === 'live');
+  await w.until(`${back} s are kept`, s => s.oldest <= -back - 2, 180000);
+  const go = seconds => w.page.evaluate(s => {
+    const seek = document.getElementById('seek');
+    seek.value = String(-s);
+    seek.dispatchEvent(new Event('input'));
+    seek.dispatchEvent(new Event('change'));
+  }, seconds);
+  await go(back);
+  const then = await w.until(`${back} s back`, s => s.seek <= 3 - back && s.seek >= -15 - back && s.veil === '' && !s.paused && s.ready >= 3);
+  await advance(w, 'frames advance there');
+  await w.shot('back');
+  await w.page.mouse.move(300, 200);
+  await w.page.mouse.move(310, 210); // the bar comes with the pointer
+  await w.page.click('#live');
+  const live = await w.until('back to live', s => s.live === 'Live' && s.veil === '' && s.ready >= 3 && s.buffer < 2 && /^Live, /.test(s.sentence));
+  console.log(`measured: ${back} s back after ${then.took} ms, live after ${live.took} ms`);
+}
+
+// fallback plays HLS where fragments cannot be fed.
+async function fallback(w) {
+  await w.page.addInitScript(() => {
+    const add = MediaSource.prototype.addSourceBuffer;
+    MediaSource.prototype.addSourceBuffer = function (type) {
+      const buffer = add.call(this, type);
+      if (!globalThis.Hls) buffer.appendBuffer = () => { throw new Error('as a browser that cannot'); };
+      return buffer;
+    };
+  });
+  await w.page.goto(url);
+  await w.until('HLS plays', s => s.frames > 20 && s.width > 0 && s.veil === '');
+  await advance(w, 'frames advance');
+  await w.until('there is something to go back to', s => s.oldest <= -14);
+  await w.page.keyboard.press('j');
+  await w.until('10 seconds back', s => s.seek <= -8 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence));
+  await advance(w, 'frames advance there');
+  await w.page.keyboard.press('End');
+  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence));
+  await advance(w, 'frames advance again');
+  assert.equal(await w.page.evaluate(() => typeof globalThis.Hls), 'function', 'hls.js was loaded');
+}
+
+// encoder is a streamer that waits for one: what its page says to paste is run as it stands, by a shell, and goes on air.
+async function encoder(w) {
+  await w.until('it is told that nothing comes', s => s.troubles.encoder, SOON);
+  await w.shot('studio-waiting', true);
+  const command = await w.page.locator('#ff-test').textContent();
+  await want(`run ${command}`);
+  await w.until('on air', s => s.frames > 30 && s.veil === '' && s.tone === 'live' && Object.keys(s.troubles).length === 0);
+  await w.until('the page says what comes', s => /H\.264 1280×720, AAC 48 kHz/.test(s.all) && /Pictures a second\s*30/.test(s.all) && /Keyframe every\s*1\.0 s/.test(s.all));
+  await w.shot('studio-on-air', true);
+}
+
+// barcode reads from the pictures when they were made, as they are shown, and compares with what the page claims.
+async function barcode(w) {
+  const { BARCODE, WAY, WATCH } = process.env;
+  await w.page.addInitScript(epoch => {
+    const seen = globalThis.seen = { ages: [], first: null, stalls: 0 };
+    const canvas = Object.assign(document.createElement('canvas'), { width: 400, height: 16 });
+    const pen = canvas.getContext('2d', { willReadFrequently: true });
+    addEventListener('DOMContentLoaded', () => {
+      const video = document.getElementById('video');
+      const frame = () => {
+        seen.first ??= performance.now();
+        pen.drawImage(video, 0, 0, 400, 16, 0, 0, 400, 16);
+        const row = pen.getImageData(0, 8, 400, 1).data, white = i => row[(i * 16 + 8) * 4 + 1] > 128;
+        if (white(0) && !white(1)) {
+          let ms = 0;
+          for (let k = 0; k < 22; k++) if (white(k + 2)) ms += 2 ** k;
+          seen.ages.push([performance.now(), Date.now() - epoch - ms, Number(document.getElementById('lag').textContent) * 1000]);
+        }
+        video.requestVideoFrameCallback(frame);
+      };
+      video.addEventListener('waiting', () => { if (seen.first !== null && !video.seeking) seen.stalls++; });
+      video.requestVideoFrameCallback(frame);
+    });
+  }, Number(BARCODE));
+  await w.page.goto(WAY === 'hls' ? `${url}?way=hls` : url);
+  await w.until('the picture moves', s => s.frames > 5 && s.veil === '');
+  await w.page.waitForTimeout(1000 * Number(WATCH));
+  await w.page.click('#details > summary');
+  await w.page.waitForTimeout(700);
+  console.log((await w.page.locator('#facts').innerText()).replaceAll('\n', ' '));
+  const seen = await w.page.evaluate(() => globalThis.seen);
+  const late = seen.ages.filter(([at]) => at > seen.first + 3000);
+  const quantile = (list, q) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
+  const ages = late.map(([, age]) => age), told = late.map(([, , lag]) => lag).filter(Number.isFinite);
+  assert.ok(ages.length > 60, `only ${ages.length} pictures with a barcode`);
+  const p50 = quantile(ages, 0.5), claimed = quantile(told, 0.5);
+  const said = WAY === 'frames' ? `, the page says ${Math.round(claimed)} ms behind` : '';
+  await want(`saw ${WAY} p50 ${Math.round(p50)} ms, p95 ${Math.round(quantile(ages, 0.95))} ms of ${ages.length} pictures, first after ${Math.round(seen.first)} ms, ${seen.stalls} stalls${said}`);
+  // The page counts from the signature; before that are the encoder and the cutting into blocks, which take a tenth of a second and more.
+  if (WAY === 'frames') assert.ok(p50 - claimed > -200 && p50 - claimed < 2000, `pictures are ${p50} ms old, the page says ${claimed} ms`);
+}
+
+// channels changes between two channels of one node, by the page of each.
+async function channels(w) {
+  await w.until('the first channel plays', s => s.frames > 5 && s.veil === '');
+  const titles = await w.page.locator('#channels option').evaluateAll(list => list.map(o => o.textContent));
+  assert.deepEqual(titles, ['Big Buck Bunny', 'Test pictures']);
+  await w.shot('channels');
+  await w.page.selectOption('#channels', { label: 'Test pictures' });
+  await w.page.waitForURL('**/c/*/');
+  await w.until('the other one plays, by its own status', s => s.frames > 5 && s.veil === '' && s.tone === 'live' && /^Test pictures$/.test(s.label));
+  assert.equal(await w.page.evaluate(() => document.getElementById('channels').selectedOptions[0].textContent), 'Test pictures');
+  await w.page.selectOption('#channels', { label: 'Big Buck Bunny' });
+  await w.until('and back', s => s.frames > 5 && s.veil === '' && s.label === 'Big Buck Bunny');
+}
+
+// fault waits until the node knows that something is wrong, and wants it told within 3 s.
+async function fault(w) {
+  const { FAULT, KNOWN } = process.env;
+  for (const end = Date.now() + 60000; KNOWN && !(await status())[KNOWN];) {
+    assert.ok(Date.now() < end, `the node never knows ${KNOWN}`);
+    await w.page.waitForTimeout(100);
+  }
+  const s = await w.until(`fault ${FAULT} is told`, s => s.troubles[FAULT], KNOWN === undefined ? 60000 : SOON);
+  console.log(`says: ${s.troubles[FAULT].replaceAll('\n', ' ')}`);
+  await w.shot(`real-${FAULT}`);
+}
