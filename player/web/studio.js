@@ -23,7 +23,7 @@ export function studio(status, base) {
 
 function ingest(i) {
   rows('ingest', {
-    'Input': i.input || 'waiting for an encoder',
+    'Input': i.input || (i.bitrate_bps ? 'an encoder that sends here' : 'waiting for an encoder'),
     'Tracks': i.tracks?.join(', ') || '–',
     'Bit rate': bitrate(i.bitrate_bps),
     'Pictures a second': i.fps ? i.fps.toFixed(i.fps % 1 > 0.05 ? 2 : 0) : '–',

@@ -74,8 +74,11 @@ function clock(s) {
 
 function disk(s) {
   if (!s.disk_error) return null;
-  return { id: 'disk', tone: 'bad', what: `The disk takes nothing more: ${s.disk_error}.`, todo: 'Live goes on. Make room on the disk, or give it a smaller --window; until then there is a hole in what can be watched again.' };
+  return { id: 'disk', tone: 'bad', what: `The disk takes nothing more: ${short(s.disk_error)}.`, todo: 'Live goes on. Make room on the disk, or give it a smaller --window; until then there is a hole in what can be watched again.' };
 }
+
+// short leaves of a path its end.
+const short = text => text.replace(/(?:\/[^/\s:]+){3,}/g, path => `…/${path.split('/').slice(-2).join('/')}`);
 
 function room(s) {
   if (!s.history?.no_room) return null;

@@ -30,7 +30,7 @@ const faults = [
   ['clock slow', { ...well, clock_error_s: 300 }, {}, 'clock', /5 min slow/, /Set it/],
   ['clock fast', { ...well, clock_error_s: -40 }, {}, 'clock', /40 s fast/, /Set it/],
   ['clock of the broadcast', { ...well, state: 'stalled', silent_s: 0, reason: 'The clock of the broadcast is 5 minutes ahead of ours: cannot tell whether it is live' }, {}, 'clock', /ahead of ours/, /Set the clock/],
-  ['disk full', { ...well, disk_error: "couldn't write payload/0: no space left on device" }, {}, 'disk', /no space left/, /Make room/],
+  ['disk full', { ...well, disk_error: 'write /data/a/b/main/payload/0: no space left on device' }, {}, 'disk', /write …\/payload\/0: no space left on device\.$/, /Make room/],
   ['window short', { ...well, history: { no_room: true } }, {}, 'room', /disk is full/, /--window/],
   ['slow uplink', { ...well, upload: { uplink_bps: 1e6 } }, {}, 'uplink', /1\.0\sMbit\/s up/, /--up/],
   ['capped uplink', { ...well, upload: { limit_bps: 1e6, uplink_bps: 50e6 } }, {}, 'uplink', /1\.0\sMbit\/s up/, /--up/],
