@@ -1,7 +1,7 @@
 // What the node knows, and what may be said of it. The word "Live" comes from here alone, and only from the node's own verdict,
 // which looks at signatures and clocks; that pictures move proves nothing.
 
-const LOST = 2500;   // ms without a word before contact is lost
+const LOST = 2200;   // ms without a word before contact is lost
 const POLL = 1000;   // ms, where events do not come
 const AGAIN = 5000;  // ms before events are tried again
 const QUIET = 2;     // seconds without a new block in which a channel may still be called live
@@ -33,7 +33,7 @@ export function listen(base, seen) {
     if (source === null && now - tried > AGAIN) subscribe();
     if (now - heard > POLL) {
       try {
-        const response = await fetch(new URL('api/v1/status', base), { cache: 'no-store', signal: AbortSignal.timeout(LOST) });
+        const response = await fetch(new URL('api/v1/status', base), { cache: 'no-store', signal: AbortSignal.timeout(POLL) });
         if (response.ok) take(await response.json());
       } catch { /* no contact: below */ }
     }
