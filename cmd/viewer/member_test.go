@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,10 +16,25 @@ import (
 )
 
 // switched remembers what a rest did to a channel.
-type switched struct{ turns []string }
+type switched struct {
+	mu    sync.Mutex
+	turns []string
+}
 
-func (s *switched) Pause(reason string) { s.turns = append(s.turns, "pause") }
-func (s *switched) Resume()             { s.turns = append(s.turns, "resume") }
+func (s *switched) Pause(string) { s.turn("pause") }
+func (s *switched) Resume()      { s.turn("resume") }
+
+func (s *switched) turn(to string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turns = append(s.turns, to)
+}
+
+func (s *switched) all() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strings.Join(s.turns, " ")
+}
 
 // TestRest: a channel is followed from the first request for its stream until nobody has asked for a minute; its page wakes nobody.
 func TestRest(t *testing.T) {
@@ -33,7 +49,7 @@ func TestRest(t *testing.T) {
 		check := func(want string) {
 			t.Helper()
 			synctest.Wait()
-			if got := strings.Join(c.turns, " "); got != want {
+			if got := c.all(); got != want {
 				t.Errorf("%s, want %s", got, want)
 			}
 		}
