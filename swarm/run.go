@@ -88,6 +88,7 @@ type stripe struct {
 	busy     time.Time // when it last had children
 	waiting  []waiter  // the source's: who has applied
 	suspect  bool      // the source's: the last block that was looked after had not spread
+	bereft   time.Time // when a child was last found dead
 }
 
 // A clock says when a block was signed, about, by our own clock.

@@ -230,14 +230,17 @@ func (m *Mesh) draw(f *follow, i uint8) {
 	}
 }
 
-// beginning lets a stripe begin with the next block for who has had a parent all the while. But if all who had a place have gone, the last blocks
-// have perhaps reached nobody.
+// beginning lets a stripe begin with the next block for who has had a parent all the while. But if all who had a place have gone, or one was
+// dead, the last blocks have perhaps reached nobody: the others may be dead, too.
 func (m *Mesh) beginning(f *follow, s *stripe, x *quicwire.Sub) {
 	x.Start = quicwire.StartNext
-	if len(s.children) == 0 && f.clock.gap > 0 {
+	if (len(s.children) == 0 || m.now.Sub(s.bereft) < refill) && f.clock.gap > 0 {
 		x.Start, x.From = quicwire.StartIndex, f.edge-min(f.edge, uint64(refill/f.clock.gap))
 	}
 }
+
+// shared reports whether there is another child than the newest, as far as is known.
+func (m *Mesh) shared(s *stripe) bool { return s.count() > 1 && m.now.Sub(s.bereft) >= refill }
 
 // lot draws an applicant; nil if there is none.
 func (m *Mesh) lot(s *stripe) *waiter {
@@ -247,7 +250,7 @@ func (m *Mesh) lot(s *stripe) *waiter {
 	at := m.rand.IntN(len(s.waiting))
 	for k := range s.waiting {
 		w := s.waiting[(at+k)%len(s.waiting)]
-		if !m.holdsMany(w.peer) {
+		if !m.holdsMany(w.peer) && !m.slowToAnswer(w.peer) {
 			return &w
 		}
 	}

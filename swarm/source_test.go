@@ -168,18 +168,61 @@ func TestWaitersAreBounded(t *testing.T) {
 	}
 }
 
-// A source whose uplink is busy begins with the next block: others pass on what was before, and all would wait for it. Else it begins with
-// the newest segment.
+// When both children of a stripe vanish, and half of those that wait for their places too, the places go to such as are there, and these get
+// what has perhaps reached nobody since.
+func TestPlacesOfTheDead(t *testing.T) {
+	for seed := range uint64(8) {
+		var died time.Time
+		var s *script
+		s = sourceScript(t, 4, 0, MeshConfig{Seed: seed, Silence: func(id SessionID) time.Duration {
+			if id <= 6 && !died.IsZero() {
+				return s.now.Sub(died)
+			}
+			return 0
+		}})
+		s.spots(1, 13, func(int, uint8) bool { return true })
+		for n := 1; n <= 10; n++ {
+			s.subscribe(n, 0, true)
+		}
+		s.signs(100)
+		if got := s.children(0); !slices.Equal(got, []SessionID{1, 2}) {
+			t.Fatalf("children %v, want the first two", got)
+		}
+		died = s.now
+		for n := 1; n <= 6; n++ {
+			s.bot(SessionID(n)).pong = nil
+		}
+		last, all := s.size(), s.signs(40) // 1 s
+		for _, id := range s.children(0) {
+			oks := sentTo[*quicwire.SubOK](all, int(id))
+			if id <= 6 || len(oks) != 1 || oks[0].First > last {
+				t.Errorf("seed %d: session %d has a place, and got %+v; want one that lives, from before block %d on", seed, id, oks, last)
+			}
+		}
+		if n := len(s.children(0)); n != 2 {
+			t.Errorf("seed %d: %d children after a second, want 2", seed, n)
+		}
+	}
+}
+
+// A source whose uplink is busy begins with the next block, if it has another child in the stripe: that one passes on what was before, and all
+// would wait for it. Else it begins with the newest segment.
 func TestBusySourceBeginsWithNext(t *testing.T) {
-	for busy, want := range map[bool]uint64{false: 100, true: 180} {
+	for _, c := range []struct {
+		busy, other bool
+		want        uint64
+	}{{false, true, 100}, {true, true, 180}, {true, false, 100}} {
 		s := sourceScript(t, 4, 4, MeshConfig{Up: 3_000_000})
 		s.signs(180) // a segment has 100 blocks
-		if busy {
+		if c.other {
+			s.subscribe(2, 0, true)
+		}
+		if c.busy {
 			s.m.up.queued = int(s.m.up.rate() * 0.2)
 		}
 		oks := sentTo[*quicwire.SubOK](s.says(1, &quicwire.Sub{Log: tv(today), Stripes: 4, Home: true, Patience: patience}), 1)
-		if len(oks) != 1 || oks[0].First != want {
-			t.Errorf("busy %v: got %+v, want block %d first", busy, *oks[0], want)
+		if len(oks) != 1 || oks[0].First != c.want {
+			t.Errorf("%+v: got %+v, want block %d first", c, *oks[0], c.want)
 		}
 	}
 }

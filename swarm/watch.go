@@ -255,9 +255,26 @@ func (m *Mesh) doubtChildren() {
 		}
 		if m.now.Sub(p.asked) >= pingEvery {
 			m.pingAny(p)
+			m.askWaiting(p)
 		}
 		if p.mute {
 			m.evict(p)
+		}
+	}
+}
+
+// askWaiting asks those who wait for a place that p has: where one has vanished, others may have, and a lot must not fall on them.
+func (m *Mesh) askWaiting(p *peer) {
+	for _, f := range m.own.logsOr() {
+		for i := range f.stripes {
+			if f.childOf(uint8(i), p) == nil {
+				continue
+			}
+			for _, w := range f.stripes[i].waiting {
+				if m.now.Sub(w.peer.asked) >= pingEvery {
+					m.pingAny(w.peer)
+				}
+			}
 		}
 	}
 }
@@ -266,6 +283,7 @@ func (m *Mesh) doubtChildren() {
 func (m *Mesh) evict(p *peer) {
 	m.eachChild(func(f *follow, i uint8, c *child) {
 		if c.peer == p {
+			f.stripes[i].bereft = m.now
 			m.send(p, &quicwire.Moved{Log: f.log, Stripe: i, Reason: quicwire.Shed, Until: max(c.next, 1) - 1, Retry: 2 * time.Second})
 		}
 	})
