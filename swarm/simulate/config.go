@@ -18,14 +18,14 @@ type Config struct {
 	Viewers int // If zero, 100
 	Stream  Stream
 
-	Duration time.Duration // If zero, 36 s
-	Warm     time.Duration // what comes before it is not measured. If zero, 20 s
+	Duration time.Duration // If zero, 28 s after all have come
+	Warm     time.Duration // what comes before it is not measured. If zero, until 12 s after all have come
 
 	// Who watches.
 	Mix     Mix           // of uplinks
 	Early   int           // viewers that come in the first three seconds. The others follow from JoinAt on
 	JoinAt  time.Duration // If zero, at once
-	JoinFor time.Duration // over how long they come. If zero, 8 s
+	JoinFor time.Duration // over how long they come. If zero, 8 s, and so long that 125 come in a second at most
 	Session time.Duration // how long they stay on average; who leaves is replaced. If zero, 10 minutes; below zero, for ever
 	Silent  float64       // share of leavers that say nothing. If zero, half; below zero, none
 	Thin    float64       // share with a downlink of 1.3 times the stream. If zero, one in five; below zero, none
@@ -78,9 +78,10 @@ func (c Config) withDefaults() Config {
 	if c.Mix == "" {
 		c.Mix = Std
 	}
-	c.Duration = orElse(c.Duration, 36*time.Second)
-	c.Warm = orElse(c.Warm, 20*time.Second)
-	c.JoinFor = orElse(c.JoinFor, 8*time.Second)
+	come := max(8*time.Second, time.Duration(float64(c.Viewers)/mostJoins*float64(time.Second)))
+	c.Duration = orElse(c.Duration, come+28*time.Second)
+	c.Warm = orElse(c.Warm, come+12*time.Second)
+	c.JoinFor = orElse(c.JoinFor, come)
 	c.Session = orElse(c.Session, 10*time.Minute)
 	c.Silent = orElse(c.Silent, 0.5)
 	c.Thin = orElse(c.Thin, 0.2)
@@ -97,6 +98,10 @@ func (c Config) withDefaults() Config {
 	}
 	return c
 }
+
+// mostJoins is how many come in a second at most: each of them dials all that the link names, and a handshake takes five kilobytes of these.
+// Ten thousand within eight seconds keep the uplinks of a source and three viewers full with handshakes, and nobody gets in.
+const mostJoins = 125
 
 // A Stream is what the source signs.
 type Stream struct {
