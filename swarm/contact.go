@@ -18,7 +18,8 @@ const (
 	dialStrange   = 1500 * time.Millisecond // for an address that a stranger gave: many cannot be reached
 	redialFor     = 15 * time.Second        // after a neighbour was lost it is dialled
 	redialEvery   = 250 * time.Millisecond  // so often; it may be restarting
-	redialTimeout = 700 * time.Millisecond  // for each of these: nobody was there when it began, perhaps
+	redialTimeout = 700 * time.Millisecond  // for each of these, or five round trips: nobody was there when it began, perhaps
+	returnRate    = 4                       // a second, of sources that we know of by hearsay
 	dialFirst     = 500 * time.Millisecond  // else the pause begins with this
 	dialMost      = 4 * time.Second         // and doubles up to this, for ever
 	dialSelf      = time.Minute             // an address that turned out to be ourselves
@@ -65,9 +66,11 @@ type contact struct {
 	heard   time.Time // when it was named last
 	shunned time.Time // to be kept away from until then
 
-	key  *feed.PublicKey // that it had when it was connected last
-	role quicwire.Role   // likewise
-	err  error           // why it is not connected
+	source bool            // it was a streamer that we had a session with, at this address
+	rtt    time.Duration   // of the last session
+	key    *feed.PublicKey // that it had when it was connected last
+	role   quicwire.Role   // likewise
+	err    error           // why it is not connected
 }
 
 // strange reports whether the address is somebody's word only.
@@ -153,8 +156,8 @@ func (m *Mesh) content() bool {
 // dialFor is how long a dial may take.
 func (m *Mesh) dialFor(c *contact) time.Duration {
 	switch {
-	case m.redials(c):
-		return redialTimeout
+	case m.redials(c): // for longer if that is not enough: the other has much to do, perhaps
+		return min(max(redialTimeout, 5*c.rtt)<<min(c.fails/4, 4), dialTimeout)
 	case c.strange():
 		return dialStrange
 	}
@@ -192,7 +195,7 @@ func (m *Mesh) redials(c *contact) bool {
 	switch {
 	case c.lost.IsZero() || m.now.Sub(c.lost) >= redialFor:
 		return false
-	case c.role == quicwire.Streamer:
+	case c.source:
 		return !left(c.err) || errors.Is(c.err, &quicwire.Error{Code: quicwire.CodeDone})
 	}
 	return !c.strange() && !left(c.err)
@@ -205,7 +208,16 @@ func left(err error) bool {
 			return true
 		}
 	}
-	return false
+	return exiled(err)
+}
+
+// exiled reports whether a session ended since the other keeps away from us.
+func exiled(err error) bool {
+	var e *quicwire.Error
+	if !errors.As(err, &e) || !e.Remote {
+		return false
+	}
+	return slices.Contains([]quicwire.Code{quicwire.CodeShunned, quicwire.CodeFlood, quicwire.CodeBadBlock, quicwire.CodeNotes}, e.Code)
 }
 
 // order returns the contacts in the order in which to dial them: those of the link, the operator and this network as they came, then others
@@ -240,8 +252,11 @@ func (m *Mesh) mayDial(c *contact) bool {
 		c.next = m.now.Add(dialTwin)
 		return false
 	}
-	if !c.strange() {
+	switch {
+	case !c.strange():
 		return true
+	case m.redials(c):
+		return m.returns.take(m.now, 1) // not out of what there is to find others
 	}
 	same := 0
 	for _, d := range m.contacts {
@@ -343,6 +358,8 @@ func (m *Mesh) pause(c *contact, err error) {
 		return
 	case m.now.Before(c.shunned):
 		delay = dialMost // there is nobody else
+	case exiled(err):
+		delay = dialFull
 	case m.redials(c):
 		delay = redialEvery
 	case c.strange() && c.fails > 0:
@@ -359,7 +376,8 @@ func (m *Mesh) pause(c *contact, err error) {
 func (m *Mesh) bind(p *peer, e SessionUp) {
 	c := m.contactOf(e)
 	if c == nil && e.Role == quicwire.Streamer { // it has dialled us; should it restart, it will know nobody
-		m.learnAddr(Learned{Addr: p.at, Node: &p.key, Origin: FromPeer, By: p.at.Addr()})
+		key := e.Peer
+		m.learnAddr(Learned{Addr: p.at, Node: &key, Origin: FromPeer, By: p.at.Addr()})
 		c = m.contactOf(e)
 	}
 	if c == nil {
@@ -368,6 +386,7 @@ func (m *Mesh) bind(p *peer, e SessionUp) {
 	p.contact = c
 	key := e.Peer
 	c.state, c.session, c.fails, c.err, c.key, c.role = connected, e.Session, 0, nil, &key, e.Role
+	c.source = e.Role == quicwire.Streamer && (e.Contact >= 0 || c.addr == e.Addr) // not where others say that it is
 }
 
 // contactOf returns the contact that was dialled, or the one that has dialled us: nodes have one socket for both.
@@ -387,7 +406,8 @@ func (m *Mesh) contactOf(e SessionUp) *contact {
 func (m *Mesh) unbind(p *peer, err error) {
 	if c := p.contact; c != nil && c.session == p.id {
 		c.lost = m.now
-		if !c.strange() || c.role == quicwire.Streamer {
+		c.rtt = p.rtt
+		if !c.strange() || c.source {
 			m.parted = m.now
 		}
 		m.pause(c, err)

@@ -81,8 +81,8 @@ func TestRedialsSource(t *testing.T) {
 						continue // the anchor
 					}
 					n++
-					if d.Timeout != redialTimeout {
-						t.Fatalf("%s: a dial of %v, want one of %v", name, d.Timeout, redialTimeout)
+					if want := min(redialTimeout<<((n-1)/4), dialTimeout); d.Timeout != want {
+						t.Fatalf("%s: dial %d of %v, want one of %v", name, n, d.Timeout, want)
 					}
 					s.do(DialFailed{d.Contact, errNoAnswer})
 				}
@@ -304,6 +304,96 @@ func TestShunned(t *testing.T) {
 	all = s.do(SessionUp{Session: 5, Contact: -1, Peer: key(1), Addr: "elsewhere:1", Epoch: today})
 	if closed := of[Close](all); len(closed) != 1 || closed[0].Code != quicwire.CodeShunned {
 		t.Errorf("it came back by itself: got %+v, want it closed", all)
+	}
+}
+
+// Who misbehaves again after its return is kept away for twice as long, up to 16 times, and what it did before it heard of that counts once.
+// After five quiet minutes it is forgotten; so is some of too many.
+func TestExile(t *testing.T) {
+	s := following(t, MeshConfig{})
+	bad := func(n int) {
+		for range 6 {
+			s.m.Handle(BlockBad{Session: SessionID(n), Log: tv(today), Index: 100, Err: feed.ErrPayload}, s.now)
+		}
+		s.do(SessionDown{SessionID(n), nil})
+	}
+	s.joins(3, 20*ms)
+	for k, times := range []time.Duration{1, 2, 4, 8, 16, 16} {
+		bad(3)
+		s.after(times*shunTime - time.Second)
+		if closed := of[Close](s.joins(3, 20*ms)); len(closed) != 1 || closed[0].Code != quicwire.CodeShunned {
+			t.Fatalf("%d: it is back a second too soon, after %v: got %+v, want it closed", k, times*shunTime, closed)
+		}
+		s.do(SessionDown{3, nil})
+		s.after(2 * time.Second)
+		if closed := of[Close](s.joins(3, 20*ms)); len(closed) > 0 {
+			t.Fatalf("%d: it is back after %v: got %+v, want it let in", k, times*shunTime, closed)
+		}
+	}
+	s.after(forgiveAfter)
+	bad(3)
+	s.after(shunTime + time.Second)
+	if closed := of[Close](s.joins(3, 20*ms)); len(closed) > 0 {
+		t.Errorf("got %+v, want what was long ago forgotten", closed)
+	}
+	for n := range maxExiles + 100 {
+		s.joins(1000+n, 20*ms)
+		bad(1000 + n)
+	}
+	if n := len(s.m.shunned); n != maxExiles {
+		t.Errorf("%d are remembered, want %d", n, maxExiles)
+	}
+}
+
+// Who keeps away from us is not dialled four times a second, as a neighbour that was lost would be.
+func TestExiledWaits(t *testing.T) {
+	for _, code := range []quicwire.Code{quicwire.CodeShunned, quicwire.CodeFlood, quicwire.CodeBadBlock} {
+		s := newScript(t, 1, MeshConfig{})
+		s.do(Tick{})
+		s.up(1, 0, today, 0)
+		s.do(SessionDown{1, &quicwire.Error{Code: code, Remote: true}})
+		if dials := of[Dial](s.after(dialFull - time.Second)); len(dials) > 1 { // one as nothing comes at all
+			t.Errorf("%v: %d dials within %v", code, len(dials), dialFull)
+		}
+	}
+}
+
+// Who says that a stranger's address is a source's makes nobody dial it, and a source that is dialled again takes nothing from the dials to
+// others.
+func TestClaimedSources(t *testing.T) {
+	s := newScript(t, 0, MeshConfig{})
+	node := key(1)
+	s.do(Learned{Addr: addrOf(1, 0), Node: &node, Origin: FromPeer})
+	s.do(Tick{})
+	for _, c := range s.dials() {
+		s.do(DialFailed{c, errNoAnswer})
+	}
+	s.opens(SessionUp{Session: 1, Contact: -1, Peer: key(1), Addr: host(1), Role: quicwire.Streamer, Epoch: today, RTT: 20 * ms}) // from elsewhere
+	s.do(SessionDown{1, errNoAnswer})
+	again := 0
+	for range 200 { // 10 s
+		for _, d := range of[Dial](s.after(TickEvery)) {
+			again++
+			s.do(DialFailed{d.Contact, errNoAnswer})
+		}
+	}
+	if again > 5 { // all that are known are dialled each 3 s while nothing comes
+		t.Errorf("%d dials in 10 s of an address that somebody made up", again)
+	}
+
+	s = newScript(t, 0, MeshConfig{})
+	s.do(Tick{})
+	s.opens(SessionUp{Session: 1, Contact: -1, Peer: key(1), Addr: addrOf(1, 0).String(), Role: quicwire.Streamer, Epoch: today, RTT: 20 * ms})
+	s.do(SessionDown{1, errNoAnswer})
+	again = 0
+	for range 100 { // 5 s
+		for _, d := range of[Dial](s.after(TickEvery)) {
+			again++
+			s.do(DialFailed{d.Contact, errNoAnswer})
+		}
+	}
+	if level := s.m.dials.level; again < 8 || level < strangerBurst-1 {
+		t.Errorf("a source that has dialled us was dialled %d times, and %.0f of %d dials to others are left", again, level, strangerBurst)
 	}
 }
 

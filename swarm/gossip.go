@@ -28,7 +28,7 @@ const (
 // statusEvery returns how often a STATUS is due.
 func (m *Mesh) statusEvery() time.Duration {
 	switch n := m.stripes(); {
-	case m.publisher() && (n > 1 || m.streamRate() > 50_000):
+	case m.publisher() && (n != 1 || m.streamRate() > 50_000):
 		return statusSource
 	case n == 0 || n > 8:
 		return statusFast

@@ -54,6 +54,7 @@ type Mesh struct {
 
 	contacts []*contact // those of the link first; index is Dial.Contact
 	dials    bucket     // of addresses that strangers gave
+	returns  bucket     // likewise, of sources that we had sessions with
 	parted   time.Time  // when a contact was last lost that is dialled again
 	peers    []*peer    // with a session, in the order of their ids
 	shunned  map[feed.PublicKey]exile
@@ -102,7 +103,8 @@ func NewMesh(cfg MeshConfig) *Mesh {
 	}
 	m := &Mesh{
 		cfg: cfg, rand: rand.New(rand.NewPCG(cfg.Seed, 1)), shunned: make(map[feed.PublicKey]exile), nextReq: 1,
-		dials: bucket{rate: strangerRate, burst: strangerBurst, level: strangerBurst},
+		dials:   bucket{rate: strangerRate, burst: strangerBurst, level: strangerBurst},
+		returns: bucket{rate: returnRate, burst: returnRate, level: returnRate},
 	}
 	m.up.start(&cfg)
 	for _, a := range cfg.Anchors {

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"bytes"
 	"errors"
 	"net/netip"
 	"slices"
@@ -249,6 +250,9 @@ const maxRefused = 16
 
 // ban ends the session of p for what it did, and keeps away from it for a while.
 func (m *Mesh) ban(p *peer, code quicwire.Code, reason string) {
+	if p.closed {
+		return // what it did before it heard of that is no second time
+	}
 	m.shun(p, "misbehaved ("+reason+")")
 	m.close(p, code, reason)
 }
@@ -262,6 +266,9 @@ func (m *Mesh) shun(p *peer, did string) {
 	x := m.shunned[p.key]
 	x.until, x.times = m.now.Add(shunTime<<min(x.times, mostDoubled)), x.times+1
 	m.shunned[p.key] = x
+	if len(m.shunned) > maxExiles {
+		m.pardon()
+	}
 	if p.contact != nil {
 		p.contact.shunned = x.until
 	}
@@ -273,8 +280,8 @@ type exile struct {
 	times int       // that it did, as far as that is remembered
 }
 
-// mostDoubled is how often the time of an exile is doubled, to 8 minutes, and forgiveAfter how long it is remembered after it has ended, unless
-// there are more than maxExiles.
+// mostDoubled is how often the time of an exile is doubled, to 8 minutes, and forgiveAfter how long it is remembered after it has ended. Of more
+// than maxExiles some are forgotten sooner.
 const (
 	mostDoubled  = 4
 	forgiveAfter = 5 * time.Minute
@@ -307,17 +314,25 @@ func (m *Mesh) bad(e BlockBad) {
 	}
 }
 
-// forgive forgets those that have kept quiet for long enough; sooner, if there are many: keys cost nothing.
+// forgive forgets those that have kept quiet for long enough.
 func (m *Mesh) forgive() {
-	after := forgiveAfter
-	if len(m.shunned) > maxExiles {
-		after = 0
-	}
 	for key, x := range m.shunned {
-		if !m.now.Before(x.until.Add(after)) {
+		if !m.now.Before(x.until.Add(forgiveAfter)) {
 			delete(m.shunned, key)
 		}
 	}
+}
+
+// pardon forgets the one that would be let in soonest: keys cost nothing, and there must not be too many.
+func (m *Mesh) pardon() {
+	var first feed.PublicKey
+	var at time.Time
+	for key, x := range m.shunned {
+		if at.IsZero() || x.until.Before(at) || x.until.Equal(at) && bytes.Compare(key[:], first[:]) < 0 {
+			first, at = key, x.until
+		}
+	}
+	delete(m.shunned, first)
 }
 
 // expire forgets what is over.
@@ -334,7 +349,7 @@ func (m *Mesh) expire() {
 // heard takes in a message.
 func (m *Mesh) heard(e Heard) {
 	p := m.peer(e.Session)
-	if p == nil {
+	if p == nil || p.closed {
 		return
 	}
 	if e.RTT > 0 {

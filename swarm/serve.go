@@ -38,7 +38,8 @@ const (
 	mostAnswer  = 16              // blocks of a Req that are answered
 	leastShare  = 0.1             // of the stream: what one peer may have by Reqs
 	shareBurst  = 2 * time.Second // of the stream, at once
-	floodTimes  = 2               // times the blocks of the stream: more than a peer can lack
+	floodRate   = 512             // blocks a second that a peer may ask for: ours asks for reqRate*mostReq, 384, at most
+	floodBurst  = 4096            // at once
 	newcomer    = 10 * time.Second
 )
 
@@ -264,7 +265,7 @@ func (c *claim) mark(f *follow, i uint8) *mark {
 // start returns the first block of a subscription.
 func (m *Mesh) start(f *follow, x *quicwire.Sub, patience time.Duration) uint64 {
 	switch {
-	case x.Start == quicwire.StartNext, m.publisher() && m.up.backlog() > busyBacklog && m.shared(&f.stripes[x.Stripe]):
+	case x.Start == quicwire.StartNext, m.publisher() && !f.catalog() && m.up.backlog() > busyBacklog && m.shared(&f.stripes[x.Stripe]):
 		return f.align(f.edge, x.Stripe) // a busy source leaves it to its other children to pass on what was
 	case x.Start == quicwire.StartIndex && (x.From >= f.segment || f.recent(x.From, patience)):
 		return f.align(x.From, x.Stripe)
@@ -470,8 +471,8 @@ func (m *Mesh) heardUnsub(p *peer, x *quicwire.Unsub) {
 func (m *Mesh) heardReq(p *peer, x *quicwire.Req) {
 	_, known := m.cfg.Shelf.Look(x.Log)
 	f := m.follow(x.Log)
-	if m.floods(p, f, len(x.Blocks)) {
-		m.ban(p, quicwire.CodeFlood, "asks for far more blocks than there are")
+	if m.floods(p, len(x.Blocks)) {
+		m.ban(p, quicwire.CodeFlood, "asks for far more blocks than anybody can lack")
 		return
 	}
 	late := m.up.backlog()
@@ -487,17 +488,14 @@ func (m *Mesh) heardReq(p *peer, x *quicwire.Req) {
 	}
 }
 
-// floods reports whether p asks for far more blocks than are signed. Who lacks all that it remembers asks for it twice, at most.
-func (m *Mesh) floods(p *peer, f *follow, n int) bool {
-	rate := 0.0
-	if f != nil && f.clock.gap > 0 {
-		rate = floodTimes / f.clock.gap.Seconds()
+// floods reports whether p asks for more blocks than a node does that starves, and asks everybody again and again: docs/wire.md has the limit.
+func (m *Mesh) floods(p *peer, n int) bool {
+	b := &p.asks
+	b.rate, b.burst = floodRate, floodBurst
+	if b.at.IsZero() {
+		b.level = b.burst
 	}
-	p.asks.rate, p.asks.burst = rate, 2*maxHoles
-	if p.asks.at.IsZero() {
-		p.asks.level = p.asks.burst
-	}
-	return !p.asks.take(m.now, float64(n))
+	return !b.take(m.now, float64(n))
 }
 
 // give queues the blocks of a Req that are held.
@@ -516,8 +514,11 @@ func (m *Mesh) give(p *peer, f *follow, x *quicwire.Req) {
 	if len(held) == 0 {
 		return
 	}
-	if !m.spares(p, f, len(held)) {
-		m.nack(p, x, f, quicwire.RefusedBusy, held)
+	n := m.spares(p, f, len(held))
+	if n < len(held) {
+		m.nack(p, x, f, quicwire.RefusedBusy, held[n:])
+	}
+	if held = held[:n]; n == 0 {
 		return
 	}
 	g := &giving{id: x.ID, orphan: x.Orphan, blocks: held}
@@ -531,19 +532,25 @@ func (m *Mesh) give(p *peer, f *follow, x *quicwire.Req) {
 	m.up.add(item{peer: p, f: f, index: held[0], class: k, given: g})
 }
 
-// spares reports whether p may have n blocks more by Reqs: its share of one stream among our peers, at least a tenth of it. Who asks everybody
-// for everything would else take all uplinks from those who are served.
-func (m *Mesh) spares(p *peer, f *follow, n int) bool {
+// spares returns how many of n blocks p may have by a Req, out of its share of one stream among our peers, or a tenth of it. Who asks everybody
+// for everything would else take all uplinks from those who are served. Records of a catalog are small, and everybody's.
+func (m *Mesh) spares(p *peer, f *follow, n int) int {
+	if f.catalog() {
+		return n
+	}
 	rate, first := m.wireRate(), mostAsked
 	if m.publisher() {
 		first = mostReq // it is asked last
 	}
-	b := &p.share
-	b.rate, b.burst = rate*max(leastShare, 1/float64(len(m.peers))), max(rate*shareBurst.Seconds(), float64(f.wire(first)))
+	b, block := &p.share, float64(f.wire(1))
+	b.rate, b.burst = rate*max(leastShare, 1/float64(len(m.peers))), max(rate*shareBurst.Seconds(), float64(first)*block)
 	if b.at.IsZero() {
-		b.level = float64(f.wire(first))
+		b.level = float64(first) * block
 	}
-	return b.take(m.now, float64(f.wire(n)))
+	b.fill(m.now)
+	n = min(n, int(b.level/block))
+	b.level -= float64(n) * block
+	return n
 }
 
 func (m *Mesh) nack(p *peer, x *quicwire.Req, f *follow, why quicwire.Refusal, blocks []uint64) {

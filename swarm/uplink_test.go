@@ -57,11 +57,15 @@ func pushBytes(all []Action) (n int) {
 // Records of a catalog are small, and the uplink is not taken to be full of them: the first that comes says how big they are.
 func TestCatalogTakesLittleUplink(t *testing.T) {
 	s := serving(t, 2, 12, MeshConfig{Up: 2_000_000})
+	record := func(i uint64) []Action {
+		return s.do(BlockIn{Session: 1, Log: catalog(today), Index: i, Kind: feed.Event, Size: 100, Fresh: true, Wall: s.now})
+	}
+	record(3)
 	for n := 2; n <= 12; n++ {
 		s.says(n, &quicwire.Sub{Log: catalog(today), Stripes: 1, Home: true, Patience: patience})
 	}
-	all := s.do(BlockIn{Session: 1, Log: catalog(today), Index: 3, Kind: feed.Heartbeat, Size: 100, Fresh: true, Wall: s.now})
-	pushes := slices.DeleteFunc(of[Push](append(all, s.after(100*ms)...)), func(p Push) bool { return p.Blocks[0] != 3 })
+	s.after(time.Second)
+	pushes := slices.DeleteFunc(of[Push](append(record(4), s.after(100*ms)...)), func(p Push) bool { return p.Blocks[0] != 4 })
 	if len(pushes) != 11 {
 		t.Fatalf("%d pushes of a record to eleven children", len(pushes))
 	}
