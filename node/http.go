@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 )
 
 // Handler is the HTTP server of a node: status, metrics and health are the node's, everything else is the page's. Other channels than the one at
@@ -97,21 +96,19 @@ func literalHost(hostport string) bool {
 // contexts derive from it.
 const closeTime = 2 * time.Second
 
-// maxConns bounds connections: what a player, a page and a television on a few devices need many times over. Others wait.
-const maxConns = 1024
-
 // Serve answers on ln until ctx ends, and returns when the last response has ended.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
 	server := &http.Server{
-		Handler:           h,
+		Handler:           brief(h),
 		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      answerTime,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(netutil.LimitListener(ln, maxConns)) }()
+	go func() { done <- server.Serve(newDoor(ln)) }()
 	select {
 	case err := <-done:
 		return err

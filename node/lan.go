@@ -80,6 +80,7 @@ func gate(token string, next http.Handler) http.Handler {
 		case isLocal(r.RemoteAddr):
 			next.ServeHTTP(w, r)
 		default:
+			w.Header().Set("Connection", "close") // a stranger's connection is not kept
 			http.Error(w, "this needs the whole address that the viewer printed as lan", http.StatusNotFound)
 		}
 	})

@@ -44,8 +44,14 @@ func (e *edge) guard(serve func(http.ResponseWriter, *http.Request)) http.Handle
 }
 
 func (e *edge) refuse(w http.ResponseWriter, reason string, code int, why string) {
+	e.allow(w)
 	e.server.metrics.refused.WithLabelValues(reason).Inc()
 	http.Error(w, why, code)
+}
+
+// allow gives a client time to read what is written to it next: requests wait, and a server's own deadline counts from when they came.
+func (e *edge) allow(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(e.server.cfg.StallTimeout)) // a writer without deadlines is a test's
 }
 
 // errGone says that what was asked for is not there and will not come.
@@ -132,6 +138,7 @@ func (e *edge) serveIndex(w http.ResponseWriter, r *http.Request) {
 	if others != "" {
 		w.Header().Set("X-Tailcast-Omitted", others)
 	}
+	e.allow(w)
 	writePlaylist(w, text)
 }
 
@@ -271,6 +278,7 @@ func (e *edge) serveMedia(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	text := e.playlist(v)
 	e.mu.Unlock()
+	e.allow(w)
 	writePlaylist(w, []byte(text))
 }
 
@@ -473,7 +481,7 @@ func (e *edge) classOf(p placeName) *class {
 func (e *edge) write(w http.ResponseWriter, kind string, data []byte) {
 	w.Header().Set("Content-Type", kind)
 	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(e.server.cfg.StallTimeout))
+	e.allow(w)
 	n, _ := w.Write(data) // an error is the client's absence
 	e.server.metrics.sent.WithLabelValues("hls").Add(float64(n))
 }
