@@ -124,6 +124,16 @@ func whence(local, remote string) (from netip.Addr, here bool) {
 	return from, from.IsLoopback() || err == nil && l.Addr().Unmap().WithZone("") == from
 }
 
+// FromHere tells whether a request comes from this machine.
+func FromHere(r *http.Request) bool {
+	local := ""
+	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		local = addr.String()
+	}
+	_, here := whence(local, r.RemoteAddr)
+	return here
+}
+
 // brief refuses bodies where none is wanted, and does not wait for them: net/http would read what is left of one, however long that takes, before
 // it looks at the connection again.
 func brief(next http.Handler) http.Handler {

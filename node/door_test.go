@@ -163,3 +163,18 @@ func TestManyConnections(t *testing.T) {
 		}
 	})
 }
+
+// TestServesItself: a node that listens on one address of its machine, and on no loopback one, takes requests from there for its own: a viewer reads its
+// own streams so.
+func TestServesItself(t *testing.T) {
+	serving(t, func(t *testing.T, p *pipes) {
+		for from, want := range map[string]int{"192.168.1.7": 200, "::ffff:192.168.1.7": 200, "192.168.1.8": 404} {
+			conn := p.dialFrom(from)
+			go func() { _, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: 192.168.1.7\r\n\r\n") }()
+			if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != want {
+				t.Errorf("from %s: %v, %v, want %d", from, answer, err, want)
+			}
+			conn.Close()
+		}
+	})
+}

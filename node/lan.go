@@ -77,7 +77,7 @@ func gate(token string, next http.Handler) http.Handler {
 			http.Redirect(w, r, "/"+token+"/", http.StatusMovedPermanently)
 		case knows:
 			next.ServeHTTP(w, inside)
-		case isLocal(r.RemoteAddr):
+		case FromHere(r):
 			next.ServeHTTP(w, r)
 		default:
 			w.Header().Set("Connection", "close") // a stranger's connection is not kept
@@ -105,9 +105,4 @@ func withoutToken(r *http.Request, token string) (inside *http.Request, knows bo
 		r2.URL.RawPath = "/" + raw
 	}
 	return r2, true
-}
-
-func isLocal(remote string) bool {
-	addr, err := netip.ParseAddrPort(remote)
-	return err == nil && addr.Addr().Unmap().IsLoopback()
 }
