@@ -124,8 +124,13 @@ func whence(local, remote string) (from netip.Addr, here bool) {
 	return from, from.IsLoopback() || err == nil && l.Addr().Unmap().WithZone("") == from
 }
 
-// FromHere tells whether a request comes from this machine.
+// FromHere tells whether a request comes from this machine, and not through a proxy on it: then it may come from anywhere.
 func FromHere(r *http.Request) bool {
+	for _, name := range []string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "Via"} {
+		if len(r.Header.Values(name)) > 0 {
+			return false
+		}
+	}
 	local := ""
 	if addr, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
 		local = addr.String()

@@ -60,6 +60,17 @@ func TestLANGate(t *testing.T) {
 			t.Errorf("%s from %s: got %d %q, want %d %q", c.path, c.remote, w.Code, w.Body, c.code, c.body)
 		}
 	}
+	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"} {
+		for path, want := range map[string]int{"/live.ts": 404, "/" + token + "/live.ts": 200} {
+			r := httptest.NewRequest("GET", "http://192.168.1.7:8080"+path, nil)
+			r.RemoteAddr = here
+			r.Header.Set(header, "192.0.2.7")
+			w := httptest.NewRecorder()
+			if h.ServeHTTP(w, r); w.Code != want {
+				t.Errorf("%s with %s, through a proxy on this machine: got %d, want %d", path, header, w.Code, want)
+			}
+		}
+	}
 	r := httptest.NewRequest("GET", "http://evil.example/"+token+"/", nil)
 	r.RemoteAddr = far
 	w := httptest.NewRecorder()
