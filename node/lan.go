@@ -76,7 +76,7 @@ func gate(token string, next http.Handler) http.Handler {
 		case knows && inside == nil:
 			http.Redirect(w, r, "/"+token+"/", http.StatusMovedPermanently)
 		case knows:
-			next.ServeHTTP(w, inside)
+			next.ServeHTTP(&prefixed{w, "/" + token}, inside)
 		case FromHere(r):
 			next.ServeHTTP(w, r)
 		default:
@@ -105,4 +105,21 @@ func withoutToken(r *http.Request, token string) (inside *http.Request, knows bo
 		r2.URL.RawPath = "/" + raw
 	}
 	return r2, true
+}
+
+// A prefixed answer redirects to where the client sees things: with the prefix that was taken off its path.
+type prefixed struct {
+	http.ResponseWriter
+	prefix string
+}
+
+// Unwrap is for http.ResponseController.
+func (p *prefixed) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (p *prefixed) WriteHeader(code int) {
+	if to := p.Header().Get("Location"); strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") {
+		p.Header().Set("Location", p.prefix+to)
+	}
+	p.ResponseWriter.WriteHeader(code)
 }

@@ -60,6 +60,14 @@ func TestLANGate(t *testing.T) {
 			t.Errorf("%s from %s: got %d %q, want %d %q", c.path, c.remote, w.Code, w.Body, c.code, c.body)
 		}
 	}
+	for path, want := range map[string]string{"/c/x": "/" + token + "/c/x/", "//a.example/b": "/" + token + "/a.example/b"} {
+		r := httptest.NewRequest("GET", "http://192.168.1.7:8080/"+token+path, nil)
+		r.RemoteAddr = far
+		w := httptest.NewRecorder()
+		if h.ServeHTTP(w, r); w.Header().Get("Location") != want {
+			t.Errorf("%s behind the secret: %d to %q, want %q", path, w.Code, w.Header().Get("Location"), want)
+		}
+	}
 	for _, header := range []string{"Forwarded", "X-Forwarded-For", "X-Real-IP", "Via"} {
 		for path, want := range map[string]int{"/live.ts": 404, "/" + token + "/live.ts": 200} {
 			r := httptest.NewRequest("GET", "http://192.168.1.7:8080"+path, nil)
