@@ -340,7 +340,7 @@ func (e *edge) settle() {
 		recent += s.ticks
 	}
 	if longest > 0 {
-		e.target = max(e.target, 2, (longest+ingest.ClockRate/2-1)/ingest.ClockRate)
+		e.target = max(e.target, 2, (longest+ingest.ClockRate/2)/ingest.ClockRate)
 	}
 }
 

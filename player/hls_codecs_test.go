@@ -20,6 +20,8 @@ func TestHLSCodecs(t *testing.T) {
 	}{
 		{"B-frames", "-c:v libx264 -preset ultrafast -bf 2 -g 25 -c:a aac", "avc1.", 1},
 		{"GOP of 5 s", "-c:v libx264 -preset ultrafast -g 125 -keyint_min 125 -sc_threshold 0 -c:a aac", "avc1.", 5},
+		{"GOP of 2.5 s", "-vf fps=30 -c:v libx264 -preset ultrafast -g 75 -keyint_min 75 -sc_threshold 0 -c:a aac", "avc1.", 2.5},
+		{"GOP of 1.5 s", "-vf fps=30 -c:v libx264 -preset ultrafast -g 45 -keyint_min 45 -sc_threshold 0 -c:a aac", "avc1.", 1.5},
 		{"GOP of 15 pictures", "-c:v libx264 -preset ultrafast -g 15 -c:a aac", "avc1.", 1.2},
 		{"29.97 pictures a second", "-r 30000/1001 -c:v libx264 -preset ultrafast -g 30 -c:a aac -ar 44100", "avc1.", 1.001},
 		{"50 pictures a second", "-vf fps=50 -c:v libx264 -preset ultrafast -g 50 -c:a mp2", "avc1.", 1},
