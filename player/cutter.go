@@ -31,10 +31,9 @@ type part struct {
 // A cutter makes the parts of one segment out of its samples, the same ones whenever it is asked. It is the format of a pipeline, for one
 // goroutine. A part is complete when the next picture shows how long its last one lasts.
 type cutter struct {
-	mold   *mold
-	first  uint64 // block of the segment: fragments are numbered from it, since their numbers are to rise and segments are cut one by one
-	target int64  // ticks that a part lasts at most, if a picture does not last longer
-	emit   func(part)
+	mold  *mold
+	first uint64 // block of the segment: fragments are numbered from it, since their numbers are to rise and segments are cut one by one
+	emit  func(part)
 
 	tracks  [ingest.MaxTracks]cutTrack
 	begun   bool
@@ -81,7 +80,7 @@ func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
 	}
 	if c.open {
 		ct.samples[len(ct.samples)-1].Duration = uint32(s.DTS - c.until)
-		if s.DTS+max(t.step, s.DTS-c.until)-c.from > c.target {
+		if full(s.DTS-c.from, s.DTS+max(c.mold.slow(), s.DTS-c.until)-c.from, c.mold.part) {
 			c.cut(s.DTS)
 		}
 	}
@@ -95,6 +94,13 @@ func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
 		Duration: uint32(t.step), PTSOffset: int32(s.PTS - s.DTS), IsNonSyncSample: !random, Payload: bytes.Clone(data),
 	})
 }
+
+// full tells whether a part is to end that is as long as ticks, since it would be too long with the next picture. One that would be too short to be
+// listed (segment.even) waits for that: it may come sooner than most.
+func full(ticks, next, target int64) bool { return next > target && long(ticks, target) }
+
+// long tells whether a part is long enough to be listed: 85 % of the part target (RFC 8216bis, 4.4.3.7), which is written in whole milliseconds.
+func long(ticks, target int64) bool { return ticks*100 >= 85*(target+ingest.ClockRate/1000) }
 
 // sound counts frames from the first one on, as long as the times that the source gives agree to a frame: they are rounded, some to 1 ms.
 func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
@@ -118,7 +124,7 @@ func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
 func (c *cutter) frame(t *moldTrack, ct *cutTrack, f frame) {
 	if c.leads(t) {
 		begin, end := ticksOf(ct.next, t), ticksOf(ct.next+int64(f.duration), t)
-		if c.open && end-c.from > c.target {
+		if c.open && full(begin-c.from, end-c.from, c.mold.part) {
 			c.cut(begin)
 		}
 		if !c.open {

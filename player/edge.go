@@ -39,7 +39,7 @@ type edge struct {
 	// mu guards the rest; reading the feed and cutting are done without it, by the goroutine that runs the edge.
 	mu      sync.Mutex
 	tape    *tape
-	part    int64    // ticks that parts last at most; 0 until a mold is known
+	part    int64    // ticks that parts last at most that are listed: the newest mold's; 0 until one is known
 	target  int64    // EXT-X-TARGETDURATION, seconds; 0 until a segment is complete
 	open    *segment // being received; nil if none
 	awake   bool
@@ -275,7 +275,10 @@ func (e *edge) cast(must bool) {
 		return
 	}
 	e.pipeline = newPipeline(never)
-	e.cutter = &cutter{mold: m, first: e.open.first, target: e.part, emit: e.publish}
+	e.cutter = &cutter{mold: m, first: e.open.first, emit: e.publish}
+	e.mu.Lock()
+	e.part = m.part
+	e.mu.Unlock()
 	e.pipeline.formats = []format{e.cutter}
 	_ = e.tape.blocks(e.open.id, e.open.first, e.opened.end)(e.pipeline.raw)
 	e.mu.Lock()
@@ -378,8 +381,7 @@ func (e *edge) mold(c *class, must bool) *mold {
 		c.mold, c.bad = m, m == nil
 	}
 	if m != nil && e.part == 0 {
-		step := m.step()
-		e.part = max(1, (partTime+step/2)/step)*step + ingest.ClockRate/1000
+		e.part = m.part
 	}
 	e.wake()
 	return c.mold

@@ -424,9 +424,9 @@ func (e *edge) segment(s *segment) ([]byte, *mold, error) {
 // cut makes the parts of a complete segment.
 func (e *edge) cut(s *segment, m *mold) (parts []part, err error) {
 	e.mu.Lock()
-	tape, target := e.tape, e.part
+	tape := e.tape
 	e.mu.Unlock()
-	c := &cutter{mold: m, first: s.first, target: target, emit: func(p part) { parts = append(parts, p) }}
+	c := &cutter{mold: m, first: s.first, emit: func(p part) { parts = append(parts, p) }}
 	p := newPipeline(never)
 	p.formats = []format{c}
 	if err := tape.blocks(s.id, s.first, s.end)(p.raw); err != nil {
