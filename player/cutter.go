@@ -17,6 +17,9 @@ const (
 	// farBack and farAhead are how far from its segment's beginning a sample may be. Sound from before a jump of the source's clock may be anywhere.
 	farBack  = 10 * ingest.ClockRate
 	farAhead = maxSegment
+	// maxPart is how many bytes a part has before it ends, whatever it lasts, and sampleCost what is counted for a sample besides its own.
+	maxPart    = 4 << 20
+	sampleCost = 128
 )
 
 func never() time.Time { return time.Time{} }
@@ -43,6 +46,7 @@ type cutter struct {
 	until   int64 // where it ends so far; of pictures, DTS of the last
 	keyed   bool  // it begins with a random access point
 	written int   // parts
+	size    int   // bytes in the part being filled
 }
 
 // A cutTrack is one track of the part being filled.
@@ -80,7 +84,7 @@ func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
 	}
 	if c.open {
 		ct.samples[len(ct.samples)-1].Duration = uint32(s.DTS - c.until)
-		if full(s.DTS-c.from, s.DTS+max(c.mold.slow(), s.DTS-c.until)-c.from, c.mold.part) {
+		if c.size >= maxPart || full(s.DTS-c.from, s.DTS+max(c.mold.slow(), s.DTS-c.until)-c.from, c.mold.part) {
 			c.cut(s.DTS)
 		}
 	}
@@ -90,6 +94,7 @@ func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
 		ct.base = s.DTS - hlsOrigin
 	}
 	c.until = s.DTS
+	c.size += len(data) + sampleCost
 	ct.samples = append(ct.samples, &fmp4.Sample{
 		Duration: uint32(t.step), PTSOffset: int32(s.PTS - s.DTS), IsNonSyncSample: !random, Payload: bytes.Clone(data),
 	})
@@ -116,6 +121,9 @@ func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
 	if at < ct.next-2*one-int64(t.clock())/20 {
 		return // a frame that was there already
 	}
+	if !c.leads(t) && c.size >= 2*maxPart {
+		return // no picture comes with which a part could end
+	}
 	for _, f := range frames {
 		c.frame(t, ct, f)
 	}
@@ -124,7 +132,7 @@ func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
 func (c *cutter) frame(t *moldTrack, ct *cutTrack, f frame) {
 	if c.leads(t) {
 		begin, end := ticksOf(ct.next, t), ticksOf(ct.next+int64(f.duration), t)
-		if c.open && full(begin-c.from, end-c.from, c.mold.part) {
+		if c.open && (c.size >= maxPart || full(begin-c.from, end-c.from, c.mold.part)) {
 			c.cut(begin)
 		}
 		if !c.open {
@@ -135,6 +143,7 @@ func (c *cutter) frame(t *moldTrack, ct *cutTrack, f frame) {
 	if len(ct.samples) == 0 {
 		ct.base = ct.next
 	}
+	c.size += len(f.data) + sampleCost
 	ct.samples = append(ct.samples, &fmp4.Sample{Duration: uint32(f.duration), Payload: bytes.Clone(f.data)})
 	ct.next += int64(f.duration)
 }
@@ -157,7 +166,7 @@ func (c *cutter) cut(end int64) {
 			ct.samples = nil
 		}
 	}
-	c.open = false
+	c.open, c.size = false, 0
 	var out seekablebuffer.Buffer
 	if len(file.Tracks) == 0 || file.Marshal(&out) != nil {
 		return

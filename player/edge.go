@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -35,6 +36,7 @@ type edge struct {
 	server   *Server
 	audience *audience
 	cuts     *cuts
+	sending  atomic.Int64 // bytes of answers under way
 
 	// mu guards the rest; reading the feed and cutting are done without it, by the goroutine that runs the edge.
 	mu      sync.Mutex
@@ -291,6 +293,7 @@ func (e *edge) publish(p part) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.open.add(p)
+	e.forget()
 	e.wake()
 }
 
@@ -333,17 +336,33 @@ func (e *edge) catchUp(to start) (continues bool) {
 
 // settle keeps the target duration and the parts in bounds. The caller holds mu.
 func (e *edge) settle() {
-	longest, parts, recent := int64(0), 0, int64(0)
-	for i := len(e.tape.list) - 1; i >= 0; i-- {
-		s := e.tape.list[i]
+	longest := int64(0)
+	for _, s := range e.tape.list {
 		longest = max(longest, s.ticks)
-		if parts += s.bytes; recent > (partsFor+2)*max(e.target, 2)*ingest.ClockRate || parts > e.server.cfg.BacklogBytes {
-			s.parts, s.bytes = nil, 0
-		}
-		recent += s.ticks
 	}
 	if longest > 0 {
 		e.target = max(e.target, 2, (longest+ingest.ClockRate/2)/ingest.ClockRate)
+	}
+	e.forget()
+}
+
+// forget lets go of parts that are too old, or more than BacklogBytes: first those of segments, then the beginning of the open one. The caller holds mu.
+func (e *edge) forget() {
+	most, bytes, ticks := e.server.cfg.BacklogBytes, 0, int64(0)
+	if e.open != nil {
+		e.open.drop(most)
+		bytes = e.open.bytes
+	}
+	for _, s := range slices.Backward(e.tape.list) {
+		bytes += s.bytes
+		old := ticks > (partsFor+2)*max(e.target, 2)*ingest.ClockRate
+		if old && s.parts == nil {
+			return // and so are all before
+		}
+		if old || bytes > most || s.dropped > 0 {
+			s.parts, s.bytes, s.dropped = nil, 0, 0
+		}
+		ticks += s.ticks
 	}
 }
 

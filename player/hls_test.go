@@ -205,11 +205,11 @@ func (c *channelTest) cutAnew(uri string) (data []byte) {
 	copied := *s
 	e.mu.Unlock()
 	copied.parts = nil
-	data, _, err := e.segment(&copied)
+	pieces, _, err := e.segment(&copied)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return data
+	return bytes.Join(pieces, nil)
 }
 
 // deltas: a delta update and what it skips are the playlist (8216bis, 4.4.5.2).

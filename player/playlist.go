@@ -126,8 +126,12 @@ func (e *edge) skippable(list []*segment) int {
 }
 
 // even tells whether the parts of a segment are as RFC 8216bis, 4.4.3.7, wants those that are listed: none longer than the part target, none but the
-// last shorter than 85 % of it. Those of pictures that come as they like are not, nor those of a program before; such a segment is listed without.
+// last shorter than 85 % of it. Those of pictures that come as they like are not, nor those of a program before; such a segment is listed without,
+// and so is one that is too large to keep.
 func (s *segment) even(target int64, complete bool) bool {
+	if s.dropped > 0 {
+		return false
+	}
 	for i, p := range s.parts {
 		if last := complete && i == len(s.parts)-1; p.ticks > target || !last && !long(p.ticks, target) {
 			return false

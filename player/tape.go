@@ -1,6 +1,7 @@
 package player
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,6 +37,7 @@ type segment struct {
 	class      *class
 	parts      []part // while they may be asked for
 	bytes      int    // in parts
+	dropped    int    // of parts, the first ones, whose data was too much
 }
 
 func (s *segment) name() string { return s.id.String() + "-" + strconv.FormatUint(s.first, 10) }
@@ -43,6 +45,15 @@ func (s *segment) name() string { return s.id.String() + "-" + strconv.FormatUin
 func (s *segment) add(p part) {
 	s.parts = append(s.parts, p)
 	s.bytes += len(p.data)
+}
+
+// drop lets go of the data of the oldest parts until there are no more bytes than most.
+func (s *segment) drop(most int) {
+	for s.bytes > most && s.dropped < len(s.parts) {
+		p := &s.parts[s.dropped]
+		s.bytes -= len(p.data)
+		p.data, s.dropped = nil, s.dropped+1
+	}
 }
 
 // A tape is the list of complete segments, oldest first. It belongs to whoever holds the edge's lock, but for its reading of the feed.
@@ -292,8 +303,8 @@ func (t *tape) blocks(id feed.EpochID, first, end uint64) blockSource {
 			if err != nil && (i == first || i >= log.Head().Size) {
 				return err
 			}
-			if err == nil {
-				_ = each(&b, missing) // what cannot be read is missing
+			if err == nil && errors.Is(each(&b, missing), errLarge) {
+				return errLarge // what cannot be read is missing, but this is enough
 			}
 			missing = err != nil
 		}
