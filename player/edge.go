@@ -108,10 +108,44 @@ func (e *edge) warm() {
 			continue
 		}
 		if newest, ok := lastStart(log); ok {
-			e.catchUp(newest)
+			continues := e.catchUp(newest)
+			if ended(log) && !e.has(newest) {
+				e.addLast(newest, continues)
+			}
 			break
 		}
 	}
+}
+
+// ended tells whether nothing follows in a log.
+func ended(log *feed.Log) bool {
+	size := log.Head().Size
+	if size == 0 {
+		return false
+	}
+	last, err := log.Record(size - 1)
+	return err == nil && last.Record.Kind == feed.End
+}
+
+// has tells whether a segment is the newest one on the tape.
+func (e *edge) has(s start) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := e.tape.newest()
+	return last != nil && last.first == s.block.Index && last.id == s.log.Epoch().ID()
+}
+
+// addLast puts the last segment of a log that has ended on the tape: nothing follows that would complete it.
+func (e *edge) addLast(s start, continues bool) {
+	c := e.tape.reader.of(s)
+	if c == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tape.add(s, s.length(), c, continues)
+	e.settle()
+	e.wake()
 }
 
 // watch follows the live edge until nobody asks any more, or the channel's first rendition is another.
@@ -150,6 +184,10 @@ func (e *edge) follow(ctx context.Context, name string) error {
 // take adds a block.
 func (e *edge) take(item *feed.Item) {
 	b := &item.Block
+	if b.Record.Kind == feed.End {
+		e.complete(nil)
+		return
+	}
 	if begins(&b.Record) || item.Reset {
 		e.turn(item)
 	}
@@ -186,6 +224,13 @@ func (e *edge) turn(item *feed.Item) {
 	}
 	e.complete(&next)
 	continues := e.catchUp(next)
+	if e.has(next) { // the last one of a broadcast that has ended: it is read again, since somebody asks again
+		e.mu.Lock()
+		e.awake = true
+		e.wake()
+		e.mu.Unlock()
+		return
+	}
 	e.begin(next, continues)
 }
 
@@ -251,11 +296,7 @@ func (e *edge) length(next *start) int64 {
 		ticks, _ := joined(e.opened, *next)
 		return ticks
 	}
-	end, known := e.opened.lastTicks()
-	if ticks := end - e.open.dts; known && 0 < ticks && ticks < maxSegment {
-		return ticks
-	}
-	return ingest.ClockRate / 10
+	return e.opened.length()
 }
 
 // begin opens a segment. Its parts are cut once there is a mold: at once as a rule, in a new program after some pictures.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -293,6 +294,53 @@ func TestHLSShortEnd(t *testing.T) {
 		if s.seconds > 1.1 || i+1 < len(m.segments) && m.segments[i+1].broken && s.seconds > 0.1 {
 			t.Errorf("segment %d lasts %v", i, s.seconds)
 		}
+	}
+}
+
+// TestHLSEnds: when a broadcast ends, all of it is listed, nothing more is announced, and nobody is kept waiting for long; also if it is asked for only then.
+func TestHLSEnds(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannelOn(t, Config{}, feed.Config{Dir: filepath.Join(t.TempDir(), "feed")})
+	b := c.broadcast(program)
+	b.write(in)
+	before := c.media("")
+	answer := make(chan *media)
+	go func() { answer <- c.past(fmt.Sprintf("?_HLS_msn=%d", before.number+len(before.segments))) }()
+	b.stop()
+	m := <-answer
+	m.follows(t, before)
+	late := New(Config{Replica: c.replica})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- late.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	web := httptest.NewServer(late)
+	defer web.Close()
+	other := &channelTest{t: t, server: late, url: web.URL, replica: c.replica}
+	for name, m := range map[string]*media{"followed": c.past(""), "asked for later": other.past("")} {
+		total := 0.0
+		for _, s := range m.segments {
+			total += s.seconds
+		}
+		if total < 7.9 || total > 8.1 || m.hint != "" || len(m.open.parts) > 0 {
+			t.Errorf("%s: %v s of 8 are listed, then %d parts and hint %q", name, total, len(m.open.parts), m.hint)
+		}
+		data := c.have(m.segments[len(m.segments)-1].uri)
+		if len(data) == 0 {
+			t.Errorf("%s: the last segment is empty", name)
+		}
+	}
+	b = c.broadcast(program)
+	defer b.stop()
+	b.write(in)
+	n := m.number + len(m.segments)
+	m2 := c.media(fmt.Sprintf("?_HLS_msn=%d&_HLS_part=0", n+1))
+	m2.follows(t, m)
+	if s := m2.segments[len(m.segments)]; !s.broken {
+		t.Errorf("the next broadcast begins without a discontinuity")
 	}
 }
 

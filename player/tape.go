@@ -223,6 +223,15 @@ func (s start) lastTicks() (end int64, known bool) {
 	return end, known
 }
 
+// length is how long a segment is that nothing continues.
+func (s start) length() int64 {
+	dts := s.block.Record.DTS
+	if end, known := s.lastTicks(); known && end >= dts && end-dts < maxSegment {
+		return max(end-dts, firstDuration)
+	}
+	return ingest.ClockRate / 10
+}
+
 // joined is how a segment and the next fit: how long the first is, and whether the second continues it.
 func joined(s, next start) (ticks int64, continues bool) {
 	dts, after := s.block.Record.DTS, next.block.Record.DTS
