@@ -66,7 +66,8 @@ func writeHealth(w http.ResponseWriter, ok bool, reason string) {
 }
 
 // checkHost refuses requests that name us by a DNS name. A web page elsewhere can make its own name point to 127.0.0.1 and would
-// then be of the same origin as ours (DNS rebinding); it cannot make a browser send an address literal or "localhost" as Host.
+// then be of the same origin as ours (DNS rebinding); it cannot make a browser send an address literal or "localhost" as Host. The unspecified address, by
+// which browsers reach this machine too, is the way around what they have against pages that ask for 127.0.0.1; nobody else needs it.
 func checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !literalHost(r.Host) {
@@ -88,8 +89,8 @@ func literalHost(hostport string) bool {
 	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
 		host = host[1 : len(host)-1]
 	}
-	_, err = netip.ParseAddr(host)
-	return err == nil
+	addr, err := netip.ParseAddr(host)
+	return err == nil && !addr.Unmap().IsUnspecified()
 }
 
 // closeTime is how long open responses get to end after the context has; streams end by themselves since their requests'

@@ -14,6 +14,7 @@ import (
 
 	"tailcast/feed"
 	"tailcast/ingest"
+	"tailcast/internal/origin"
 )
 
 // This file answers requests below /hls/ (RFC 8216, and draft-pantos-hls-rfc8216bis for low latency). docs/player.md has the table.
@@ -31,7 +32,7 @@ func (e *edge) guard(serve func(http.ResponseWriter, *http.Request)) http.Handle
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		switch {
-		case foreign(r):
+		case origin.Foreign(r):
 			e.refuse(w, "foreign", http.StatusForbidden, "another site may not play this channel through your browser")
 		case !e.audience.enter(true):
 			w.Header().Set("Retry-After", "1")

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"tailcast/ingest"
+	"tailcast/internal/origin"
 )
 
 // This file lists channels for television software: Kodi, Jellyfin, VLC. They want absolute addresses and cannot send headers.
@@ -197,7 +198,7 @@ func (l *Lineup) entry(number int, x listing) string {
 
 func refuseForeign(w http.ResponseWriter, r *http.Request) bool {
 	secure(w.Header())
-	if foreign(r) {
+	if origin.Foreign(r) {
 		http.Error(w, "another site may not read this list through your browser", http.StatusForbidden)
 		return true
 	}
@@ -277,7 +278,7 @@ func xmltvTime(t time.Time) string { return t.UTC().Format("20060102150405 -0700
 // logo draws a picture of the channel's key: five times five fields, the same on both sides, in a colour of its own.
 func (s *Server) logo(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
-	if foreign(r) {
+	if origin.Foreign(r) {
 		http.Error(w, "another site may not have this picture", http.StatusForbidden)
 		return
 	}
