@@ -405,6 +405,32 @@ func TestHLSFromDisk(t *testing.T) {
 	}
 }
 
+// TestHLSShown: dvr= lists less, but never less than three target durations, and any duration will do.
+func TestHLSShown(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannel(t, Config{})
+	b := c.broadcast(program)
+	defer b.stop()
+	b.write(in)
+	b.write(later(in, clipTicks))
+	all := c.media("")
+	for len(all.segments) < 15 {
+		all = c.media(fmt.Sprintf("?_HLS_msn=%d", all.number+len(all.segments)))
+	}
+	for _, s := range []struct {
+		dvr          string
+		least, under float64 // seconds
+	}{{"1ns", 6, 7.1}, {"1s", 6, 7.1}, {"9s", 8, 9.1}, {"1h", 15, 17}, {"40000h", 15, 17}, {"2562047h", 15, 17}} {
+		total := 0.0
+		for _, x := range c.media("?dvr=" + s.dvr).segments {
+			total += x.seconds
+		}
+		if total < s.least-0.1 || total > s.under {
+			t.Errorf("dvr=%s lists %v s of %d, want %v to %v", s.dvr, total, len(all.segments), s.least, s.under)
+		}
+	}
+}
+
 // TestHLSRadio: sound alone has parts of as many frames as come nearest to 200 ms.
 func TestHLSRadio(t *testing.T) {
 	p := syntheticProgram()

@@ -53,16 +53,18 @@ func (e *edge) playlist(v view) string {
 	return b.String()
 }
 
-// shown is the part of the tape that a playlist lists.
+// shown is the part of the tape that a playlist lists: as much as was asked for, but at least three target durations (RFC 8216, 6.2.2).
 func (e *edge) shown(v view) []*segment {
 	list, ticks := e.tape.list, int64(0)
 	if v.window == 0 {
 		return list
 	}
+	most := int64(min(v.window, e.server.cfg.DVR)/time.Millisecond) * (ingest.ClockRate / 1000)
 	for i := len(list) - 1; i >= 0; i-- {
-		if ticks += list[i].ticks; ticks > int64(v.window/time.Microsecond)*ingest.ClockRate/1e6 && i < len(list)-3 {
+		if ticks >= 3*e.target*ingest.ClockRate && ticks+list[i].ticks > most {
 			return list[i+1:]
 		}
+		ticks += list[i].ticks
 	}
 	return list
 }
