@@ -35,12 +35,12 @@ const (
 type edge struct {
 	server   *Server
 	audience *audience
-	cuts     *cuts
 	sending  atomic.Int64 // bytes of answers under way
 
 	// mu guards the rest; reading the feed and cutting are done without it, by the goroutine that runs the edge.
 	mu      sync.Mutex
 	tape    *tape
+	cuts    *cuts    // of tape
 	part    int64    // ticks that parts last at most that are listed: the newest mold's; 0 until one is known
 	target  int64    // EXT-X-TARGETDURATION, seconds; 0 until a segment is complete
 	open    *segment // being received; nil if none
@@ -54,7 +54,7 @@ type edge struct {
 }
 
 func newEdge(s *Server) *edge {
-	return &edge{server: s, audience: newAudience(s.cfg.MaxClients), cuts: newCuts(s.cfg.BacklogBytes), changed: make(chan struct{})}
+	return &edge{server: s, audience: newAudience(s.cfg.MaxClients), changed: make(chan struct{})}
 }
 
 // run keeps the tape, and follows the live edge while somebody asks, until ctx ends.
@@ -96,6 +96,7 @@ func (e *edge) load(name string) (fresh bool) {
 	}
 	e.tape = &tape{replica: e.server.cfg.Replica, log: name, keep: e.server.cfg.DVR, reader: &programs{}}
 	e.part, e.target, e.open = 0, 0, nil
+	e.cuts = newCuts(e.server.cfg.BacklogBytes) // segments of another log may have the same names
 	return true
 }
 

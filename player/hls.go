@@ -406,10 +406,16 @@ func (e *edge) segment(s *segment) ([][]byte, *mold, error) {
 	if m == nil {
 		return nil, nil, errGone
 	}
+	e.mu.Lock()
+	tape, cuts := e.tape, e.cuts
+	e.mu.Unlock()
+	if tape.log != s.log {
+		return nil, nil, errGone // since it was found, the channel has another rendition
+	}
 	parts := s.parts
 	if parts == nil || s.dropped > 0 {
 		var err error
-		if parts, err = e.cuts.get(s.name(), func() ([]part, error) { return e.cut(s, m) }); err != nil {
+		if parts, err = cuts.get(s.name(), func() ([]part, error) { return e.cut(tape, s, m) }); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -424,10 +430,7 @@ func (e *edge) segment(s *segment) ([][]byte, *mold, error) {
 }
 
 // cut makes the parts of a complete segment.
-func (e *edge) cut(s *segment, m *mold) (parts []part, err error) {
-	e.mu.Lock()
-	tape := e.tape
-	e.mu.Unlock()
+func (e *edge) cut(tape *tape, s *segment, m *mold) (parts []part, err error) {
 	size := 0
 	c := &cutter{mold: m, first: s.first, emit: func(p part) { parts, size = append(parts, p), size+len(p.data) }}
 	p := newPipeline(never)

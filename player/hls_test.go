@@ -297,6 +297,27 @@ func TestHLSShortEnd(t *testing.T) {
 	}
 }
 
+// TestHLSOtherLog: what was cut of one rendition is not served as another's, though epoch and block are the same.
+func TestHLSOtherLog(t *testing.T) {
+	e := newChannel(t, Config{}).server.hls
+	e.load("one")
+	s := &segment{log: "one", class: &class{mold: &mold{}}}
+	if _, err := e.cuts.get(s.name(), func() ([]part, error) { return []part{{data: []byte("one")}}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := e.segment(s); err != nil || string(bytes.Join(got, nil)) != "one" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if e.load("one") || !e.load("two") {
+		t.Error("one log is another, or two are one")
+	}
+	for _, log := range []string{"one", "two"} {
+		if got, _, err := e.segment(&segment{log: log, class: s.class}); err == nil {
+			t.Errorf("segment of %s: %q", log, got)
+		}
+	}
+}
+
 // TestHLSEnds: when a broadcast ends, all of it is listed, nothing more is announced, and nobody is kept waiting for long; also if it is asked for only then.
 func TestHLSEnds(t *testing.T) {
 	program, in := clipSamples(t)

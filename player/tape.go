@@ -27,6 +27,7 @@ func (c *class) name() string { return fmt.Sprintf("%v-%d", c.id, c.first) }
 
 // A segment is what a media playlist says of one.
 type segment struct {
+	log        string
 	id         feed.EpochID
 	first, end uint64 // its blocks
 	number     uint64 // Media Sequence Number
@@ -271,7 +272,7 @@ func (t *tape) append(s *segment) {
 // begin makes the segment that would follow what is on the tape.
 func (t *tape) begin(s start, c *class, continues bool) *segment {
 	r := &s.block.Record
-	seg := &segment{id: s.log.Epoch().ID(), first: s.block.Index, number: t.next, breaks: t.breaks, dts: r.DTS, wall: r.Wall, class: c}
+	seg := &segment{log: t.log, id: s.log.Epoch().ID(), first: s.block.Index, number: t.next, breaks: t.breaks, dts: r.DTS, wall: r.Wall, class: c}
 	if last := t.newest(); last != nil && (!continues || last.class != c) {
 		seg.broken = true
 		seg.breaks++
