@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"tailcast/internal/origin"
 )
 
 // How the status is told to pages.
@@ -33,7 +35,7 @@ func NewEvents(status func() any) *Events {
 
 // ServeHTTP tells one client until it goes.
 func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if site := r.Header.Get("Sec-Fetch-Site"); site == "cross-site" || site == "same-site" {
+	if origin.Foreign(r) {
 		http.Error(w, "another site may not read this node's status through your browser", http.StatusForbidden)
 		return
 	}

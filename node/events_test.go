@@ -85,8 +85,10 @@ func TestEventsAreBounded(t *testing.T) {
 }
 
 func TestEventsRefuseOtherSites(t *testing.T) {
-	if w := hear(t.Context(), NewEvents(nil), "Sec-Fetch-Site", "cross-site"); w.Code != 403 {
-		t.Errorf("got %d, want 403", w.Code)
+	for header, value := range map[string]string{"Sec-Fetch-Site": "cross-site", "Origin": "http://evil.example", "Referer": "http://evil.example/"} {
+		if w := hear(t.Context(), NewEvents(nil), header, value); w.Code != 403 {
+			t.Errorf("%s: got %d, want 403", header, w.Code)
+		}
 	}
 }
 

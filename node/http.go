@@ -12,7 +12,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"golang.org/x/net/netutil"
 )
 
 // Handler is the HTTP server of a node: status, metrics and health are the node's, everything else is the page's. Other channels than the one at
@@ -67,7 +66,8 @@ func writeHealth(w http.ResponseWriter, ok bool, reason string) {
 }
 
 // checkHost refuses requests that name us by a DNS name. A web page elsewhere can make its own name point to 127.0.0.1 and would
-// then be of the same origin as ours (DNS rebinding); it cannot make a browser send an address literal or "localhost" as Host.
+// then be of the same origin as ours (DNS rebinding); it cannot make a browser send an address literal or "localhost" as Host. The unspecified address, by
+// which browsers reach this machine too, is the way around what they have against pages that ask for 127.0.0.1; nobody else needs it.
 func checkHost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if !literalHost(r.Host) {
@@ -89,29 +89,27 @@ func literalHost(hostport string) bool {
 	if len(host) > 1 && host[0] == '[' && host[len(host)-1] == ']' {
 		host = host[1 : len(host)-1]
 	}
-	_, err = netip.ParseAddr(host)
-	return err == nil
+	addr, err := netip.ParseAddr(host)
+	return err == nil && !addr.Unmap().IsUnspecified()
 }
 
 // closeTime is how long open responses get to end after the context has; streams end by themselves since their requests'
 // contexts derive from it.
 const closeTime = 2 * time.Second
 
-// maxConns bounds connections: what a player, a page and a television on a few devices need many times over. Others wait.
-const maxConns = 1024
-
 // Serve answers on ln until ctx ends, and returns when the last response has ended.
 func Serve(ctx context.Context, ln net.Listener, h http.Handler, log *slog.Logger) error {
 	server := &http.Server{
-		Handler:           h,
+		Handler:           brief(h),
 		ReadHeaderTimeout: 5 * time.Second,
+		WriteTimeout:      answerTime,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(netutil.LimitListener(ln, maxConns)) }()
+	go func() { done <- server.Serve(newDoor(ln)) }()
 	select {
 	case err := <-done:
 		return err

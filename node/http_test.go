@@ -24,6 +24,9 @@ func TestHostCheck(t *testing.T) {
 		"127.0.0.1.evil.com:80": 421,
 		"localhost.evil.com":    421,
 		"":                      421,
+		"0.0.0.0:8080":          421,
+		"[::]:8080":             421,
+		"[::ffff:0.0.0.0]:80":   421,
 	} {
 		r := httptest.NewRequest("GET", "/", nil)
 		r.Host = host

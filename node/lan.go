@@ -76,10 +76,11 @@ func gate(token string, next http.Handler) http.Handler {
 		case knows && inside == nil:
 			http.Redirect(w, r, "/"+token+"/", http.StatusMovedPermanently)
 		case knows:
-			next.ServeHTTP(w, inside)
-		case isLocal(r.RemoteAddr):
+			next.ServeHTTP(&prefixed{w, "/" + token}, inside)
+		case FromHere(r):
 			next.ServeHTTP(w, r)
 		default:
+			w.Header().Set("Connection", "close") // a stranger's connection is not kept
 			http.Error(w, "this needs the whole address that the viewer printed as lan", http.StatusNotFound)
 		}
 	})
@@ -106,7 +107,19 @@ func withoutToken(r *http.Request, token string) (inside *http.Request, knows bo
 	return r2, true
 }
 
-func isLocal(remote string) bool {
-	addr, err := netip.ParseAddrPort(remote)
-	return err == nil && addr.Addr().Unmap().IsLoopback()
+// A prefixed answer redirects to where the client sees things: with the prefix that was taken off its path.
+type prefixed struct {
+	http.ResponseWriter
+	prefix string
+}
+
+// Unwrap is for http.ResponseController.
+func (p *prefixed) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// WriteHeader implements http.ResponseWriter.
+func (p *prefixed) WriteHeader(code int) {
+	if to := p.Header().Get("Location"); strings.HasPrefix(to, "/") && !strings.HasPrefix(to, "//") {
+		p.Header().Set("Location", p.prefix+to)
+	}
+	p.ResponseWriter.WriteHeader(code)
 }

@@ -17,6 +17,9 @@ const (
 	// farBack and farAhead are how far from its segment's beginning a sample may be. Sound from before a jump of the source's clock may be anywhere.
 	farBack  = 10 * ingest.ClockRate
 	farAhead = maxSegment
+	// maxPart is how many bytes a part has before it ends, whatever it lasts, and sampleCost what is counted for a sample besides its own.
+	maxPart    = 4 << 20
+	sampleCost = 128
 )
 
 func never() time.Time { return time.Time{} }
@@ -31,10 +34,9 @@ type part struct {
 // A cutter makes the parts of one segment out of its samples, the same ones whenever it is asked. It is the format of a pipeline, for one
 // goroutine. A part is complete when the next picture shows how long its last one lasts.
 type cutter struct {
-	mold   *mold
-	first  uint64 // block of the segment: fragments are numbered from it, since their numbers are to rise and segments are cut one by one
-	target int64  // ticks that a part lasts at most, if a picture does not last longer
-	emit   func(part)
+	mold  *mold
+	first uint64 // block of the segment: fragments are numbered from it, since their numbers are to rise and segments are cut one by one
+	emit  func(part)
 
 	tracks  [ingest.MaxTracks]cutTrack
 	begun   bool
@@ -44,6 +46,7 @@ type cutter struct {
 	until   int64 // where it ends so far; of pictures, DTS of the last
 	keyed   bool  // it begins with a random access point
 	written int   // parts
+	size    int   // bytes in the part being filled
 }
 
 // A cutTrack is one track of the part being filled.
@@ -81,7 +84,7 @@ func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
 	}
 	if c.open {
 		ct.samples[len(ct.samples)-1].Duration = uint32(s.DTS - c.until)
-		if s.DTS+max(t.step, s.DTS-c.until)-c.from > c.target {
+		if c.size >= maxPart || full(s.DTS-c.from, s.DTS+max(c.mold.slow(), s.DTS-c.until)-c.from, c.mold.part) {
 			c.cut(s.DTS)
 		}
 	}
@@ -91,10 +94,18 @@ func (c *cutter) picture(t *moldTrack, s *ingest.Sample, data []byte) {
 		ct.base = s.DTS - hlsOrigin
 	}
 	c.until = s.DTS
+	c.size += len(data) + sampleCost
 	ct.samples = append(ct.samples, &fmp4.Sample{
 		Duration: uint32(t.step), PTSOffset: int32(s.PTS - s.DTS), IsNonSyncSample: !random, Payload: bytes.Clone(data),
 	})
 }
+
+// full tells whether a part is to end that is as long as ticks, since it would be too long with the next picture. One that would be too short to be
+// listed (segment.even) waits for that: it may come sooner than most.
+func full(ticks, next, target int64) bool { return next > target && long(ticks, target) }
+
+// long tells whether a part is long enough to be listed: 85 % of the part target (RFC 8216bis, 4.4.3.7), which is written in whole milliseconds.
+func long(ticks, target int64) bool { return ticks*100 >= 85*(target+ingest.ClockRate/1000) }
 
 // sound counts frames from the first one on, as long as the times that the source gives agree to a frame: they are rounded, some to 1 ms.
 func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
@@ -110,6 +121,9 @@ func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
 	if at < ct.next-2*one-int64(t.clock())/20 {
 		return // a frame that was there already
 	}
+	if !c.leads(t) && c.size >= 2*maxPart {
+		return // no picture comes with which a part could end
+	}
 	for _, f := range frames {
 		c.frame(t, ct, f)
 	}
@@ -118,7 +132,7 @@ func (c *cutter) sound(t *moldTrack, s *ingest.Sample, frames []frame) {
 func (c *cutter) frame(t *moldTrack, ct *cutTrack, f frame) {
 	if c.leads(t) {
 		begin, end := ticksOf(ct.next, t), ticksOf(ct.next+int64(f.duration), t)
-		if c.open && end-c.from > c.target {
+		if c.open && (c.size >= maxPart || full(begin-c.from, end-c.from, c.mold.part)) {
 			c.cut(begin)
 		}
 		if !c.open {
@@ -129,6 +143,7 @@ func (c *cutter) frame(t *moldTrack, ct *cutTrack, f frame) {
 	if len(ct.samples) == 0 {
 		ct.base = ct.next
 	}
+	c.size += len(f.data) + sampleCost
 	ct.samples = append(ct.samples, &fmp4.Sample{Duration: uint32(f.duration), Payload: bytes.Clone(f.data)})
 	ct.next += int64(f.duration)
 }
@@ -151,7 +166,7 @@ func (c *cutter) cut(end int64) {
 			ct.samples = nil
 		}
 	}
-	c.open = false
+	c.open, c.size = false, 0
 	var out seekablebuffer.Buffer
 	if len(file.Tracks) == 0 || file.Marshal(&out) != nil {
 		return

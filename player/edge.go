@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -34,12 +35,13 @@ const (
 type edge struct {
 	server   *Server
 	audience *audience
-	cuts     *cuts
+	sending  atomic.Int64 // bytes of answers under way
 
 	// mu guards the rest; reading the feed and cutting are done without it, by the goroutine that runs the edge.
 	mu      sync.Mutex
 	tape    *tape
-	part    int64    // ticks that parts last at most; 0 until a mold is known
+	cuts    *cuts    // of tape
+	part    int64    // ticks that parts last at most that are listed: the newest mold's; 0 until one is known
 	target  int64    // EXT-X-TARGETDURATION, seconds; 0 until a segment is complete
 	open    *segment // being received; nil if none
 	awake   bool
@@ -52,7 +54,7 @@ type edge struct {
 }
 
 func newEdge(s *Server) *edge {
-	return &edge{server: s, audience: newAudience(s.cfg.MaxClients), cuts: newCuts(s.cfg.BacklogBytes), changed: make(chan struct{})}
+	return &edge{server: s, audience: newAudience(s.cfg.MaxClients), changed: make(chan struct{})}
 }
 
 // run keeps the tape, and follows the live edge while somebody asks, until ctx ends.
@@ -94,6 +96,7 @@ func (e *edge) load(name string) (fresh bool) {
 	}
 	e.tape = &tape{replica: e.server.cfg.Replica, log: name, keep: e.server.cfg.DVR, reader: &programs{}}
 	e.part, e.target, e.open = 0, 0, nil
+	e.cuts = newCuts(e.server.cfg.BacklogBytes) // segments of another log may have the same names
 	return true
 }
 
@@ -106,10 +109,44 @@ func (e *edge) warm() {
 			continue
 		}
 		if newest, ok := lastStart(log); ok {
-			e.catchUp(newest)
+			continues := e.catchUp(newest)
+			if ended(log) && !e.has(newest) {
+				e.addLast(newest, continues)
+			}
 			break
 		}
 	}
+}
+
+// ended tells whether nothing follows in a log.
+func ended(log *feed.Log) bool {
+	size := log.Head().Size
+	if size == 0 {
+		return false
+	}
+	last, err := log.Record(size - 1)
+	return err == nil && last.Record.Kind == feed.End
+}
+
+// has tells whether a segment is the newest one on the tape.
+func (e *edge) has(s start) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	last := e.tape.newest()
+	return last != nil && last.first == s.block.Index && last.id == s.log.Epoch().ID()
+}
+
+// addLast puts the last segment of a log that has ended on the tape: nothing follows that would complete it.
+func (e *edge) addLast(s start, continues bool) {
+	c := e.tape.reader.of(s)
+	if c == nil {
+		return
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.tape.add(s, s.length(), c, continues)
+	e.settle()
+	e.wake()
 }
 
 // watch follows the live edge until nobody asks any more, or the channel's first rendition is another.
@@ -148,6 +185,10 @@ func (e *edge) follow(ctx context.Context, name string) error {
 // take adds a block.
 func (e *edge) take(item *feed.Item) {
 	b := &item.Block
+	if b.Record.Kind == feed.End {
+		e.complete(nil)
+		return
+	}
 	if begins(&b.Record) || item.Reset {
 		e.turn(item)
 	}
@@ -184,6 +225,13 @@ func (e *edge) turn(item *feed.Item) {
 	}
 	e.complete(&next)
 	continues := e.catchUp(next)
+	if e.has(next) { // the last one of a broadcast that has ended: it is read again, since somebody asks again
+		e.mu.Lock()
+		e.awake = true
+		e.wake()
+		e.mu.Unlock()
+		return
+	}
 	e.begin(next, continues)
 }
 
@@ -249,11 +297,7 @@ func (e *edge) length(next *start) int64 {
 		ticks, _ := joined(e.opened, *next)
 		return ticks
 	}
-	end, known := e.opened.lastTicks()
-	if ticks := end - e.open.dts; known && 0 < ticks && ticks < maxSegment {
-		return ticks
-	}
-	return ingest.ClockRate / 10
+	return e.opened.length()
 }
 
 // begin opens a segment. Its parts are cut once there is a mold: at once as a rule, in a new program after some pictures.
@@ -275,7 +319,10 @@ func (e *edge) cast(must bool) {
 		return
 	}
 	e.pipeline = newPipeline(never)
-	e.cutter = &cutter{mold: m, first: e.open.first, target: e.part, emit: e.publish}
+	e.cutter = &cutter{mold: m, first: e.open.first, emit: e.publish}
+	e.mu.Lock()
+	e.part = m.part
+	e.mu.Unlock()
 	e.pipeline.formats = []format{e.cutter}
 	_ = e.tape.blocks(e.open.id, e.open.first, e.opened.end)(e.pipeline.raw)
 	e.mu.Lock()
@@ -288,6 +335,7 @@ func (e *edge) publish(p part) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.open.add(p)
+	e.forget()
 	e.wake()
 }
 
@@ -330,17 +378,33 @@ func (e *edge) catchUp(to start) (continues bool) {
 
 // settle keeps the target duration and the parts in bounds. The caller holds mu.
 func (e *edge) settle() {
-	longest, parts, recent := int64(0), 0, int64(0)
-	for i := len(e.tape.list) - 1; i >= 0; i-- {
-		s := e.tape.list[i]
+	longest := int64(0)
+	for _, s := range e.tape.list {
 		longest = max(longest, s.ticks)
-		if parts += s.bytes; recent > (partsFor+2)*max(e.target, 2)*ingest.ClockRate || parts > e.server.cfg.BacklogBytes {
-			s.parts, s.bytes = nil, 0
-		}
-		recent += s.ticks
 	}
 	if longest > 0 {
-		e.target = max(e.target, 2, (longest+ingest.ClockRate/2-1)/ingest.ClockRate)
+		e.target = max(e.target, 2, (longest+ingest.ClockRate/2)/ingest.ClockRate)
+	}
+	e.forget()
+}
+
+// forget lets go of parts that are too old, or more than BacklogBytes: first those of segments, then the beginning of the open one. The caller holds mu.
+func (e *edge) forget() {
+	most, bytes, ticks := e.server.cfg.BacklogBytes, 0, int64(0)
+	if e.open != nil {
+		e.open.drop(most)
+		bytes = e.open.bytes
+	}
+	for _, s := range slices.Backward(e.tape.list) {
+		bytes += s.bytes
+		old := ticks > (partsFor+2)*max(e.target, 2)*ingest.ClockRate
+		if old && s.parts == nil {
+			return // and so are all before
+		}
+		if old || bytes > most || s.dropped > 0 {
+			s.parts, s.bytes, s.dropped = nil, 0, 0
+		}
+		ticks += s.ticks
 	}
 }
 
@@ -378,8 +442,7 @@ func (e *edge) mold(c *class, must bool) *mold {
 		c.mold, c.bad = m, m == nil
 	}
 	if m != nil && e.part == 0 {
-		step := m.step()
-		e.part = max(1, (partTime+step/2)/step)*step + ingest.ClockRate/1000
+		e.part = m.part
 	}
 	e.wake()
 	return c.mold

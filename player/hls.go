@@ -14,6 +14,7 @@ import (
 
 	"tailcast/feed"
 	"tailcast/ingest"
+	"tailcast/internal/origin"
 )
 
 // This file answers requests below /hls/ (RFC 8216, and draft-pantos-hls-rfc8216bis for low latency). docs/player.md has the table.
@@ -31,7 +32,7 @@ func (e *edge) guard(serve func(http.ResponseWriter, *http.Request)) http.Handle
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		secure(w.Header())
 		switch {
-		case foreign(r):
+		case origin.Foreign(r):
 			e.refuse(w, "foreign", http.StatusForbidden, "another site may not play this channel through your browser")
 		case !e.audience.enter(true):
 			w.Header().Set("Retry-After", "1")
@@ -44,12 +45,21 @@ func (e *edge) guard(serve func(http.ResponseWriter, *http.Request)) http.Handle
 }
 
 func (e *edge) refuse(w http.ResponseWriter, reason string, code int, why string) {
+	e.allow(w)
 	e.server.metrics.refused.WithLabelValues(reason).Inc()
 	http.Error(w, why, code)
 }
 
+// allow gives a client time to read what is written to it next: requests wait, and a server's own deadline counts from when they came.
+func (e *edge) allow(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(e.server.cfg.StallTimeout)) // a writer without deadlines is a test's
+}
+
 // errGone says that what was asked for is not there and will not come.
 var errGone = errors.New("gone")
+
+// errLarge says that a segment has more bytes than are kept of a container.
+var errLarge = errors.New("too large")
 
 // await returns when ready says so, with its error, or ctx ends. ready is called with the lock held.
 func (e *edge) await(ctx context.Context, ready func() (bool, error)) error {
@@ -107,6 +117,8 @@ func (e *edge) answered(w http.ResponseWriter, err error) bool {
 		e.refuse(w, "codec", http.StatusNotAcceptable, string(no))
 	case errors.Is(err, errGone) || errors.Is(err, feed.ErrNotHeld):
 		e.refuse(w, "past", http.StatusNotFound, "this is not kept here, or not any longer")
+	case errors.Is(err, errLarge):
+		e.refuse(w, "large", http.StatusNotFound, "this segment is too large for HLS, since the encoder's keyframes are far apart; /live.ts has it")
 	default:
 		w.Header().Set("Retry-After", "1")
 		e.refuse(w, "waiting", http.StatusServiceUnavailable, "nothing to play yet; /api/v1/status says why")
@@ -132,6 +144,7 @@ func (e *edge) serveIndex(w http.ResponseWriter, r *http.Request) {
 	if others != "" {
 		w.Header().Set("X-Tailcast-Omitted", others)
 	}
+	e.allow(w)
 	writePlaylist(w, text)
 }
 
@@ -271,6 +284,7 @@ func (e *edge) serveMedia(w http.ResponseWriter, r *http.Request) {
 	e.mu.Lock()
 	text := e.playlist(v)
 	e.mu.Unlock()
+	e.allow(w)
 	writePlaylist(w, []byte(text))
 }
 
@@ -343,6 +357,8 @@ func (e *edge) servePart(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case s == nil:
 			return false, errGone
+		case p.part < s.dropped:
+			return false, errGone
 		case p.part < len(s.parts):
 			out, kind = s.parts[p.part], s.class.mold.contentType()
 			return true, nil
@@ -374,57 +390,64 @@ func (e *edge) serveSegment(w http.ResponseWriter, r *http.Request) {
 		s = *found
 		return complete, nil
 	})
-	var data []byte
+	var data [][]byte
 	var m *mold
 	if err == nil {
 		data, m, err = e.segment(&s)
 	}
 	if e.answered(w, err) {
-		e.write(w, m.contentType(), data)
+		e.write(w, m.contentType(), data...)
 	}
 }
 
-// segment returns the bytes of a complete segment.
-func (e *edge) segment(s *segment) ([]byte, *mold, error) {
+// segment returns the bytes of a complete segment, in pieces.
+func (e *edge) segment(s *segment) ([][]byte, *mold, error) {
 	m := e.mold(s.class, true)
 	if m == nil {
 		return nil, nil, errGone
 	}
-	if data := e.cuts.get(s.name()); data != nil {
-		return data, m, nil
+	e.mu.Lock()
+	tape, cuts := e.tape, e.cuts
+	e.mu.Unlock()
+	if tape.log != s.log {
+		return nil, nil, errGone // since it was found, the channel has another rendition
 	}
 	parts := s.parts
-	if parts == nil {
+	if parts == nil || s.dropped > 0 {
 		var err error
-		if parts, err = e.cut(s, m); err != nil {
+		if parts, err = cuts.get(s.name(), func() ([]part, error) { return e.cut(tape, s, m) }); err != nil {
 			return nil, nil, err
 		}
 	}
-	var data []byte
+	var data [][]byte
 	for _, p := range parts {
-		data = append(data, p.data...)
+		data = append(data, p.data)
 	}
 	if len(data) == 0 {
 		return nil, nil, errGone
-	}
-	if s.parts == nil {
-		e.cuts.put(s.name(), data)
 	}
 	return data, m, nil
 }
 
 // cut makes the parts of a complete segment.
-func (e *edge) cut(s *segment, m *mold) (parts []part, err error) {
-	e.mu.Lock()
-	tape, target := e.tape, e.part
-	e.mu.Unlock()
-	c := &cutter{mold: m, first: s.first, target: target, emit: func(p part) { parts = append(parts, p) }}
+func (e *edge) cut(tape *tape, s *segment, m *mold) (parts []part, err error) {
+	size := 0
+	c := &cutter{mold: m, first: s.first, emit: func(p part) { parts, size = append(parts, p), size+len(p.data) }}
 	p := newPipeline(never)
 	p.formats = []format{c}
-	if err := tape.blocks(s.id, s.first, s.end)(p.raw); err != nil {
+	err = tape.blocks(s.id, s.first, s.end)(func(b *feed.Block, reset bool) error {
+		if size > e.server.cfg.BacklogBytes {
+			return errLarge
+		}
+		return p.raw(b, reset)
+	})
+	if err != nil {
 		return nil, err
 	}
 	c.finish(s.dts + s.ticks)
+	if size > e.server.cfg.BacklogBytes {
+		return nil, errLarge
+	}
 	return parts, nil
 }
 
@@ -470,10 +493,30 @@ func (e *edge) classOf(p placeName) *class {
 	return nil
 }
 
-func (e *edge) write(w http.ResponseWriter, kind string, data []byte) {
+// write sends media, if all that is being sent stays within bounds: a client that takes its time keeps what it is sent in memory.
+func (e *edge) write(w http.ResponseWriter, kind string, data ...[]byte) {
+	size := 0
+	for _, d := range data {
+		size += len(d)
+	}
+	if most := int64(sendingFactor * e.server.cfg.BacklogBytes); e.sending.Add(int64(size)) > most {
+		e.sending.Add(-int64(size))
+		w.Header().Set("Retry-After", "1")
+		e.refuse(w, "full", http.StatusServiceUnavailable, "too many slow requests at once")
+		return
+	}
+	defer e.sending.Add(-int64(size))
 	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Content-Length", strconv.Itoa(len(data)))
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(e.server.cfg.StallTimeout))
-	n, _ := w.Write(data) // an error is the client's absence
-	e.server.metrics.sent.WithLabelValues("hls").Add(float64(n))
+	w.Header().Set("Content-Length", strconv.Itoa(size))
+	e.allow(w)
+	for _, d := range data {
+		n, err := w.Write(d)
+		e.server.metrics.sent.WithLabelValues("hls").Add(float64(n))
+		if err != nil {
+			return // the client's absence
+		}
+	}
 }
+
+// sendingFactor times BacklogBytes are the most that HLS clients are sent at a time.
+const sendingFactor = 4

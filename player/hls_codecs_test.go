@@ -2,7 +2,9 @@ package player
 
 import (
 	"bytes"
+	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -20,6 +22,8 @@ func TestHLSCodecs(t *testing.T) {
 	}{
 		{"B-frames", "-c:v libx264 -preset ultrafast -bf 2 -g 25 -c:a aac", "avc1.", 1},
 		{"GOP of 5 s", "-c:v libx264 -preset ultrafast -g 125 -keyint_min 125 -sc_threshold 0 -c:a aac", "avc1.", 5},
+		{"GOP of 2.5 s", "-vf fps=30 -c:v libx264 -preset ultrafast -g 75 -keyint_min 75 -sc_threshold 0 -c:a aac", "avc1.", 2.5},
+		{"GOP of 1.5 s", "-vf fps=30 -c:v libx264 -preset ultrafast -g 45 -keyint_min 45 -sc_threshold 0 -c:a aac", "avc1.", 1.5},
 		{"GOP of 15 pictures", "-c:v libx264 -preset ultrafast -g 15 -c:a aac", "avc1.", 1.2},
 		{"29.97 pictures a second", "-r 30000/1001 -c:v libx264 -preset ultrafast -g 30 -c:a aac -ar 44100", "avc1.", 1.001},
 		{"50 pictures a second", "-vf fps=50 -c:v libx264 -preset ultrafast -g 50 -c:a mp2", "avc1.", 1},
@@ -75,6 +79,60 @@ func (c *channelTest) holds(program *ingest.Program, samples []ingest.Sample, ty
 		}
 	}
 	ffmpegLikes(c.t, "mp4", file)
+}
+
+// paced makes n pictures, one in gop a random access point, at the given ticks, and sound.
+func paced(n, gop int, at func(i int) int64) (out []ingest.Sample) {
+	r := rand.New(rand.NewPCG(1, 2))
+	next := at(0)
+	for i := range n {
+		s := ingest.Sample{Track: picture, DTS: at(i), PTS: at(i), Data: h264Unit(r, i%gop == 0, sps480)}
+		if i%gop == 0 {
+			s.Flags = ingest.RandomAccess
+		}
+		out = append(out, s)
+		for ; next < at(i+1); next += 1920 {
+			out = append(out, ingest.Sample{Track: sound, DTS: next, PTS: next, Data: adts(noise(r, 100))})
+		}
+	}
+	return out
+}
+
+// TestHLSUnevenPictures: parts are as they must be, or are not listed, whatever the times of pictures are. media checks each playlist.
+func TestHLSUnevenPictures(t *testing.T) {
+	millis := func(i int) int64 { return int64((i*1000+15)/30) * 90 }
+	for _, c := range []struct {
+		name   string
+		listed bool // the newest segment with its parts
+		at     func(i int) int64
+	}{
+		{"30 a second, rounded to milliseconds", true, millis},
+		{"film in 60 fields a second", true, func(i int) int64 { return int64(i/2)*7507 + int64(i%2)*3003 }},
+		{"six a second", true, func(i int) int64 { return int64(i) * 15000 }},
+		{"a still screen", false, func(i int) int64 { return millis(min(i, 285)) + int64(max(0, i-285))*45000 }},
+		{"one that moves again", true, func(i int) int64 { return millis(i) + int64(min(max(0, i-60), 10))*45000 }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ch := newChannel(t, Config{})
+			p := syntheticProgram()
+			p.Tracks = p.Tracks[:2]
+			b := ch.broadcast(p)
+			defer b.stop()
+			in := paced(340, 30, c.at) // eleven segments and a part of one
+			b.write(in[:len(in)/2])
+			m := ch.past("")
+			b.write(in[len(in)/2:])
+			for m.number+len(m.segments) < 11 {
+				m = ch.past(fmt.Sprintf("?_HLS_msn=%d", m.number+len(m.segments)))
+			}
+			if newest := m.segments[len(m.segments)-1]; (len(newest.parts) > 0) != c.listed {
+				t.Errorf("the newest segment has %d parts; part target %v", len(newest.parts), m.part)
+			}
+			if m.part > 0.4 {
+				t.Errorf("part target %v", m.part)
+			}
+		})
+	}
 }
 
 // TestHLSCodecsWithoutTS: AV1 and VP9 come from sources that are not TS.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -205,11 +206,11 @@ func (c *channelTest) cutAnew(uri string) (data []byte) {
 	copied := *s
 	e.mu.Unlock()
 	copied.parts = nil
-	data, _, err := e.segment(&copied)
+	pieces, _, err := e.segment(&copied)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	return data
+	return bytes.Join(pieces, nil)
 }
 
 // deltas: a delta update and what it skips are the playlist (8216bis, 4.4.5.2).
@@ -296,6 +297,74 @@ func TestHLSShortEnd(t *testing.T) {
 	}
 }
 
+// TestHLSOtherLog: what was cut of one rendition is not served as another's, though epoch and block are the same.
+func TestHLSOtherLog(t *testing.T) {
+	e := newChannel(t, Config{}).server.hls
+	e.load("one")
+	s := &segment{log: "one", class: &class{mold: &mold{}}}
+	if _, err := e.cuts.get(s.name(), func() ([]part, error) { return []part{{data: []byte("one")}}, nil }); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, err := e.segment(s); err != nil || string(bytes.Join(got, nil)) != "one" {
+		t.Fatalf("%q, %v", got, err)
+	}
+	if e.load("one") || !e.load("two") {
+		t.Error("one log is another, or two are one")
+	}
+	for _, log := range []string{"one", "two"} {
+		if got, _, err := e.segment(&segment{log: log, class: s.class}); err == nil {
+			t.Errorf("segment of %s: %q", log, got)
+		}
+	}
+}
+
+// TestHLSEnds: when a broadcast ends, all of it is listed, nothing more is announced, and nobody is kept waiting for long; also if it is asked for only then.
+func TestHLSEnds(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannelOn(t, Config{}, feed.Config{Dir: filepath.Join(t.TempDir(), "feed")})
+	b := c.broadcast(program)
+	b.write(in)
+	before := c.media("")
+	answer := make(chan *media)
+	go func() { answer <- c.past(fmt.Sprintf("?_HLS_msn=%d", before.number+len(before.segments))) }()
+	b.stop()
+	m := <-answer
+	m.follows(t, before)
+	late := New(Config{Replica: c.replica})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- late.Run(ctx) }()
+	defer func() {
+		cancel()
+		<-done
+	}()
+	web := httptest.NewServer(late)
+	defer web.Close()
+	other := &channelTest{t: t, server: late, url: web.URL, replica: c.replica}
+	for name, m := range map[string]*media{"followed": c.past(""), "asked for later": other.past("")} {
+		total := 0.0
+		for _, s := range m.segments {
+			total += s.seconds
+		}
+		if total < 7.9 || total > 8.1 || m.hint != "" || len(m.open.parts) > 0 {
+			t.Errorf("%s: %v s of 8 are listed, then %d parts and hint %q", name, total, len(m.open.parts), m.hint)
+		}
+		data := c.have(m.segments[len(m.segments)-1].uri)
+		if len(data) == 0 {
+			t.Errorf("%s: the last segment is empty", name)
+		}
+	}
+	b = c.broadcast(program)
+	defer b.stop()
+	b.write(in)
+	n := m.number + len(m.segments)
+	m2 := c.media(fmt.Sprintf("?_HLS_msn=%d&_HLS_part=0", n+1))
+	m2.follows(t, m)
+	if s := m2.segments[len(m.segments)]; !s.broken {
+		t.Errorf("the next broadcast begins without a discontinuity")
+	}
+}
+
 // TestHLSProgramChange: another resolution is another EXT-X-MAP behind a discontinuity.
 func TestHLSProgramChange(t *testing.T) {
 	c := newChannel(t, Config{})
@@ -354,6 +423,32 @@ func TestHLSFromDisk(t *testing.T) {
 	checkVideo(t, p, 1, pictures[at:at+len(p.times[1])])
 	if recent := c.media("?dvr=20s"); len(recent.segments) > 22 || recent.number+len(recent.segments) != m.number+len(m.segments) {
 		t.Errorf("dvr=20s lists %d segments from %d, all of it %d from %d", len(recent.segments), recent.number, len(m.segments), m.number)
+	}
+}
+
+// TestHLSShown: dvr= lists less, but never less than three target durations, and any duration will do.
+func TestHLSShown(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannel(t, Config{})
+	b := c.broadcast(program)
+	defer b.stop()
+	b.write(in)
+	b.write(later(in, clipTicks))
+	all := c.media("")
+	for len(all.segments) < 15 {
+		all = c.media(fmt.Sprintf("?_HLS_msn=%d", all.number+len(all.segments)))
+	}
+	for _, s := range []struct {
+		dvr          string
+		least, under float64 // seconds
+	}{{"1ns", 6, 7.1}, {"1s", 6, 7.1}, {"9s", 8, 9.1}, {"1h", 15, 17}, {"40000h", 15, 17}, {"2562047h", 15, 17}} {
+		total := 0.0
+		for _, x := range c.media("?dvr=" + s.dvr).segments {
+			total += x.seconds
+		}
+		if total < s.least-0.1 || total > s.under {
+			t.Errorf("dvr=%s lists %v s of %d, want %v to %v", s.dvr, total, len(all.segments), s.least, s.under)
+		}
 	}
 }
 

@@ -13,9 +13,11 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"tailcast/ingest"
+	"tailcast/internal/origin"
 )
 
 // This file lists channels for television software: Kodi, Jellyfin, VLC. They want absolute addresses and cannot send headers.
@@ -68,8 +70,16 @@ func (l *Lineup) listings(base string) (out []listing) {
 		x.title = oneLine(cmp.Or(s.Name, title, "Channel "+s.Server.id()[:8]))
 		x.logo = cmp.Or(s.Logo, base+s.Path+"logo.png")
 		x.stream = base + s.Path + streamFor(codecs)
-		x.kept = s.Server.keptSince()
 		out = append(out, x)
+	}
+	return out
+}
+
+// listingsWithPast also say since when the past is kept.
+func (l *Lineup) listingsWithPast(base string) []listing {
+	out := l.listings(base)
+	for i := range out {
+		out[i].kept = l.stations[i].Server.keptSince()
 	}
 	return out
 }
@@ -96,13 +106,37 @@ func (s *Server) title() (string, []string) {
 // worthIt is how much of the past must be kept for a guide to offer it.
 const worthIt = 5 * time.Minute
 
+// keptSinceFor is how long an answer to where the past begins serves: to find it, epochs are opened on disk, of each channel of a list.
+const keptSinceFor = 5 * time.Second
+
+// A keptSince remembers since when the past is kept. The zero value is ready.
+type keptSince struct {
+	mu    sync.Mutex // guards all below; held while it is found out, which others wait for
+	at    time.Time  // when it was; zero: never
+	log   string
+	since time.Time
+}
+
+// get returns what it remembers, if that is young, else what find says.
+func (k *keptSince) get(log string, now time.Time, find func() time.Time) time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.at.IsZero() || k.log != log || now.Sub(k.at) >= keptSinceFor {
+		k.at, k.log, k.since = now, log, find()
+	}
+	return k.since
+}
+
 // keptSince is since when the past is kept; zero if it is little, or not known.
 func (s *Server) keptSince() time.Time {
-	from, to, ok := s.cfg.Replica.Kept(s.log())
-	if !ok || to.Sub(from) < worthIt {
-		return time.Time{}
-	}
-	return from
+	log := s.log()
+	return s.kept.get(log, time.Now(), func() time.Time {
+		from, to, ok := s.cfg.Replica.Kept(log)
+		if !ok || to.Sub(from) < worthIt {
+			return time.Time{}
+		}
+		return from
+	})
 }
 
 // Video codecs as RFC 6381 spells their beginnings; State may have these or our own names.
@@ -173,7 +207,7 @@ func (l *Lineup) m3u(w http.ResponseWriter, r *http.Request) {
 	base := baseOf(r)
 	var b strings.Builder
 	fmt.Fprintf(&b, "#EXTM3U url-tvg=\"%sepg.xml\" x-tvg-url=\"%sepg.xml\"\n", base, base)
-	for i, x := range l.listings(base) {
+	for i, x := range l.listingsWithPast(base) {
 		b.WriteString(l.entry(i+1, x))
 	}
 	w.Header().Set("Content-Type", "audio/x-mpegurl; charset=utf-8")
@@ -197,7 +231,7 @@ func (l *Lineup) entry(number int, x listing) string {
 
 func refuseForeign(w http.ResponseWriter, r *http.Request) bool {
 	secure(w.Header())
-	if foreign(r) {
+	if origin.Foreign(r) {
 		http.Error(w, "another site may not read this list through your browser", http.StatusForbidden)
 		return true
 	}
@@ -250,7 +284,7 @@ func (l *Lineup) xmltv(w http.ResponseWriter, r *http.Request) {
 	}
 	guide := xmltv{Generator: "tailcast"}
 	now := l.now().UTC().Truncate(time.Hour)
-	for _, x := range l.listings(baseOf(r)) {
+	for _, x := range l.listingsWithPast(baseOf(r)) {
 		guide.Channels = append(guide.Channels, xmltvChannel{x.id, x.title, xmltvIcon{x.logo}})
 		begin := now.Add(-guideBack)
 		if !x.kept.IsZero() {
@@ -277,7 +311,7 @@ func xmltvTime(t time.Time) string { return t.UTC().Format("20060102150405 -0700
 // logo draws a picture of the channel's key: five times five fields, the same on both sides, in a colour of its own.
 func (s *Server) logo(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
-	if foreign(r) {
+	if origin.Foreign(r) {
 		http.Error(w, "another site may not have this picture", http.StatusForbidden)
 		return
 	}

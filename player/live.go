@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"tailcast/ingest"
+	"tailcast/internal/origin"
 )
 
 // live serves one container to any number of clients.
@@ -25,7 +26,7 @@ func (l live) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
 	ask, err := parseAsk(r.URL.Query())
 	switch {
-	case foreign(r):
+	case origin.Foreign(r):
 		l.refuse(w, "foreign", http.StatusForbidden, "another site may not play this channel through your browser")
 	case err != nil:
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -88,12 +89,6 @@ func parseSound(s string) (*int, error) {
 		return nil, errors.New("audio must be the number of a sound track, from 0, or none")
 	}
 	return &n, nil
-}
-
-// foreign tells whether a browser asks on behalf of a page that is not ours. Programs do not send the header.
-func foreign(r *http.Request) bool {
-	site := r.Header.Get("Sec-Fetch-Site")
-	return site == "cross-site" || site == "same-site"
 }
 
 func (l live) refuse(w http.ResponseWriter, reason string, code int, why string) {

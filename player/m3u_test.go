@@ -28,6 +28,28 @@ func TestPlaylistOfOne(t *testing.T) {
 	}
 }
 
+// No list tells another site what there is.
+func TestListsRefuseOtherSites(t *testing.T) {
+	tv := newChannel(t, Config{})
+	web := httptest.NewServer(NewLineup(tv.server, Station{Server: tv.server}))
+	defer web.Close()
+	for _, path := range []string{"/live.m3u", "/channels.m3u", "/epg.xml", "/api/v1/channels", "/logo.png", "/hls/index.m3u8", "/live.ts"} {
+		r, err := http.NewRequest(http.MethodGet, web.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Referer", "http://evil.example/")
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusForbidden {
+			t.Errorf("%s: got %s, want 403", path, answer.Status)
+		}
+	}
+}
+
 // The page finds the channels of its node.
 func TestChannelsForThePage(t *testing.T) {
 	tv, radio := newChannel(t, Config{}), newChannel(t, Config{})

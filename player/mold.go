@@ -17,6 +17,7 @@ type mold struct {
 	order  []*moldTrack                 // in the order of the header: IDs 1, 2
 	video  bool                         // pictures lead; else the first track does
 	others []ingest.Track               // what is left out
+	part   int64                        // ticks that a part lasts at most, if a picture does not last longer
 }
 
 // A moldTrack is one track of the header.
@@ -25,6 +26,7 @@ type moldTrack struct {
 	track *ingest.Track
 	id    int
 	step  int64 // 90 kHz ticks from one picture, or frame of sound, to the next; 0 if not known
+	slow  int64 // likewise, of pictures that come late by rounding or by turns; not less than step
 
 	last  int64   // DTS of the last picture seen while learning
 	seen  bool    // there was one
@@ -93,7 +95,7 @@ func (l *learner) writeSample(s *ingest.Sample) {
 func (t *moldTrack) saw(dts int64) {
 	if d := dts - t.last; t.seen && 0 < d && d < gap && len(t.steps) < maxSteps {
 		t.steps = append(t.steps, d)
-		t.step = usual(t.steps)
+		t.step, t.slow = usual(t.steps)
 	}
 	t.last, t.seen = dts, true
 }
@@ -101,17 +103,21 @@ func (t *moldTrack) saw(dts int64) {
 // maxSteps is how many steps are remembered: a few seconds' worth.
 const maxSteps = 250
 
-// usual is the median of steps, or what is one or two ticks more, since times are rounded. The first steps of a stream may be odd.
-func usual(steps []int64) int64 {
+// usual is the median of steps, or what is one or two ticks more, since times are rounded; and slow what 95 of 100 of them do not exceed. What is far
+// more is a picture left out, and does not count: the first steps of a stream may be odd.
+func usual(steps []int64) (step, slow int64) {
 	sorted := slices.Sorted(slices.Values(steps))
 	median := sorted[len(sorted)/2]
-	most := median
+	step = median
 	for _, s := range sorted[len(sorted)/2:] {
 		if s <= median+2 {
-			most = s
+			step = s
 		}
 	}
-	return most
+	for len(sorted) > 1 && sorted[len(sorted)-1] > median*3/2 {
+		sorted = sorted[:len(sorted)-1]
+	}
+	return step, max(step, sorted[(len(sorted)-1)*95/100])
 }
 
 // enough is how many steps tell how long a picture lasts.
@@ -146,6 +152,7 @@ func (l *learner) finish() *mold {
 	if m.header = marshalInit(file); m.header == nil {
 		return nil
 	}
+	m.part = partTarget(m.slow(), m.order[m.lead()].steps)
 	return m
 }
 
@@ -165,6 +172,40 @@ func (m *mold) step() int64 {
 		return s
 	}
 	return firstDuration
+}
+
+// slow is step of the pictures that come late.
+func (m *mold) slow() int64 { return max(m.step(), m.order[m.lead()].slow) }
+
+// partTarget is about partTime: as many of the slow pictures as come nearest, or one or a few more if the pictures seen, which may come by turns as those of
+// film do, do not divide evenly enough then.
+func partTarget(slow int64, steps []int64) int64 {
+	least := max(1, (partTime+slow/2)/slow)
+	for n := least; n*slow <= 2*partTime; n++ {
+		if target := n*slow + ingest.ClockRate/1000; divides(steps, slow, target) {
+			return target
+		}
+	}
+	return least*slow + ingest.ClockRate/1000
+}
+
+// divides tells whether pictures with these steps, again and again, make parts that can be listed. Those that are far slower than others do not count.
+func divides(steps []int64, slow, target int64) bool {
+	ticks := int64(0)
+	for range 4 {
+		for _, step := range steps {
+			if step > slow {
+				continue
+			}
+			if ticks += step; ticks > target {
+				return false
+			}
+			if full(ticks, ticks+slow, target) {
+				ticks = 0
+			}
+		}
+	}
+	return true
 }
 
 func (l *learner) segmentFirst() {}

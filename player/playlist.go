@@ -38,7 +38,7 @@ func (e *edge) playlist(v view) string {
 	for i := skipped; i < len(list); i++ {
 		s := list[i]
 		e.intro(&b, s, i == skipped, i == skipped || list[i-1].class != s.class)
-		if i >= recent {
+		if i >= recent && s.even(e.part, true) {
 			writeParts(&b, s)
 		}
 		b.WriteString("#EXTINF:")
@@ -53,16 +53,18 @@ func (e *edge) playlist(v view) string {
 	return b.String()
 }
 
-// shown is the part of the tape that a playlist lists.
+// shown is the part of the tape that a playlist lists: as much as was asked for, but at least three target durations (RFC 8216, 6.2.2).
 func (e *edge) shown(v view) []*segment {
 	list, ticks := e.tape.list, int64(0)
 	if v.window == 0 {
 		return list
 	}
+	most := int64(min(v.window, e.server.cfg.DVR)/time.Millisecond) * (ingest.ClockRate / 1000)
 	for i := len(list) - 1; i >= 0; i-- {
-		if ticks += list[i].ticks; ticks > int64(v.window/time.Microsecond)*ingest.ClockRate/1e6 && i < len(list)-3 {
+		if ticks >= 3*e.target*ingest.ClockRate && ticks+list[i].ticks > most {
 			return list[i+1:]
 		}
+		ticks += list[i].ticks
 	}
 	return list
 }
@@ -125,9 +127,27 @@ func (e *edge) skippable(list []*segment) int {
 	return 0
 }
 
+// even tells whether the parts of a segment are as RFC 8216bis, 4.4.3.7, wants those that are listed: none longer than the part target, none but the
+// last shorter than 85 % of it. Those of pictures that come as they like are not, nor those of a program before; such a segment is listed without,
+// and so is one that is too large to keep.
+func (s *segment) even(target int64, complete bool) bool {
+	if s.dropped > 0 {
+		return false
+	}
+	for i, p := range s.parts {
+		if last := complete && i == len(s.parts)-1; p.ticks > target || !last && !long(p.ticks, target) {
+			return false
+		}
+	}
+	return true
+}
+
 // tail writes the segment that is being received.
 func (e *edge) tail(b *strings.Builder, list []*segment) {
 	s := e.open
+	if !s.even(e.part, false) {
+		return
+	}
 	if len(s.parts) > 0 {
 		e.intro(b, s, len(list) == 0, len(list) == 0 || list[len(list)-1].class != s.class)
 		writeParts(b, s)

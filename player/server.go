@@ -86,6 +86,7 @@ type Server struct {
 	ts, mp4  *outlet
 	aac      *outlet
 	hls      *edge
+	kept     keptSince
 }
 
 // New makes a Server. It serves nothing but the page until Run runs.

@@ -1,6 +1,7 @@
 package player
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -26,6 +27,7 @@ func (c *class) name() string { return fmt.Sprintf("%v-%d", c.id, c.first) }
 
 // A segment is what a media playlist says of one.
 type segment struct {
+	log        string
 	id         feed.EpochID
 	first, end uint64 // its blocks
 	number     uint64 // Media Sequence Number
@@ -36,6 +38,7 @@ type segment struct {
 	class      *class
 	parts      []part // while they may be asked for
 	bytes      int    // in parts
+	dropped    int    // of parts, the first ones, whose data was too much
 }
 
 func (s *segment) name() string { return s.id.String() + "-" + strconv.FormatUint(s.first, 10) }
@@ -43,6 +46,15 @@ func (s *segment) name() string { return s.id.String() + "-" + strconv.FormatUin
 func (s *segment) add(p part) {
 	s.parts = append(s.parts, p)
 	s.bytes += len(p.data)
+}
+
+// drop lets go of the data of the oldest parts until there are no more bytes than most.
+func (s *segment) drop(most int) {
+	for s.bytes > most && s.dropped < len(s.parts) {
+		p := &s.parts[s.dropped]
+		s.bytes -= len(p.data)
+		p.data, s.dropped = nil, s.dropped+1
+	}
 }
 
 // A tape is the list of complete segments, oldest first. It belongs to whoever holds the edge's lock, but for its reading of the feed.
@@ -212,6 +224,15 @@ func (s start) lastTicks() (end int64, known bool) {
 	return end, known
 }
 
+// length is how long a segment is that nothing continues.
+func (s start) length() int64 {
+	dts := s.block.Record.DTS
+	if end, known := s.lastTicks(); known && end >= dts && end-dts < maxSegment {
+		return max(end-dts, firstDuration)
+	}
+	return ingest.ClockRate / 10
+}
+
 // joined is how a segment and the next fit: how long the first is, and whether the second continues it.
 func joined(s, next start) (ticks int64, continues bool) {
 	dts, after := s.block.Record.DTS, next.block.Record.DTS
@@ -251,7 +272,7 @@ func (t *tape) append(s *segment) {
 // begin makes the segment that would follow what is on the tape.
 func (t *tape) begin(s start, c *class, continues bool) *segment {
 	r := &s.block.Record
-	seg := &segment{id: s.log.Epoch().ID(), first: s.block.Index, number: t.next, breaks: t.breaks, dts: r.DTS, wall: r.Wall, class: c}
+	seg := &segment{log: t.log, id: s.log.Epoch().ID(), first: s.block.Index, number: t.next, breaks: t.breaks, dts: r.DTS, wall: r.Wall, class: c}
 	if last := t.newest(); last != nil && (!continues || last.class != c) {
 		seg.broken = true
 		seg.breaks++
@@ -292,8 +313,8 @@ func (t *tape) blocks(id feed.EpochID, first, end uint64) blockSource {
 			if err != nil && (i == first || i >= log.Head().Size) {
 				return err
 			}
-			if err == nil {
-				_ = each(&b, missing) // what cannot be read is missing
+			if err == nil && errors.Is(each(&b, missing), errLarge) {
+				return errLarge // what cannot be read is missing, but this is enough
 			}
 			missing = err != nil
 		}

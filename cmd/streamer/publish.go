@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"os"
 	"strings"
 
@@ -36,7 +35,7 @@ func guard(key string, next http.Handler) http.Handler {
 		switch {
 		case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
 			http.Error(w, "publishing is for encoders, not for web pages", http.StatusForbidden)
-		case key == "" && !fromHere(r):
+		case key == "" && !node.FromHere(r):
 			http.Error(w, "publishing from other machines needs a stream key: start the streamer with --stream-key-file", http.StatusForbidden)
 		case key != "" && subtle.ConstantTimeCompare([]byte(shownKey(r)), []byte(key)) != 1:
 			w.Header().Set("WWW-Authenticate", `Basic realm="stream key as password"`)
@@ -45,15 +44,6 @@ func guard(key string, next http.Handler) http.Handler {
 			next.ServeHTTP(w, r)
 		}
 	})
-}
-
-// fromHere tells whether a request comes from this machine, and not through a proxy on it.
-func fromHere(r *http.Request) bool {
-	if r.Header.Get("Forwarded") != "" || r.Header.Get("X-Forwarded-For") != "" {
-		return false
-	}
-	addr, err := netip.ParseAddrPort(r.RemoteAddr)
-	return err == nil && addr.Addr().Unmap().IsLoopback()
 }
 
 func shownKey(r *http.Request) string {

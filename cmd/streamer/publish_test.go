@@ -18,6 +18,7 @@ func TestWhoMayPublish(t *testing.T) {
 		{"a web page on this machine", "", "127.0.0.1:9", "Origin", "http://evil.example", 403},
 		{"a form of a web page", "", "127.0.0.1:9", "Sec-Fetch-Site", "cross-site", 403},
 		{"through a proxy on this machine", "", "127.0.0.1:9", "X-Forwarded-For", "192.0.2.7", 403},
+		{"through one that says it otherwise", "", "127.0.0.1:9", "Via", "1.1 proxy", 403},
 		{"no key shown", "sesame-open", "127.0.0.1:9", "", "", 401},
 		{"another key", "sesame-open", "192.0.2.7:9", "Authorization", "Bearer sesame-opem", 401},
 		{"bearer token", "sesame-open", "192.0.2.7:9", "Authorization", "Bearer sesame-open", 200},

@@ -31,9 +31,11 @@ var Allowed = map[string][]string{
 
 	"swarm": {"feed", "feed/merkle", "quicwire", "discovery"},
 
-	"player": {"feed", "segmenter", "ingest", "internal/ts"},
+	"internal/origin": {},
 
-	"node":         {"feed", "quicwire", "swarm", "discovery", "discovery/*", "internal/durable"},
+	"player": {"feed", "segmenter", "ingest", "internal/ts", "internal/origin"},
+
+	"node":         {"feed", "quicwire", "swarm", "discovery", "discovery/*", "internal/durable", "internal/origin"},
 	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/durable", "internal/seal"},
 	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player", "internal/durable"},
 	"cmd/relay":    {"node", "feed"}, // media are bytes to it: it links neither segmenter nor player
