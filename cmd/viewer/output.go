@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -139,6 +140,7 @@ func (s *sink) Write(b []byte) (n int, err error) {
 	return n, s.err
 }
 
+// copyOnce copies until the stream ends. A refusal that lasts is an error: waiting would be for ever.
 func copyOnce(ctx context.Context, url string, out io.Writer) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
@@ -149,12 +151,13 @@ func copyOnce(ctx context.Context, url string, out io.Writer) error {
 		return ctx.Err() // not listening yet, or ending
 	}
 	defer r.Body.Close()
-	if r.StatusCode == http.StatusNotAcceptable {
-		text, _ := io.ReadAll(io.LimitReader(r.Body, 4<<10))
-		return fmt.Errorf("%s", text)
-	}
-	if r.StatusCode != http.StatusOK {
+	switch r.StatusCode {
+	case http.StatusOK:
+	case http.StatusServiceUnavailable:
 		return ctx.Err() // nothing to play yet
+	default: // nothing that time mends
+		text, _ := io.ReadAll(io.LimitReader(r.Body, 4<<10))
+		return fmt.Errorf("cannot copy the stream: %s answers %s: %s", url, r.Status, bytes.TrimSpace(text))
 	}
 	to := &sink{Writer: out}
 	if _, err := io.Copy(to, r.Body); to.err != nil {

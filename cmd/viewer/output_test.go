@@ -1,6 +1,11 @@
 package main
 
 import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,5 +45,52 @@ func TestFailureLeavesNoFile(t *testing.T) {
 				t.Errorf("%s: leaves %s behind", what, f.Name())
 			}
 		}
+	}
+}
+
+// nowhere takes everything.
+type nowhere struct{ io.Writer }
+
+func (nowhere) Close() error { return nil }
+
+// TestCopyGivesUp where waiting does not help, and says what was answered; while there is nothing to play it waits.
+func TestCopyGivesUp(t *testing.T) {
+	for code, lasts := range map[int]bool{200: false, 503: false, 404: true, 406: true, 421: true, 403: true, 500: true} {
+		web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "the reason", code) }))
+		err := copyOnce(t.Context(), web.URL, io.Discard)
+		if (err != nil) != lasts {
+			t.Errorf("%d: got %v, want an error: %v", code, err, lasts)
+		}
+		if lasts && (!strings.Contains(err.Error(), http.StatusText(code)) || !strings.Contains(err.Error(), "the reason")) {
+			t.Errorf("%d: the error is %q, which does not say why", code, err)
+		}
+		web.Close()
+	}
+}
+
+// TestCopyWaits for a stream that is not there yet, and copies it when it is.
+func TestCopyWaits(t *testing.T) {
+	asked := 0
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked == 1 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = io.WriteString(w, "pictures")
+	}))
+	defer web.Close()
+	in, out := io.Pipe()
+	done := make(chan error, 1)
+	go func() { done <- copyStream(ctx, web.URL, nowhere{out}) }()
+	text := make([]byte, len("pictures"))
+	if _, err := io.ReadFull(in, text); err != nil || string(text) != "pictures" {
+		t.Errorf("copied %q, %v", text, err)
+	}
+	cancel()
+	_ = in.Close()
+	if err := <-done; !errors.Is(err, context.Canceled) && !errors.Is(err, io.ErrClosedPipe) {
+		t.Error(err)
 	}
 }
