@@ -25,12 +25,12 @@ func run(ctx context.Context, o *options, args []string) (err error) {
 	if err := o.Load(); err != nil {
 		return err
 	}
-	list, err := o.channels(links)
+	line := newStatusLine(os.Stderr, o.LogLevel != "debug" && !o.JSON)
+	log, err := o.LoggerTo(os.Stderr, line)
 	if err != nil {
 		return err
 	}
-	line := newStatusLine(os.Stderr, o.LogLevel != "debug" && !o.JSON)
-	log, err := o.LoggerTo(os.Stderr, line)
+	list, err := o.channels(links, log)
 	if err != nil {
 		return err
 	}
@@ -42,14 +42,16 @@ func run(ctx context.Context, o *options, args []string) (err error) {
 	return o.watch(ctx, members, line, log)
 }
 
-// channels are those of the command line, else those of the list.
-func (o *options) channels(links []feed.Link) (list []channel, err error) {
+// channels are those of the command line, else those of the list, which must be readable only then: it names the others.
+func (o *options) channels(links []feed.Link, log *slog.Logger) (list []channel, err error) {
 	for _, l := range links {
 		list = append(list, channel{Link: l.String(), link: l})
 	}
 	saved, err := readChannels(o.Data)
-	if err != nil {
+	if err != nil && len(list) == 0 {
 		return nil, err
+	} else if err != nil {
+		log.Warn("the list of channels cannot be read, names and logos of this run are the broadcaster's", "err", err)
 	}
 	if len(list) == 0 {
 		list = saved.Channels
