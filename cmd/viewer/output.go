@@ -86,6 +86,13 @@ func (r *recording) Write(b []byte) (n int, err error) {
 	return n, err
 }
 
+// discard makes Close remove a file, whatever is in it.
+func (o *output) discard() {
+	if r, ok := o.WriteCloser.(*recording); ok {
+		r.begun = false
+	}
+}
+
 func (r *recording) Close() error {
 	err := r.file.Close()
 	if !r.begun {
@@ -97,6 +104,9 @@ func (r *recording) Close() error {
 // prove writes what is verified as a clip, until ctx ends.
 func prove(ctx context.Context, r *feed.Replica, out output, log *slog.Logger) error {
 	n, err := clip.Record(ctx, out, r, "")
+	if err != nil {
+		out.discard() // without its end it is no clip
+	}
 	err = errors.Join(err, out.Close())
 	switch {
 	case err == nil:
@@ -105,10 +115,10 @@ func prove(ctx context.Context, r *feed.Replica, out output, log *slog.Logger) e
 	case errors.Is(err, clip.ErrNothing):
 		return ctx.Err()
 	case out.proof && ctx.Err() == nil:
-		log.Warn("the recording goes on without proof", "err", err)
+		log.Warn("the recording goes on without proof; what there was of it cannot be verified, and is removed", "err", err)
 		return nil
 	}
-	return fmt.Errorf("cannot write the clip: %w", err)
+	return fmt.Errorf("cannot write the clip, which is removed since a part of it cannot be verified: %w", err)
 }
 
 // retryTime is how long to wait before a stream that has ended is asked for again.

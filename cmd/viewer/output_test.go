@@ -4,12 +4,17 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"tailcast/feed"
+	"tailcast/feed/feedtest"
 )
 
 // TestFailureLeavesNoFile: whatever ends a viewer before the first byte has come, the corrected command finds the names free.
@@ -92,5 +97,33 @@ func TestCopyWaits(t *testing.T) {
 	_ = in.Close()
 	if err := <-done; !errors.Is(err, context.Canceled) && !errors.Is(err, io.ErrClosedPipe) {
 		t.Error(err)
+	}
+}
+
+// TestBrokenClipIsRemoved: a clip without its end verifies nothing, and would be taken for one.
+func TestBrokenClipIsRemoved(t *testing.T) {
+	c := feedtest.NewChannel(t, feed.Config{}, 1)
+	c.Append(t, 5, 30_000)
+	for _, beside := range []bool{true, false} {
+		name := filepath.Join(t.TempDir(), "a.clip")
+		file, err := create(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := file.Write([]byte("the beginning")); err != nil {
+			t.Fatal(err)
+		}
+		file.file.Close() // as a disk that takes no more
+		var said strings.Builder
+		err = prove(t.Context(), c.Replica, output{file, "", beside}, slog.New(slog.NewTextHandler(&said, nil)))
+		if (err == nil) != beside {
+			t.Errorf("beside a recording %v: got %v; the recording goes on, evidence alone does not", beside, err)
+		}
+		if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("beside a recording %v: the clip is still there: %v", beside, err)
+		}
+		if beside != strings.Contains(said.String(), "without proof") {
+			t.Errorf("beside a recording %v: says %q", beside, said.String())
+		}
 	}
 }
