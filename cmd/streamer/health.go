@@ -30,7 +30,7 @@ type health struct {
 	keys    []key  // of the last healthGOP
 	last    int64  // DTS of the last keyframe
 	newest  int64  // DTS of the last picture
-	begun   bool   // there was one
+	begun   bool   // there was one since the clock jumped
 	lost    uint64 // packets, at the last look
 	lossy   time.Time
 }
@@ -84,10 +84,13 @@ func (h *health) count(s *ingest.Sample) {
 	}
 	b.frames++
 	h.newest = s.DTS
+	if s.Flags&ingest.Discontinuity != 0 {
+		h.begun = false // the time from before the jump to after it is none, whatever picture comes first
+	}
 	if s.Flags&ingest.RandomAccess == 0 {
 		return
 	}
-	if gap := time.Duration(s.DTS-h.last) * time.Second / ingest.ClockRate; h.begun && gap > 0 && s.Flags&ingest.Discontinuity == 0 {
+	if gap := time.Duration(s.DTS-h.last) * time.Second / ingest.ClockRate; h.begun && gap > 0 {
 		h.keys = append(h.keys, key{now, gap})
 	}
 	h.last, h.begun = s.DTS, true

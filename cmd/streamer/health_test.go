@@ -96,6 +96,38 @@ func TestHealthWarns(t *testing.T) {
 	}
 }
 
+// TestHealthAfterAJump: when the encoder's clock jumps, also within a group of pictures and also back, that is no long group.
+func TestHealthAfterAJump(t *testing.T) {
+	for name, jump := range map[string]int64{"an hour on": 3600, "an hour back": -3600} {
+		for _, at := range []int{125, 135} { // a keyframe, and a picture between two of them
+			h := fed(programOf(ingest.H264, ingest.AAC), 5, 1)
+			now := h.now()
+			h.now = func() time.Time { return now }
+			for i := 125; i < 375; i++ {
+				s := ingest.Sample{Track: 1, DTS: int64(i) * 3600}
+				if i >= at {
+					s.DTS += jump * ingest.ClockRate
+				}
+				if i == at {
+					s.Flags |= ingest.Discontinuity
+				}
+				if i%25 == 0 {
+					s.Flags |= ingest.RandomAccess
+				}
+				h.WriteSample(s)
+				now = now.Add(40 * time.Millisecond)
+				var said node.Ingest
+				if slices.Contains(warned(h, &said), "gop") || said.Keyframe > 1 {
+					t.Fatalf("%s at picture %d: a keyframe each %v s, warns %v", name, at, said.Keyframe, said.Warnings)
+				}
+			}
+			if got := h.keyframe(); got != 1 {
+				t.Errorf("%s at picture %d: a keyframe each %v s, want 1", name, at, got)
+			}
+		}
+	}
+}
+
 // A loss is spoken of for a while, and then no more.
 func TestHealthForgetsLoss(t *testing.T) {
 	h := fed(programOf(ingest.H264, ingest.AAC), 5, 1)

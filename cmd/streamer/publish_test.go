@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 )
 
@@ -34,5 +37,38 @@ func TestWhoMayPublish(t *testing.T) {
 		if w.Code != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, w.Code, c.want)
 		}
+	}
+}
+
+// TestRecipesPublish: what the page says to paste lets an encoder in, once the key stands where it says; and it does not give the key away.
+func TestRecipesPublish(t *testing.T) {
+	for _, key := range []string{"", "sesame-open"} {
+		src, err := waitForPush(&options{key: key, rtsp: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- src.run(ctx, &recorder{}) }()
+		web := httptest.NewServer(src.publish)
+		p := src.pushes(web.URL)
+		if shown := p.HTTP + p.RTSP; key != "" && strings.Contains(shown, key) || strings.Count(shown, "YOUR-KEY") != 2*min(len(key), 1) {
+			t.Errorf("key %q: the page shows %s", key, shown)
+		}
+		r, err := http.NewRequest(http.MethodPut, strings.ReplaceAll(p.HTTP, "YOUR-KEY", key), strings.NewReader(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
+			t.Errorf("key %q: what the page says to paste is answered with %s", key, answer.Status)
+		}
+		web.Close()
+		cancel()
+		<-done
 	}
 }

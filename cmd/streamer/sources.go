@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -23,6 +24,7 @@ type source struct {
 	run     func(ctx context.Context, sink ingest.Sink) error
 	stats   []*ingest.Stats
 	rtsp    string       // URL an encoder can push to, without key
+	keyed   bool         // pushing needs one
 	publish http.Handler // takes TS bodies; nil if the input is not a push
 }
 
@@ -68,7 +70,7 @@ func demo(_ *options, _ input, log *slog.Logger) (*source, error) {
 func waitForPush(o *options, log *slog.Logger) (*source, error) {
 	body := &mpegts.Push{Config: mpegts.Config{Program: o.program, Stats: &ingest.Stats{}, Logger: log}}
 	ways := map[string]ingest.Source{"HTTP": body}
-	s := &source{stats: []*ingest.Stats{body.Stats}, publish: guard(o.key, body)}
+	s := &source{stats: []*ingest.Stats{body.Stats}, publish: guard(o.key, body), keyed: o.key != ""}
 	if o.rtsp != "" {
 		server, err := listenRTSP(o, log)
 		if err != nil {
@@ -104,7 +106,16 @@ func (s *source) pushes(page string) *node.Push {
 	if s.publish == nil {
 		return nil
 	}
-	return &node.Push{HTTP: page + "/ingest", RTSP: s.rtsp}
+	return &node.Push{HTTP: s.withKey(page + "/ingest"), RTSP: s.withKey(s.rtsp)}
+}
+
+// withKey shows where in an address the stream key goes. The key itself is shown to nobody: who sees the page need not be who may publish.
+func (s *source) withKey(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !s.keyed || !ok {
+		return address
+	}
+	return scheme + "://key:YOUR-KEY@" + rest
 }
 
 // health sums up what the ways of an input counted.

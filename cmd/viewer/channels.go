@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/pelletier/go-toml/v2"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tailcast/feed"
 	"tailcast/internal/durable"
@@ -44,29 +46,39 @@ type channelList struct {
 	Channels []channel `toml:"channel"`
 }
 
-// readChannels reads the list in dir. None there is an empty one.
-func readChannels(dir string) (list channelList, err error) {
+// readChannels reads the list in dir. None there is an empty one, and so is one that is damaged.
+func readChannels(dir string) (channelList, error) {
 	path := filepath.Join(dir, channelsFile)
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return list, nil
+		return channelList{}, nil
 	} else if err != nil {
-		return list, node.Configuration(err)
+		return channelList{}, node.Configuration(err)
 	}
-	decoder := toml.NewDecoder(strings.NewReader(string(text))).DisallowUnknownFields()
-	if err := decoder.Decode(&list); err != nil {
-		return list, node.Configuration(fmt.Errorf("%s: %w", path, err))
+	list, err := parseChannels(text)
+	if err != nil {
+		return channelList{}, node.Configuration(fmt.Errorf("%s: %w", path, err))
+	}
+	return list, nil
+}
+
+func parseChannels(text []byte) (list channelList, err error) {
+	if err := toml.NewDecoder(bytes.NewReader(text)).DisallowUnknownFields().Decode(&list); err != nil {
+		return list, err
 	}
 	if len(list.Channels) > maxChannels {
-		return list, node.Configuration(fmt.Errorf("%s: %d channels, at most %d", path, len(list.Channels), maxChannels))
+		return list, fmt.Errorf("%d channels, at most %d", len(list.Channels), maxChannels)
 	}
 	for i := range list.Channels {
 		c := &list.Channels[i]
-		if c.link, err = feed.ParseLink(c.Link); err != nil {
-			return list, node.Configuration(fmt.Errorf("%s: channel %d: %w", path, i+1, err))
+		if c.link, err = feed.ParseLink(c.Link); err == nil {
+			err = c.check()
+		}
+		if err != nil {
+			return list, fmt.Errorf("channel %d: %w", i+1, err)
 		}
 		if list.find(c.link.Root) != i {
-			return list, node.Configuration(fmt.Errorf("%s: channel %s is there twice", path, c.id()))
+			return list, fmt.Errorf("channel %s is there twice", c.id())
 		}
 	}
 	return list, nil
@@ -88,16 +100,23 @@ func (l *channelList) write(dir string) error {
 	return node.Configuration(durable.WriteFile(filepath.Join(dir, channelsFile), text, 0o600))
 }
 
+// channelsCommand finds the list where the viewer does: it reads the same environment and --config, with whatever else these set for a viewer.
 func channelsCommand() *cobra.Command {
-	var data string
+	o, all := &options{}, pflag.NewFlagSet("viewer", pflag.ContinueOnError)
+	o.register(all)
 	cmd := &cobra.Command{
-		Use:   "channels",
-		Short: "The channels that a viewer without a LINK watches, and lists for television software",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Use:               "channels",
+		Short:             "The channels that a viewer without a LINK watches, and lists for television software",
+		Args:              cobra.NoArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return o.Load() },
 	}
-	cmd.PersistentFlags().StringVar(&data, "data", cmp.Or(os.Getenv("TAILCAST_DATA"), node.DataDir("viewer")), "directory of the list")
-	cmd.AddCommand(addCommand(&data), removeCommand(&data), listCommand(&data))
+	for name, usage := range map[string]string{"data": "directory of the list", "config": "TOML `file` with the flags of viewers, of which this heeds data"} {
+		flag := all.Lookup(name)
+		flag.Usage = usage
+		cmd.PersistentFlags().AddFlag(flag)
+	}
+	cmd.AddCommand(addCommand(&o.Data), removeCommand(&o.Data), listCommand(&o.Data))
 	return cmd
 }
 
@@ -133,7 +152,7 @@ func one(what string) cobra.PositionalArgs {
 
 func (c channel) add(dir string, out io.Writer) error {
 	if err := c.check(); err != nil {
-		return err
+		return node.Usagef("--%v", err)
 	}
 	list, err := readChannels(dir)
 	if err != nil {
@@ -156,13 +175,13 @@ func (c channel) add(dir string, out io.Writer) error {
 
 // check refuses what would break a list.
 func (c *channel) check() error {
-	for flag, s := range map[string]string{"--name": c.Name, "--group": c.Group, "--logo": c.Logo} {
+	for field, s := range map[string]string{"name": c.Name, "group": c.Group, "logo": c.Logo} {
 		if len(s) > 200 || strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == 0x7f }) {
-			return node.Usagef("%s: want at most 200 bytes on one line", flag)
+			return fmt.Errorf("%s: want at most 200 bytes on one line", field)
 		}
 	}
 	if c.Logo != "" && !strings.HasPrefix(c.Logo, "http://") && !strings.HasPrefix(c.Logo, "https://") {
-		return node.Usagef("--logo %s: want a URL that begins with http:// or https://", c.Logo)
+		return fmt.Errorf("logo %s: want a URL that begins with http:// or https://", c.Logo)
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"tailcast/node"
 )
@@ -51,17 +52,21 @@ watches them.`,
 			return run(cmd.Context(), o, args)
 		},
 	}
-	flags := root.Flags()
-	o.Register(flags, node.DataDir("viewer"))
-	flags.BoolVar(&o.noShare, "no-share", false, "pass nothing on to others")
-	flags.BoolVar(&o.stdout, "stdout", false, "write the stream as TS to standard output, facts to standard error")
-	flags.StringVar(&o.record, "record", "", "write the stream to `FILE`, which must not exist: as MP4 if it is called .mp4, as evidence alone if .clip, else as TS; FILE.clip beside it is the proof")
-	flags.BoolVar(&o.noProof, "no-proof", false, "with --record, write no proof, which is as large as the recording")
-	flags.StringVar(&o.player, "player", "", "open mpv, vlc or browser")
-	flags.BoolVar(&o.lan, "lan", false, "open the page and the streams to the home network, for who knows the address printed as lan")
-	flags.BoolVar(&o.all, "follow-all", false, "of several channels, follow all, also those that nobody watches here")
-	flags.DurationVar(&o.giveUp, "give-up", 0, "end with an error if nothing has arrived after this time; 0 waits for ever")
+	o.register(root.Flags())
 	root.AddCommand(verifyCommand(), exportCommand(), channelsCommand())
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
+}
+
+// register adds the flags of a viewer to set.
+func (o *options) register(set *pflag.FlagSet) {
+	o.Register(set, node.DataDir("viewer"))
+	set.BoolVar(&o.noShare, "no-share", false, "pass nothing on to others")
+	set.BoolVar(&o.stdout, "stdout", false, "write the stream as TS to standard output, facts to standard error")
+	set.StringVar(&o.record, "record", "", "write the stream to `FILE`, which must not exist: as MP4 if it is called .mp4, as evidence alone if .clip, else as TS; FILE.clip beside it is the proof")
+	set.BoolVar(&o.noProof, "no-proof", false, "with --record, write no proof, which is as large as the recording")
+	set.StringVar(&o.player, "player", "", "open mpv, vlc or browser")
+	set.BoolVar(&o.lan, "lan", false, "open the page and the streams to the home network, for who knows the address printed as lan")
+	set.BoolVar(&o.all, "follow-all", false, "of several channels, follow all, also those that nobody watches here")
+	set.DurationVar(&o.giveUp, "give-up", 0, "end with an error if nothing has arrived after this time; 0 waits for ever")
 }

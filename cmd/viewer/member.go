@@ -69,11 +69,12 @@ func closeAll(members []*member) (err error) {
 	return err
 }
 
-// join takes part in the channels, which share --up.
+// join takes part in the channels. Those that are followed share --up.
 func (o *options) join(host *node.Host, members []*member, log *slog.Logger) error {
+	up := &uplink{bits: o.Up.Bits}
 	var cfgs []node.ChannelConfig
 	for _, m := range members {
-		cfgs = append(cfgs, node.ChannelConfig{Replica: m.replica, Anchors: m.link.Anchors, NoShare: o.noShare, Up: o.Up.Bits / uint64(len(members))})
+		cfgs = append(cfgs, node.ChannelConfig{Replica: m.replica, Anchors: m.link.Anchors, NoShare: o.noShare, Up: up.share(len(members))})
 	}
 	channels, err := host.JoinAll(cfgs...)
 	if err != nil {
@@ -83,9 +84,12 @@ func (o *options) join(host *node.Host, members []*member, log *slog.Logger) err
 		m.node = channels[i]
 		m.page = player.New(player.Config{Replica: m.replica, Logger: log})
 		m.node.Register(m.page.Metrics()...)
-		if m.rest != nil {
-			m.node.Pause(nobodyWatches)
+		if m.rest == nil {
+			up.add(m.node)
+			continue
 		}
+		m.rest.up = up
+		m.node.Pause(nobodyWatches)
 	}
 	return nil
 }
@@ -113,13 +117,15 @@ const nobodyWatches = "nobody watches this channel here; it begins when somebody
 //
 //	resting ──a request──▶ followed ──no request for restAfter──▶ resting
 type rest struct {
+	up *uplink // what the channel has a share of while it is followed
+
 	mu     sync.Mutex // guards all below
 	open   int        // requests
 	last   time.Time  // when the last one ended
 	wanted chan struct{}
 }
 
-func newRest() *rest { return &rest{wanted: make(chan struct{}, 1)} }
+func newRest() *rest { return &rest{up: &uplink{}, wanted: make(chan struct{}, 1)} }
 
 // count counts requests for the channel's streams; its page and pictures wake nobody.
 func (r *rest) count(next http.Handler) http.Handler {
@@ -174,16 +180,19 @@ func (r *rest) idle(now time.Time) bool {
 type pausable interface {
 	Pause(reason string)
 	Resume()
+	capped
 }
 
 func (r *rest) run(ctx context.Context, c pausable) error {
 	for {
 		c.Pause(nobodyWatches)
+		r.up.drop(c)
 		select {
 		case <-r.wanted:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
+		r.up.add(c)
 		c.Resume()
 		if err := r.untilIdle(ctx); err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -12,6 +13,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"tailcast/node"
 )
 
@@ -19,10 +22,17 @@ import (
 type switched struct {
 	mu    sync.Mutex
 	turns []string
+	up    uint64
 }
 
 func (s *switched) Pause(string) { s.turn("pause") }
 func (s *switched) Resume()      { s.turn("resume") }
+
+func (s *switched) SetUp(bits uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.up = bits
+}
 
 func (s *switched) turn(to string) {
 	s.mu.Lock()
@@ -72,6 +82,77 @@ func TestRest(t *testing.T) {
 			t.Error(err)
 		}
 	})
+}
+
+// TestUplinkIsShared among the channels that are followed: one that rests leaves its share to the others, and gets it back when it is wanted.
+func TestUplinkIsShared(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		up := &uplink{bits: 12e6}
+		first, second := &switched{}, &switched{}
+		up.add(first)
+		r := newRest()
+		r.up = up
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.run(ctx, second) }()
+		check := func(when string, a, b uint64) {
+			t.Helper()
+			synctest.Wait()
+			if first.up != a || second.up != b && b > 0 {
+				t.Errorf("%s: %d and %d bit/s, want %d and %d", when, first.up, second.up, a, b)
+			}
+		}
+		check("one rests", 12e6, 0)
+		r.come()
+		check("both are followed", 6e6, 6e6)
+		r.leave(time.Now())
+		time.Sleep(2 * restAfter)
+		check("it rests again", 12e6, 0)
+		r.come()
+		check("it is back", 6e6, 6e6)
+		cancel()
+		<-done
+	})
+}
+
+// TestRestingChannelsTakeNoShare: of two channels the second rests, and the first has all of --up.
+func TestRestingChannelsTakeNoShare(t *testing.T) {
+	o := &options{}
+	set := pflag.NewFlagSet("viewer", pflag.ContinueOnError)
+	o.Register(set, t.TempDir())
+	if err := set.Parse([]string{"--no-lan", "--listen", "127.0.0.1:0", "--http", "127.0.0.1:0", "--up", "12M"}); err != nil {
+		t.Fatal(err)
+	}
+	log := slog.New(slog.DiscardHandler)
+	members, err := o.open([]channel{{link: aLink(t)}, {link: aLink(t)}}, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(members)
+	host, err := node.NewHost(node.HostConfig{Role: node.Viewer, Flags: &o.Flags, Logger: log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer host.Close()
+	if err := o.join(host, members, log); err != nil {
+		t.Fatal(err)
+	}
+	if got := members[0].node.Status().Upload.Limit; got != 12e6 {
+		t.Errorf("the channel that is followed may send %d bit/s, want 12000000", got)
+	}
+}
+
+// TestShareIsACap: a share that comes to nothing is still a cap, and without --up there is none.
+func TestShareIsACap(t *testing.T) {
+	for _, c := range []struct {
+		bits     uint64
+		channels int
+		want     uint64
+	}{{12e6, 1, 12e6}, {12e6, 200, 60e3}, {1000, maxChannels, 5}, {3, 5, 1}, {0, 5, 0}} {
+		if got := (&uplink{bits: c.bits}).share(c.channels); got != c.want {
+			t.Errorf("%d bit/s among %d: %d each, want %d", c.bits, c.channels, got, c.want)
+		}
+	}
 }
 
 // TestStatusLine: the line is the last one, and what is logged comes above it, whole.

@@ -4,18 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"tailcast/feed"
-	"tailcast/feed/clip"
 	"tailcast/node"
 	"tailcast/player"
 )
@@ -29,12 +25,12 @@ func run(ctx context.Context, o *options, args []string) (err error) {
 	if err := o.Load(); err != nil {
 		return err
 	}
-	list, err := o.channels(links)
+	line := newStatusLine(os.Stderr, o.LogLevel != "debug" && !o.JSON)
+	log, err := o.LoggerTo(os.Stderr, line)
 	if err != nil {
 		return err
 	}
-	line := newStatusLine(os.Stderr, o.LogLevel != "debug" && !o.JSON)
-	log, err := o.LoggerTo(os.Stderr, line)
+	list, err := o.channels(links, log)
 	if err != nil {
 		return err
 	}
@@ -46,14 +42,16 @@ func run(ctx context.Context, o *options, args []string) (err error) {
 	return o.watch(ctx, members, line, log)
 }
 
-// channels are those of the command line, else those of the list.
-func (o *options) channels(links []feed.Link) (list []channel, err error) {
+// channels are those of the command line, else those of the list, which must be readable only then: it names the others.
+func (o *options) channels(links []feed.Link, log *slog.Logger) (list []channel, err error) {
 	for _, l := range links {
 		list = append(list, channel{Link: l.String(), link: l})
 	}
 	saved, err := readChannels(o.Data)
-	if err != nil {
+	if err != nil && len(list) == 0 {
 		return nil, err
+	} else if err != nil {
+		log.Warn("the list of channels cannot be read, names and logos of this run are the broadcaster's", "err", err)
 	}
 	if len(list) == 0 {
 		list = saved.Channels
@@ -74,11 +72,7 @@ func (o *options) channels(links []feed.Link) (list []channel, err error) {
 
 // watch joins the channels and serves them until ctx ends.
 func (o *options) watch(ctx context.Context, members []*member, line *statusLine, log *slog.Logger) error {
-	outs, err := o.outputs()
-	if err != nil {
-		return err
-	}
-	token := ""
+	token, err := "", error(nil)
 	if o.lan {
 		if token, err = node.LANToken(o.Data); err != nil {
 			return err
@@ -91,11 +85,15 @@ func (o *options) watch(ctx context.Context, members []*member, line *statusLine
 	if err = o.join(host, members, log); err == nil {
 		err = o.begins(members, log)
 	}
+	var outs []output
+	if err == nil { // files come last: what fails before leaves none that would be in the way of the corrected command
+		outs, err = o.outputs()
+	}
 	if err == nil {
 		err = o.announce(ready(host, members))
 	}
 	if err != nil {
-		return errors.Join(err, host.Close())
+		return errors.Join(err, closeOutputs(outs), host.Close())
 	}
 	showQR(os.Stderr, host.LAN())
 	return ignoreCanceled(host.Run(ctx, lineup(members), func(ctx context.Context) error { return o.play(ctx, host, members, outs, line, log) }))
@@ -108,7 +106,7 @@ func ignoreCanceled(err error) error {
 	return err
 }
 
-// play runs the channels, and what the stream of the first one goes to.
+// play runs the channels, and what the stream of the first one goes to. It closes outs.
 func (o *options) play(ctx context.Context, host *node.Host, members []*member, outs []output, line *statusLine, log *slog.Logger) error {
 	group, ctx := errgroup.WithContext(ctx)
 	for _, m := range members {
@@ -188,128 +186,6 @@ func (o *options) announce(r node.Ready) error {
 		return r.Print(os.Stderr, o.JSON)
 	}
 	return o.Announce(r)
-}
-
-// An output is where the stream of the first channel is copied to besides the page.
-type output struct {
-	io.WriteCloser
-	path  string // of the stream; empty: verified blocks, as a clip
-	proof bool   // of a recording that goes on without it
-}
-
-// outputs opens them.
-func (o *options) outputs() (outs []output, err error) {
-	if o.player != "" && players[o.player] == nil {
-		return nil, node.Usagef("--player %s: want mpv, vlc or browser", o.player)
-	}
-	if o.stdout {
-		outs = append(outs, output{os.Stdout, "/live.ts?join=last", false})
-	}
-	if o.record == "" {
-		return outs, nil
-	}
-	kind := strings.ToLower(filepath.Ext(o.record))
-	path := map[string]string{".mp4": "/live.mp4?join=last", ".clip": ""}
-	stream, special := path[kind]
-	if !special {
-		stream = "/live.ts?join=last"
-	}
-	f, err := create(o.record)
-	if err != nil {
-		return nil, err
-	}
-	outs = append(outs, output{f, stream, false})
-	if kind == ".clip" || o.noProof {
-		return outs, nil
-	}
-	name := strings.TrimSuffix(o.record, filepath.Ext(o.record)) + ".clip"
-	proof, err := create(name)
-	if err != nil {
-		return nil, errors.Join(err, f.Close(), os.Remove(o.record))
-	}
-	return append(outs, output{proof, "", true}), nil
-}
-
-// create makes a file that is not there yet.
-func create(name string) (*os.File, error) {
-	f, err := os.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, node.Usagef("--record: %v", err)
-	}
-	return f, nil
-}
-
-// prove writes what is verified as a clip, until ctx ends.
-func prove(ctx context.Context, r *feed.Replica, out output, log *slog.Logger) error {
-	n, err := clip.Record(ctx, out, r, "")
-	err = errors.Join(err, out.Close())
-	switch {
-	case err == nil:
-		log.Info("recorded with proof: see viewer verify", "blocks", n)
-		return ctx.Err()
-	case errors.Is(err, clip.ErrNothing):
-		if f, ok := out.WriteCloser.(*os.File); ok {
-			_ = os.Remove(f.Name()) // an empty file proves nothing
-		}
-		return ctx.Err()
-	case out.proof && ctx.Err() == nil:
-		log.Warn("the recording goes on without proof", "err", err)
-		return nil
-	}
-	return fmt.Errorf("cannot write the clip: %w", err)
-}
-
-// retryTime is how long to wait before a stream that has ended is asked for again.
-const retryTime = time.Second
-
-// copyStream reads our own stream, as any player would, until ctx ends or out does not take it.
-func copyStream(ctx context.Context, url string, out io.WriteCloser) (err error) {
-	defer func() { err = errors.Join(err, out.Close()) }()
-	for {
-		if err := copyOnce(ctx, url, out); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-time.After(retryTime):
-		}
-	}
-}
-
-// sink remembers whether it was the writing side that failed.
-type sink struct {
-	io.Writer
-	err error
-}
-
-func (s *sink) Write(b []byte) (n int, err error) {
-	n, s.err = s.Writer.Write(b)
-	return n, s.err
-}
-
-func copyOnce(ctx context.Context, url string, out io.Writer) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	r, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return ctx.Err() // not listening yet, or ending
-	}
-	defer r.Body.Close()
-	if r.StatusCode == http.StatusNotAcceptable {
-		text, _ := io.ReadAll(io.LimitReader(r.Body, 4<<10))
-		return fmt.Errorf("%s", text)
-	}
-	if r.StatusCode != http.StatusOK {
-		return ctx.Err() // nothing to play yet
-	}
-	to := &sink{Writer: out}
-	if _, err := io.Copy(to, r.Body); to.err != nil {
-		return fmt.Errorf("cannot write the stream: %w", err)
-	}
-	return ctx.Err()
 }
 
 // tell says on stderr when the state changes, and gives up if nothing has arrived in time.

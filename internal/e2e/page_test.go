@@ -194,7 +194,7 @@ func TestStreamersPage(t *testing.T) {
 	}})
 }
 
-// TestPageOfSeveralChannels: each has its page in its folder, and each page leads to the others, also behind the token of the home network.
+// TestPageOfSeveralChannels: each has its page in its folder, and each page leads to the others.
 func TestPageOfSeveralChannels(t *testing.T) {
 	needPage(t, "ffmpeg")
 	one := streamer(t, "demo")

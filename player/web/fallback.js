@@ -5,7 +5,9 @@ import { Source } from './codecs.js';
 
 const LIBRARY = 'vendor/hls.js-1.7.4/hls.min.js';
 
-// fallBack plays HLS in stream's element until signal aborts or it fails.
+export class Gone extends Error {} // the moment asked for is not kept
+
+// fallBack plays HLS in stream's element, from stream.asked (wall, ms; null: live) on, until signal aborts or it fails.
 export async function fallBack(stream, signal) {
   const list = new URL('hls/index.m3u8', stream.base).href;
   stream.onReplace?.();
@@ -18,10 +20,17 @@ export async function fallBack(stream, signal) {
     await new Promise((done, fail) => {
       hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) fail(new Error('')); });
       hls.on(Hls.Events.FRAG_BUFFERED, () => { stream.received++; });
+      if (stream.asked !== null) {
+        hls.once(Hls.Events.LEVEL_LOADED, (_, { details }) => {
+          const place = placeOf(details.fragments, stream.asked);
+          if (place === null) return fail(new Gone('the playlist does not list it'));
+          hls.once(Hls.Events.FRAG_BUFFERED, () => { stream.video.currentTime = place; }); // before, hls.js goes to the live edge
+        });
+      }
       signal.addEventListener('abort', done, { once: true });
       hls.loadSource(list);
       hls.attachMedia(stream.video);
-      stream.start();
+      if (!stream.paused) stream.start();
     });
   } finally {
     hls.destroy();
@@ -34,9 +43,26 @@ function native(stream, list, signal) {
   return new Promise((done, fail) => {
     video.addEventListener('error', () => fail(new Error('')), { once: true, signal });
     signal.addEventListener('abort', done, { once: true });
+    if (stream.asked !== null) {
+      video.addEventListener('loadedmetadata', () => {
+        const place = (stream.asked - video.getStartDate?.().getTime()) / 1000, list = video.seekable;
+        if (!list.length || !(place >= list.start(0) && place <= end(video))) return fail(new Gone('the playlist does not list it'));
+        video.currentTime = place;
+      }, { once: true, signal });
+    }
     video.src = list;
-    stream.start();
+    if (!stream.paused) stream.start();
   });
+}
+
+// placeOf is where in a playlist something was aired, in seconds; where nothing was, what came next. null if it is not listed.
+export function placeOf(fragments, wall) {
+  if (!fragments.length || !(wall >= fragments[0].programDateTime)) return null;
+  for (const { start, duration, programDateTime } of fragments) {
+    const into = (wall - programDateTime) / 1000;
+    if (into < duration) return start + Math.max(0, into);
+  }
+  return null;
 }
 
 const end = video => video.seekable.length ? video.seekable.end(video.seekable.length - 1) : 0;

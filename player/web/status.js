@@ -134,3 +134,13 @@ export const sentence = text => {
   text = (text ?? '').trim();
   return text ? text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.') : '';
 };
+
+// reached is where an encoder can send to, in addresses by which this page has reached the node: it may be on another machine, and the node
+// names itself by where it listens. RTSP stays where it listens, if that is not everywhere.
+export function reached(push, base) {
+  const here = new URL(base), { http, rtsp } = push;
+  return {
+    http: http?.replace(/^\w+:\/\/([^/@]*@)?[^/]+/, (_, user = '') => `${here.protocol}//${user}${here.host}`),
+    rtsp: rtsp?.replace(/(\/\/|@)(\[::\]|0\.0\.0\.0)(?=[:/])/, (_, before) => before + here.hostname),
+  };
+}

@@ -8,7 +8,7 @@
 import { Latency } from './latency.js';
 import { Source, unplayable, sounds, isSound } from './codecs.js';
 import { sentence } from './status.js';
-import { fallBack } from './fallback.js';
+import { fallBack, Gone } from './fallback.js';
 
 const KEEP = 30;          // seconds of what has been shown stay buffered
 const AHEAD = 20;         // seconds of the past that are fetched before they are shown
@@ -26,7 +26,6 @@ export class CannotPlay extends Error {
     this.codes = codes;
   }
 }
-class Gone extends Error {}    // the moment asked for is not kept
 class Undecodable extends Error {}
 
 const clock = () => performance.now() / 1000;

@@ -1,6 +1,6 @@
 // The streamer's page: how the input does, who watches, the link, and what to paste into an encoder.
 
-import { bitrate, bytes, plural, peers } from './status.js';
+import { bitrate, bytes, plural, peers, reached } from './status.js';
 import { $, set, rows, make } from './dom.js';
 
 const PER_GB = 0.05; // what a gigabyte out of a data centre costs at the large providers, dollars
@@ -17,7 +17,7 @@ export function studio(status, base) {
   const text = JSON.stringify([status.ingest?.push, status.ingest?.input]);
   if (text !== told) {
     told = text;
-    $('recipes').replaceChildren(...recipes(status.ingest ?? {}));
+    $('recipes').replaceChildren(...recipes(status.ingest ?? {}, base));
   }
 }
 
@@ -62,8 +62,8 @@ function link(status, base) {
 }
 
 // recipes are for the way that is open: a push, or a UDP port.
-function recipes(i) {
-  const push = i.push ?? {}, out = [];
+function recipes(i, base) {
+  const push = reached(i.push ?? {}, base), out = [];
   const http = push.http, rtsp = push.rtsp, udp = /^udp:/.test(i.input ?? '') ? i.input : '';
   const url = http ?? (udp ? `${udp}?pkt_size=1316` : '');
   const to = `-f mpegts ${http ? '-method PUT ' : ''}"${url}"`;
@@ -82,6 +82,9 @@ function recipes(i) {
   if (!out.length) {
     const text = `This run airs ${i.input || 'its own input'}. Start “streamer” without an INPUT, and it waits for OBS or ffmpeg; this page then shows what to paste.`;
     out.push(make('p', { className: 'note', textContent: text }));
+  }
+  if (/YOUR-KEY/.test(url + rtsp)) {
+    out.push(make('p', { className: 'note', textContent: 'YOUR-KEY stands for the stream key: what is in the file that --stream-key-file names. This page does not show it.' }));
   }
   const why = 'A keyframe each second (here: every 30 frames) lets people join and seek within a second. H.264 with AAC plays in every browser.';
   out.push(make('p', { className: 'note', textContent: why }));

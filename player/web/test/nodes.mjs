@@ -169,6 +169,30 @@ async function fallback(w) {
   await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence));
   await advance(w, 'frames advance again');
   assert.equal(await w.page.evaluate(() => typeof globalThis.Hls), 'function', 'hls.js was loaded');
+  const back = await asked(w, 8000), never = await asked(w, 86400_000);
+  assert.ok(!back.live, `HLS that begins 8 s ago shows what is ${back.off} ms off, live: ${back.live}`);
+  assert.ok(never.live && never.off > 80000_000, `HLS that begins before all that is kept shows what is ${never.off} ms off, live: ${never.live}`);
+}
+
+// asked opens a stream some ms ago, as one does that falls back while it shows the past, and waits until it shows that, or live.
+function asked(w, ago) {
+  return w.page.evaluate(async ago => {
+    const { Stream } = await import(new URL('web/stream.js', document.baseURI));
+    const video = Object.assign(document.createElement('video'), { muted: true });
+    document.body.append(video);
+    const stream = new Stream(video, new URL('.', document.baseURI).href, { known: false }, () => {});
+    Object.assign(stream, { way: 'hls' });
+    const moment = Date.now() - ago;
+    stream.open(moment);
+    for (let tries = 0; !(stream.hls?.wall() && video.readyState >= 3 && !video.seeking && (stream.live || Math.abs(stream.hls.wall() - moment) < 2000)); tries++) { // no frames are reported of what is out of sight
+      if (tries > 600) throw new Error(`${ago} ms ago, it does not play: ${stream.state}, live ${stream.live}, ${stream.hls?.wall()}, ${stream.trouble}, ${video.readyState}, at ${video.currentTime}`);
+      await new Promise(done => setTimeout(done, 20));
+    }
+    const wall = stream.hls.wall();
+    stream.stop.abort();
+    video.remove();
+    return { off: wall - moment, live: stream.live };
+  }, ago);
 }
 
 // encoder is a streamer that waits for one: what its page says to paste is run as it stands, by a shell, and goes on air.
@@ -216,7 +240,7 @@ async function barcode(w) {
   const late = seen.ages.filter(([at]) => at > seen.first + 3000);
   const quantile = (list, q) => list.toSorted((a, b) => a - b)[Math.min(list.length - 1, Math.floor(q * list.length))];
   const ages = late.map(([, age]) => age), told = late.map(([, , lag]) => lag).filter(Number.isFinite);
-  assert.ok(ages.length > 60, `only ${ages.length} pictures with a barcode`);
+  assert.ok(ages.length > 10, `only ${ages.length} pictures with a barcode`);
   const p50 = quantile(ages, 0.5), claimed = quantile(told, 0.5);
   const said = WAY === 'frames' ? `, the page says ${Math.round(claimed)} ms behind` : '';
   await want(`saw ${WAY} p50 ${Math.round(p50)} ms, p95 ${Math.round(quantile(ages, 0.95))} ms of ${ages.length} pictures, first after ${Math.round(seen.first)} ms, ${seen.stalls} stalls${said}`);

@@ -1,7 +1,7 @@
 // What the page may claim, for every state a node can be in: node --test status.test.mjs
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { verdict, summary, ratio, saved, span, bytes, bitrate } from '../status.js';
+import { verdict, summary, ratio, saved, span, bytes, bitrate, reached } from '../status.js';
 
 test('only a node that says live is live', () => {
   for (const state of ['waiting', 'starting', 'stalled', 'ended', 'recorded', 'Live', 'LIVE', '', undefined, null, true, 1]) {
@@ -46,4 +46,15 @@ test('numbers for people', () => {
   assert.deepEqual([0, 999, 1000, 123456, 2.5e9].map(bytes), ['0 B', '999 B', '1.0 kB', '123 kB', '2.5 GB'].map(s => s.replace(' ', '\u00a0')));
   assert.deepEqual([0, 96e3, 4.02e6].map(bitrate), ['–', '96\u00a0kbit/s', '4.0\u00a0Mbit/s']);
   assert.deepEqual([0, 59.4, 89, 150, 7260].map(span), ['0 s', '59 s', '89 s', '3 min', '2 h 1 min']);
+});
+
+test('what an encoder is told to send to is where the page is', () => {
+  const push = { http: 'http://key:YOUR-KEY@127.0.0.1:8080/ingest', rtsp: 'rtsp://key:YOUR-KEY@[::]:8554/live' };
+  assert.deepEqual(reached(push, 'http://192.168.1.5:8080/'), {
+    http: 'http://key:YOUR-KEY@192.168.1.5:8080/ingest', rtsp: 'rtsp://key:YOUR-KEY@192.168.1.5:8554/live',
+  });
+  assert.deepEqual(reached({ http: 'http://127.0.0.1:8080/ingest', rtsp: 'rtsp://127.0.0.1:8554/live' }, 'https://studio.example/'), {
+    http: 'https://studio.example/ingest', rtsp: 'rtsp://127.0.0.1:8554/live',
+  });
+  assert.deepEqual(reached({}, 'http://127.0.0.1:8080/'), { http: undefined, rtsp: undefined });
 });
