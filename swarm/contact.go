@@ -17,7 +17,8 @@ const (
 	dialTimeout   = 3 * time.Second         // for one that has not answered yet
 	dialStrange   = 1500 * time.Millisecond // for an address that a stranger gave: many cannot be reached
 	redialFor     = 15 * time.Second        // after a neighbour was lost it is dialled
-	redialEvery   = 250 * time.Millisecond  // so often; it may be restarting
+	redialFirst   = 50 * time.Millisecond   // so soon: where a session is reset, somebody is there again
+	redialEvery   = 250 * time.Millisecond  // and so often; it may be restarting
 	redialTimeout = 700 * time.Millisecond  // for each of these, or five round trips: nobody was there when it began, perhaps
 	returnRate    = 4                       // a second, of sources that we know of by hearsay
 	dialFirst     = 500 * time.Millisecond  // else the pause begins with this
@@ -360,6 +361,8 @@ func (m *Mesh) pause(c *contact, err error) {
 		delay = dialMost // there is nobody else
 	case exiled(err):
 		delay = dialFull
+	case m.redials(c) && c.fails == 0:
+		delay = redialFirst
 	case m.redials(c):
 		delay = redialEvery
 	case c.strange() && c.fails > 0:

@@ -431,8 +431,6 @@ func (m *Mesh) endDead() {
 		if !p.pinged.IsZero() && m.now.Sub(p.pinged) >= deadAfter && !m.asleep() {
 			p.pinged, p.pings = time.Time{}, nil
 			m.close(p, quicwire.CodeTimeout, fmt.Sprintf("no answer for %v", deadAfter))
-		} else if p.mute && p.role == quicwire.Streamer && m.now.Sub(p.asked) >= pingEvery {
-			m.pingAny(p) // should it restart, its next process says at once that it knows no such session
 		}
 	}
 }
