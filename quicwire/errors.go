@@ -153,6 +153,9 @@ func (e *StreamError) Error() string {
 	return "we reset the stream: " + name
 }
 
+// Restarted is the Reason of a CodeLost when the peer's next process has reset the connection (RFC 9000, 10.3).
+const Restarted = "the peer has restarted"
+
 // sessionError says what the end of a QUIC connection means.
 func sessionError(err error) error {
 	var (
@@ -176,7 +179,7 @@ func sessionError(err error) error {
 	case errors.As(err, &hand):
 		return &Error{Code: CodeLost, Reason: "no answer; is it the right address, and does it let UDP through?"}
 	case errors.As(err, &reset):
-		return &Error{Code: CodeLost, Reason: "the peer has restarted", Remote: true}
+		return &Error{Code: CodeLost, Reason: Restarted, Remote: true}
 	case errors.As(err, &versions):
 		return &Error{Code: CodeVersion, Reason: "the peer speaks another version of QUIC"}
 	}

@@ -212,6 +212,11 @@ func left(err error) bool {
 	return exiled(err)
 }
 
+// restarted reports whether a session ended since the other's next process is there.
+func restarted(err error) bool {
+	return errors.Is(err, &quicwire.Error{Code: quicwire.CodeLost, Reason: quicwire.Restarted, Remote: true})
+}
+
 // exiled reports whether a session ended since the other keeps away from us.
 func exiled(err error) bool {
 	var e *quicwire.Error
@@ -361,7 +366,7 @@ func (m *Mesh) pause(c *contact, err error) {
 		delay = dialMost // there is nobody else
 	case exiled(err):
 		delay = dialFull
-	case m.redials(c) && c.fails == 0:
+	case m.redials(c) && restarted(err):
 		delay = redialFirst
 	case m.redials(c):
 		delay = redialEvery

@@ -53,7 +53,6 @@ type follow struct {
 	gap    time.Duration // usual time between two pushed blocks
 	pushed time.Time     // when the last one came; at first, when we asked for them
 	seen   int           // new blocks, however they came
-	sized  int           // of these, with a payload
 	jitter time.Duration // of their age
 	least  time.Duration // of what Stripe.excess was lately, less leastGain a second
 	leastT time.Time
@@ -364,10 +363,7 @@ func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
 
 // measure keeps rate and size of blocks: of those that are signed, not of those that come.
 func (f *follow) measure(e BlockIn, at time.Time) {
-	if e.Size > 0 { // heartbeats have none
-		f.sized++
-		f.size += (float64(e.Size) - f.size) / float64(min(f.sized, 16)) // the first tells more than the guess: records of a catalog are small
-	}
+	f.size += (float64(e.Size) - f.size) / float64(min(f.seen, 16)) // the first tells more than the guess: records of a catalog are small
 	p := &f.paced
 	switch dt := at.Sub(p.at); {
 	case p.at.IsZero() || e.Index < p.index:

@@ -265,7 +265,7 @@ func (c *claim) mark(f *follow, i uint8) *mark {
 // start returns the first block of a subscription.
 func (m *Mesh) start(f *follow, x *quicwire.Sub, patience time.Duration) uint64 {
 	switch {
-	case x.Start == quicwire.StartNext, m.publisher() && !f.catalog() && m.up.backlog() > busyBacklog && m.shared(&f.stripes[x.Stripe]):
+	case x.Start == quicwire.StartNext, m.publisher() && m.up.backlog() > busyBacklog && m.shared(&f.stripes[x.Stripe]):
 		return f.align(f.edge, x.Stripe) // a busy source leaves it to its other children to pass on what was
 	case x.Start == quicwire.StartIndex && (x.From >= f.segment || f.recent(x.From, patience)):
 		return f.align(x.From, x.Stripe)
@@ -514,11 +514,8 @@ func (m *Mesh) give(p *peer, f *follow, x *quicwire.Req) {
 	if len(held) == 0 {
 		return
 	}
-	n := m.spares(p, f, len(held))
-	if n < len(held) {
-		m.nack(p, x, f, quicwire.RefusedBusy, held[n:])
-	}
-	if held = held[:n]; n == 0 {
+	if !m.spares(p, f, len(held)) {
+		m.nack(p, x, f, quicwire.RefusedBusy, held)
 		return
 	}
 	g := &giving{id: x.ID, orphan: x.Orphan, blocks: held}
@@ -532,25 +529,19 @@ func (m *Mesh) give(p *peer, f *follow, x *quicwire.Req) {
 	m.up.add(item{peer: p, f: f, index: held[0], class: k, given: g})
 }
 
-// spares returns how many of n blocks p may have by a Req, out of its share of one stream among our peers, or a tenth of it. Who asks everybody
-// for everything would else take all uplinks from those who are served. Records of a catalog are small, and everybody's.
-func (m *Mesh) spares(p *peer, f *follow, n int) int {
-	if f.catalog() {
-		return n
-	}
+// spares reports whether p may have n blocks more by Reqs: its share of one stream among our peers, at least a tenth of it. Who asks everybody
+// for everything would else take all uplinks from those who are served.
+func (m *Mesh) spares(p *peer, f *follow, n int) bool {
 	rate, first := m.wireRate(), mostAsked
 	if m.publisher() {
 		first = mostReq // it is asked last
 	}
-	b, block := &p.share, float64(f.wire(1))
-	b.rate, b.burst = rate*max(leastShare, 1/float64(len(m.peers))), max(rate*shareBurst.Seconds(), float64(first)*block)
+	b := &p.share
+	b.rate, b.burst = rate*max(leastShare, 1/float64(len(m.peers))), max(rate*shareBurst.Seconds(), float64(f.wire(first)))
 	if b.at.IsZero() {
-		b.level = float64(first) * block
+		b.level = float64(f.wire(first))
 	}
-	b.fill(m.now)
-	n = min(n, int(b.level/block))
-	b.level -= float64(n) * block
-	return n
+	return b.take(m.now, float64(f.wire(n)))
 }
 
 func (m *Mesh) nack(p *peer, x *quicwire.Req, f *follow, why quicwire.Refusal, blocks []uint64) {

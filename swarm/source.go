@@ -263,9 +263,8 @@ func (m *Mesh) signed(f *follow, i uint64) {
 	if f.catalog() || m.now.Before(m.source.next) && !s.suspect {
 		return
 	}
-	if every := m.checkEvery(); !m.now.Before(m.source.next) { // those of a suspect stripe come besides
-		m.source.next = m.now.Add(m.between(every/2, 3*every/2)) // by chance: at an even pace it may be the same stripe each time
-	}
+	every := m.checkEvery()
+	m.source.next = m.now.Add(m.between(every/2, 3*every/2)) // by chance: at an even pace it may be the same stripe each time
 	m.source.checks = append(m.source.checks, check{f: f, index: i, due: m.now.Add(max(checkAfter, 2*m.medianLag(f, f.stripeOf(i))))})
 }
 

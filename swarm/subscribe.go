@@ -601,11 +601,8 @@ func (p *peer) size(r *run) uint64 {
 // reach returns how many records p may have by now: one is added every second, and heads are shown more rarely than that.
 func (p *peer) reach(r *run, now time.Time) uint64 {
 	c := p.claimOf(quicwire.LogID{Epoch: r.epoch.ID, Name: feed.CatalogLog})
-	switch {
-	case c == nil:
+	if c == nil {
 		return 0
-	case c.showed.IsZero():
-		return c.proved
 	}
 	return c.proved + uint64(min(now.Sub(c.showed), rarestHead)/time.Second)
 }
