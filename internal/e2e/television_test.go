@@ -69,9 +69,15 @@ func page(t *testing.T, url string) string {
 	return string(text)
 }
 
+// answer returns the status that somebody else on the network gets: from this machine a proxy must be believed to ask for him.
 func answer(t *testing.T, url string) int {
 	t.Helper()
-	r, err := http.Get(url)
+	ask, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask.Header.Set("X-Forwarded-For", "192.0.2.1")
+	r, err := http.DefaultClient.Do(ask)
 	if err != nil {
 		t.Fatal(err)
 	}
