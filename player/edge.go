@@ -153,20 +153,7 @@ func (e *edge) addLast(s start, continues bool) {
 func (e *edge) watch(ctx context.Context, name string) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return e.follow(ctx, name) })
-	g.Go(func() error {
-		tick := time.NewTicker(time.Second)
-		defer tick.Stop()
-		for {
-			select {
-			case <-ctx.Done():
-				return ctx.Err()
-			case now := <-tick.C:
-				if other := e.server.log(); e.audience.goneFor(hlsLinger, now) || other != "" && other != name {
-					return errDone
-				}
-			}
-		}
-	})
+	g.Go(func() error { return e.server.watch(ctx, e.audience, hlsLinger, name) })
 	return g.Wait()
 }
 

@@ -135,7 +135,7 @@ func (s *Server) play(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.follow(ctx, name) })
-	g.Go(func() error { return s.watch(ctx, name) })
+	g.Go(func() error { return s.watch(ctx, s.audience, s.cfg.Linger, name) })
 	if err := g.Wait(); !errors.Is(err, errDone) {
 		return err
 	}
@@ -182,8 +182,8 @@ func (s *Server) edge(name string) (epoch feed.EpochID, size uint64) {
 	return e.ID(), log.Head().Size
 }
 
-// watch returns when the playing of a log is to end.
-func (s *Server) watch(ctx context.Context, name string) error {
+// watch returns when the playing of a log to an audience is to end: nobody has asked for so long, or the channel's first rendition is another.
+func (s *Server) watch(ctx context.Context, a *audience, linger time.Duration, name string) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
@@ -191,10 +191,7 @@ func (s *Server) watch(ctx context.Context, name string) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case now := <-tick.C:
-			if s.audience.goneFor(s.cfg.Linger, now) {
-				return errDone
-			}
-			if other := s.log(); other != "" && other != name {
+			if other := s.log(); a.goneFor(linger, now) || other != "" && other != name {
 				return errDone
 			}
 		}

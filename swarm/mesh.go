@@ -82,12 +82,11 @@ type Mesh struct {
 	beats      int
 	nextPex    time.Time
 
-	blocks     Blocks
-	banned     uint64
-	lastBanned string    // who, and why
-	refused    []Refused // the newest of them, at most maxRefused, the latest last
-	skipped    uint64
-	going      bool // we have said BYE
+	blocks  Blocks
+	banned  uint64
+	refused []Refused // the newest of them, at most maxRefused, the latest last
+	skipped uint64
+	going   bool // we have said BYE
 }
 
 // NewMesh returns a Mesh that has seen nothing yet.

@@ -149,6 +149,7 @@ func (m *Mesh) sessionUp(e SessionUp) {
 		flags: e.Flags, uplink: float64(e.Limits.Uplink) / 8, slots: e.Limits.Slots, rtt: e.RTT, minRTT: e.RTT, since: m.now,
 		dialled: e.Contact >= 0,
 		subs:    bucket{rate: subRate, burst: subBurst, level: subBurst}, reqs: bucket{rate: reqRate, burst: reqBurst, level: reqBurst},
+		asks: bucket{rate: floodRate, burst: floodBurst, level: floodBurst},
 	}
 	m.clock(p, e.Wall)
 	at, _ := slices.BinarySearchFunc(m.peers, p.id, byID) // a session with a higher id may have been reported before
@@ -260,7 +261,6 @@ func (m *Mesh) ban(p *peer, code quicwire.Code, reason string) {
 // shun keeps away from p for a while, twice as long each time; did says what it did.
 func (m *Mesh) shun(p *peer, did string) {
 	m.banned++
-	m.lastBanned = p.name() + " " + did
 	m.refused = append(m.refused, Refused{ID: shortName(p.key), Addr: p.addr, Role: p.role, Why: did, At: m.now})
 	m.refused = m.refused[max(0, len(m.refused)-maxRefused):]
 	x := m.shunned[p.key]

@@ -298,9 +298,9 @@ func (m *Mesh) remarks() (list []string) {
 	}
 	switch {
 	case m.banned == 1:
-		list = append(list, "a node was shut out for what it sent: "+m.lastBanned)
+		list = append(list, "a node was shut out for what it sent: "+m.lastRefused())
 	case m.banned > 1:
-		list = append(list, fmt.Sprintf("nodes were shut out for what they sent, %d times; the last time %s", m.banned, m.lastBanned))
+		list = append(list, fmt.Sprintf("nodes were shut out for what they sent, %d times; the last time %s", m.banned, m.lastRefused()))
 	}
 	return list
 }
@@ -316,4 +316,10 @@ func (m *Mesh) orphaned() (n, of int) {
 		}
 	}
 	return n, of
+}
+
+// lastRefused says who was shut out last, and why.
+func (m *Mesh) lastRefused() string {
+	r := m.refused[len(m.refused)-1]
+	return named(r.Role, r.Addr) + " " + r.Why
 }

@@ -471,7 +471,7 @@ func (m *Mesh) heardUnsub(p *peer, x *quicwire.Unsub) {
 func (m *Mesh) heardReq(p *peer, x *quicwire.Req) {
 	_, known := m.cfg.Shelf.Look(x.Log)
 	f := m.follow(x.Log)
-	if m.floods(p, len(x.Blocks)) {
+	if !p.asks.take(m.now, float64(len(x.Blocks))) { // docs/wire.md has the limit
 		m.ban(p, quicwire.CodeFlood, "asks for far more blocks than anybody can lack")
 		return
 	}
@@ -486,16 +486,6 @@ func (m *Mesh) heardReq(p *peer, x *quicwire.Req) {
 	default:
 		m.give(p, f, x)
 	}
-}
-
-// floods reports whether p asks for more blocks than a node does that starves, and asks everybody again and again: docs/wire.md has the limit.
-func (m *Mesh) floods(p *peer, n int) bool {
-	b := &p.asks
-	b.rate, b.burst = floodRate, floodBurst
-	if b.at.IsZero() {
-		b.level = b.burst
-	}
-	return !b.take(m.now, float64(n))
 }
 
 // give queues the blocks of a Req that are held.

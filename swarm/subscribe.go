@@ -598,7 +598,8 @@ func (p *peer) size(r *run) uint64 {
 	return 0
 }
 
-// reach returns how many records p may have by now: one is added every second, and heads are shown more rarely than that.
+// reach returns how many records p may have by now: one is added every second, and heads are shown more rarely than that. Who has shown none yet
+// may have as many as come in that time: in an epoch's first seconds nobody is behind.
 func (p *peer) reach(r *run, now time.Time) uint64 {
 	c := p.claimOf(quicwire.LogID{Epoch: r.epoch.ID, Name: feed.CatalogLog})
 	if c == nil {
