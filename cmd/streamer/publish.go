@@ -53,3 +53,12 @@ func shownKey(r *http.Request) string {
 	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
 	return token
 }
+
+// withKey shows where in an address the stream key goes.
+func withKey(address string) string {
+	scheme, rest, ok := strings.Cut(address, "://")
+	if !ok {
+		return address
+	}
+	return scheme + "://key:YOUR-KEY@" + rest
+}

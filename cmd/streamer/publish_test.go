@@ -50,8 +50,8 @@ func TestRecipesPublish(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- src.run(ctx, &recorder{}) }()
-		web := httptest.NewServer(src.publish)
-		p := src.pushes(web.URL)
+		web := httptest.NewServer(src.ways[0].handler)
+		p := src.pushes(web.URL, key != "")
 		if shown := p.HTTP + p.RTSP; key != "" && strings.Contains(shown, key) || strings.Count(shown, "YOUR-KEY") != 2*min(len(key), 1) {
 			t.Errorf("key %q: the page shows %s", key, shown)
 		}

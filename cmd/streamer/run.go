@@ -84,11 +84,11 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	n.Ingest(func() *node.Ingest {
 		h := src.health(in)
 		p.health.report(h)
-		h.Push = src.pushes(n.URL())
+		h.Push = src.pushes(n.URL(), o.key != "")
 		return h
 	})
 	n.Register(p.page.Metrics()...)
-	if err := o.Announce(n.Ready(node.Ready{RTSP: src.rtsp, Input: in.text})); err != nil {
+	if err := o.Announce(n.Ready(src.ready(in))); err != nil {
 		return errors.Join(err, n.Close())
 	}
 	return o.withHelp(p.air(ctx))
@@ -181,12 +181,14 @@ func (p *programme) goodbye(airing context.Context) {
 	}
 }
 
-// handler adds the way in for encoders to the page.
+// handler adds the ways in for encoders to the page.
 func (p *programme) handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", p.page)
-	if p.source.publish != nil {
-		mux.Handle("/ingest", p.source.publish)
+	for _, w := range p.source.ways {
+		if w.handler != nil {
+			mux.Handle(w.path, w.handler)
+		}
 	}
 	return mux
 }
