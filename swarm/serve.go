@@ -265,7 +265,7 @@ func (c *claim) mark(f *follow, i uint8) *mark {
 // start returns the first block of a subscription.
 func (m *Mesh) start(f *follow, x *quicwire.Sub, patience time.Duration) uint64 {
 	switch {
-	case x.Start == quicwire.StartNext, m.publisher() && m.up.backlog() > busyBacklog && m.shared(&f.stripes[x.Stripe]):
+	case x.Start == quicwire.StartNext, m.publisher() && !f.catalog() && m.up.backlog() > busyBacklog && m.shared(&f.stripes[x.Stripe]):
 		return f.align(f.edge, x.Stripe) // a busy source leaves it to its other children to pass on what was
 	case x.Start == quicwire.StartIndex && (x.From >= f.segment || f.recent(x.From, patience)):
 		return f.align(x.From, x.Stripe)

@@ -227,6 +227,19 @@ func TestBusySourceBeginsWithNext(t *testing.T) {
 	}
 }
 
+// The catalog is small, and whoever lacks its first record can follow nothing: a busy source sends that to all its children.
+func TestBusySourceBeginsCatalogFromTheStart(t *testing.T) {
+	s := sourceScript(t, 4, 4, MeshConfig{Up: 3_000_000})
+	s.signs(180)
+	s.m.up.queued = int(s.m.up.rate() * 0.2)
+	for n := range 3 {
+		oks := sentTo[*quicwire.SubOK](s.says(n+1, &quicwire.Sub{Log: catalog(today), Stripes: 1, Home: true, Patience: patience}), n+1)
+		if len(oks) != 1 || oks[0].First != 0 {
+			t.Errorf("child %d of the catalog: got %+v, want its first record first", n+1, oks)
+		}
+	}
+}
+
 // One subnet holds at most a quarter of the places, if there are others; squatters behind one address black nothing out.
 func TestSourceSubnets(t *testing.T) {
 	s := sourceScript(t, 8, 0, MeshConfig{})
