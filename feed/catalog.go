@@ -23,6 +23,8 @@ const (
 	MaxCodec        = 64       // bytes of a codec
 	MaxStripes      = 32
 	MaxReason       = 1024 // bytes
+
+	maxPicture = 65535 // pixels a side
 )
 
 // A State says what an epoch consists of. Each replaces the one before, but for the stripes of a rendition, which stay for the epoch.
@@ -37,6 +39,8 @@ type Rendition struct {
 	Codecs  []string // RFC 6381, as "avc1.64001f" and "mp4a.40.2"
 	Stripes int      // 1 to 32; block i is of stripe i mod Stripes
 	Bitrate int64    // bit/s of payload, about; 0 if not known
+
+	Width, Height int // of the pictures, in pixels; 0 if there are none or it is not known
 }
 
 // A LogAnchor pins the logs of its epoch: their heads at the time. A witness of the catalog thereby witnesses them all.
@@ -106,6 +110,8 @@ type (
 		Codecs  []string `json:"codecs"`
 		Stripes int      `json:"stripes"`
 		Bitrate int64    `json:"bitrate"`
+		Width   int      `json:"width,omitempty"`
+		Height  int      `json:"height,omitempty"`
 	}
 	anchorJSON struct {
 		Type string        `json:"type"`
@@ -133,7 +139,7 @@ func (s State) Payload() ([]byte, error) {
 	}
 	j := stateJSON{Type: stateType, Title: s.Title}
 	for _, r := range s.Renditions {
-		j.Renditions = append(j.Renditions, renditionJSON{r.Name, append([]string{}, r.Codecs...), r.Stripes, r.Bitrate})
+		j.Renditions = append(j.Renditions, renditionJSON{r.Name, append([]string{}, r.Codecs...), r.Stripes, r.Bitrate, r.Width, r.Height})
 	}
 	return marshalEntry(j)
 }
@@ -163,6 +169,7 @@ func (o *object) state() (State, error) {
 	for _, r := range o.objects("renditions", MaxLogs) {
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.str("name"), Codecs: r.strs("codecs", MaxCodecs), Stripes: int(r.number("stripes")), Bitrate: int64(r.number("bitrate")),
+			Width: int(r.hint("width", maxPicture)), Height: int(r.hint("height", maxPicture)),
 		})
 		o.keep(r.err)
 	}
@@ -225,6 +232,9 @@ func (r Rendition) check() error {
 	}
 	if r.Bitrate < 0 || r.Bitrate > MaxNumber {
 		return fmt.Errorf("bit rate %d is out of range", r.Bitrate)
+	}
+	if r.Width < 0 || r.Width > maxPicture || r.Height < 0 || r.Height > maxPicture {
+		return fmt.Errorf("pictures of %d by %d are out of range", r.Width, r.Height)
 	}
 	if len(r.Codecs) > MaxCodecs {
 		return fmt.Errorf("%d codecs, want at most %d", len(r.Codecs), MaxCodecs)

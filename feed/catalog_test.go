@@ -121,6 +121,23 @@ func TestWrongCatalogEntries(t *testing.T) {
 	}
 }
 
+// TestPictureSizeIsAHint: a state says how large pictures are, or not; readers before that was known must agree with us on what is a state.
+func TestPictureSizeIsAHint(t *testing.T) {
+	s := testState()
+	plain, _ := s.Payload()
+	s.Renditions[0].Width, s.Renditions[0].Height = 1920, 1080
+	b, err := s.Payload()
+	if err != nil || !strings.Contains(string(b), `,"width":1920,"height":1080}`) || strings.Contains(string(plain), "width") {
+		t.Fatalf("wrote %s and %s, %v", plain, b, err)
+	}
+	for value, want := range map[string]int{"1920": 1920, "65536": 0, "-1": 0, `"1920"`: 0, "null": 0, "1.5": 0, "[]": 0} {
+		e, err := ParseCatalogEntry([]byte(strings.Replace(string(b), "1920", value, 1)))
+		if err != nil || e.(State).Renditions[0].Width != want {
+			t.Errorf("width %s: got %+v and %v, want %d", value, e, err, want)
+		}
+	}
+}
+
 func TestWrongEntriesAreNotWritten(t *testing.T) {
 	for name, e := range map[string]CatalogEntry{
 		"no rendition":  State{Title: "a"},

@@ -98,6 +98,16 @@ func (o *object) number(name string) (n uint64) {
 	return n
 }
 
+// hint reads an integer of 0 to most that may be missing. What is no such number counts as missing: readers before this member was there took it
+// for unknown, and have to agree with us on what is an entry.
+func (o *object) hint(name string, most uint64) (n uint64) {
+	raw, ok := o.members[name]
+	if !ok || json.Unmarshal(raw, &n) != nil || n > most {
+		return 0
+	}
+	return n
+}
+
 func (o *object) objects(name string, limit int) []*object {
 	var elements []json.RawMessage
 	o.read(name, &elements)
