@@ -189,6 +189,13 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	close(p.closed)
 }
 
+// publishes tells whether a connection is that of the publisher.
+func (h *handler) publishes(c *gortsplib.ServerConn) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pub != nil && h.pub.conn == c
+}
+
 // OnConnClose implements gortsplib.ServerHandlerOnConnClose.
 func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
 	h.mu.Lock()

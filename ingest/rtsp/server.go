@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
@@ -49,9 +50,11 @@ const defaultAddr = "127.0.0.1:8554"
 // Time never goes back between publishers; the first sample of each track of a later one is marked as a discontinuity.
 type Server struct {
 	cfg       ServerConfig
-	stats     ingest.Stats
 	tcp       *guard
 	rtp, rtcp *net.UDPConn
+
+	mu    sync.Mutex // guards stats
+	stats map[string]*ingest.Stats
 }
 
 // Listen binds the listeners of cfg, so that errors come early and the address is known; Run serves them.
@@ -79,7 +82,20 @@ func Listen(cfg ServerConfig) (*Server, error) {
 func (s *Server) Addr() netip.AddrPort { return s.tcp.Addr().(*net.TCPAddr).AddrPort() }
 
 // Stats counts what has come in; safe at any time.
-func (s *Server) Stats() *ingest.Stats { return &s.stats }
+func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
+
+// StatsOf is Stats of one of the streams of RunPaths.
+func (s *Server) StatsOf(name string) *ingest.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stats[name] == nil {
+		if s.stats == nil {
+			s.stats = map[string]*ingest.Stats{}
+		}
+		s.stats[name] = &ingest.Stats{}
+	}
+	return s.stats[name]
+}
 
 // Close releases the listeners of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error {
@@ -88,12 +104,22 @@ func (s *Server) Close() error {
 	return s.tcp.Close()
 }
 
-// Run implements ingest.Source: it takes publishers in until ctx ends. Call it once.
+// Run implements ingest.Source: it takes publishers in until ctx ends, whatever their path. Call it, or RunPaths, once.
 func (s *Server) Run(ctx context.Context, sink ingest.Sink) error {
+	return s.RunPaths(ctx, map[string]ingest.Sink{"": sink})
+}
+
+// RunPaths takes publishers of several streams in, one at a time of each: the first element of the path names the stream, and what is published
+// there goes to the sink of that name. With the name "" every path is taken.
+func (s *Server) RunPaths(ctx context.Context, sinks map[string]ingest.Sink) error {
 	defer s.Close()
-	out := &output{sink: sink, stats: &s.stats, log: s.cfg.Logger, start: time.Now()}
+	rooms := map[string]*handler{}
+	for name, sink := range sinks {
+		out := &output{sink: sink, stats: s.StatsOf(name), log: s.cfg.Logger, start: time.Now()}
+		rooms[name] = &handler{out: out, key: s.cfg.Key, log: s.cfg.Logger}
+	}
 	server := &gortsplib.Server{
-		Handler:        &handler{out: out, key: s.cfg.Key, log: s.cfg.Logger},
+		Handler:        s.newLobby(rooms),
 		RTSPAddress:    s.tcp.Addr().String(),
 		UDPRTPAddress:  s.rtp.LocalAddr().String(),
 		UDPRTCPAddress: s.rtcp.LocalAddr().String(),

@@ -1,6 +1,7 @@
 package rtsp
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -165,10 +166,10 @@ func TestReorderedAndLostOverUDP(t *testing.T) {
 }
 
 // left waits until a session of s has ended: the next publisher is let in.
-func left(t *testing.T, s *Server, transport *gortsplib.Transport) *encoder {
+func left(t *testing.T, s *Server, transport *gortsplib.Transport, path ...string) *encoder {
 	t.Helper()
 	for range 200 {
-		if e, err := publish(t, s, transport, "live"); err == nil {
+		if e, err := publish(t, s, transport, cmp.Or(strings.Join(path, ""), "live")); err == nil {
 			return e
 		}
 		<-time.After(10 * time.Millisecond)
@@ -466,5 +467,41 @@ func TestUnknownCodecIsRefused(t *testing.T) {
 	var status liberrors.ErrClientBadStatusCode
 	if !errors.As(err, &status) || status.Code != base.StatusUnsupportedMediaType {
 		t.Errorf("got %v, want 415", err)
+	}
+}
+
+// TestPathsAreStreams: each path has a publisher and a sink of its own; a path that nobody waits at is told which there are, but only to who has the key.
+func TestPathsAreStreams(t *testing.T) {
+	t.Parallel()
+	s, err := Listen(ServerConfig{Addr: "127.0.0.1:0", Key: "s3cret", Logger: quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	high, low := newRecord(), newRecord()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.RunPaths(ctx, map[string]ingest.Sink{"high": high, "low": low}) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	a := left(t, s, &overTCP, "high/s3cret")
+	b := left(t, s, &overUDP, "anybody:s3cret@low")
+	a.frames(0, 2)
+	b.frames(0, 5)
+	high.wait(t, 4)
+	low.wait(t, 10)
+	if n, m := s.StatsOf("high").Samples.Load(), s.StatsOf("low").Samples.Load(); n != 4 || m != 10 {
+		t.Errorf("counted %d and %d samples, want 4 and 10", n, m)
+	}
+	var status liberrors.ErrClientBadStatusCode
+	if _, err := publish(t, s, &overTCP, "other/s3cret"); !errors.As(err, &status) || status.Code != base.StatusNotFound || !strings.Contains(status.Message, "/high or /low") {
+		t.Errorf("an unknown path got %v, want 404 and the names", err)
+	}
+	if _, err := publish(t, s, &overTCP, "other"); err == nil || strings.Contains(err.Error(), "high") {
+		t.Errorf("an unknown path without the key got %v, want a refusal without names", err)
+	}
+	if _, err := publish(t, s, &overTCP, "high/s3cret"); !errors.As(err, &status) || status.Code != base.StatusForbidden {
+		t.Errorf("a second publisher of one path got %v, want 403", err)
 	}
 }
