@@ -43,7 +43,7 @@ type Channel struct {
 	metrics prometheus.Registerer
 
 	accept func(context.Context) (*quicwire.Session, error)
-	ingest func() *Ingest // streamers: how the input does
+	ingest func() []*Ingest // streamers: how the inputs do
 
 	mu     sync.Mutex         // guards all below
 	swarm  *swarm.Swarm       // the one that runs, or the next to run
@@ -152,8 +152,8 @@ func (c *Channel) lanAddress() string {
 	return ""
 }
 
-// Ingest lets the status tell how the input does; call it before Run.
-func (c *Channel) Ingest(status func() *Ingest) { c.ingest = status }
+// Ingest lets the status tell how the inputs do, best rendition first; call it before Run.
+func (c *Channel) Ingest(status func() []*Ingest) { c.ingest = status }
 
 // Close takes the channel away from the Host, when Run has ended or if it never began. The replica is the caller's to close.
 func (c *Channel) Close() { c.leave() }

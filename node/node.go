@@ -60,8 +60,8 @@ func (n *Node) Ready(more Ready) Ready {
 	return more
 }
 
-// Ingest lets the status tell how the input does; call it before Run.
-func (n *Node) Ingest(status func() *Ingest) { n.channel.Ingest(status) }
+// Ingest lets the status tell how the inputs do, best rendition first; call it before Run.
+func (n *Node) Ingest(status func() []*Ingest) { n.channel.Ingest(status) }
 
 // Status tells how the node does, now.
 func (n *Node) Status() Status { return n.channel.Status() }

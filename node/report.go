@@ -44,13 +44,21 @@ func (c *Channel) Status() Status {
 	}
 	s.Audience = c.audience.now(c.host.cfg.Role, &sw, &s)
 	if c.ingest != nil {
-		s.Ingest = c.ingest()
+		c.report(&s)
 		if s.State == StateWaiting || s.State == StateStarting {
 			s.Reason = "waiting for media from " + cmp.Or(s.Ingest.Input, "an encoder")
 		}
 	}
 	c.warnOfNote(&s)
 	return s
+}
+
+// report fills in how the inputs do.
+func (c *Channel) report(s *Status) {
+	list := c.ingest()
+	if s.Ingest = list[0]; len(list) > 1 {
+		s.Inputs = list
+	}
 }
 
 // restrain fills in what we allow ourselves.

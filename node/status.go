@@ -42,7 +42,8 @@ type Status struct {
 	History    *Stored     `json:"history,omitempty"`    // what is on disk; absent if no history is kept
 	Faults     []Fault     `json:"faults"`               // proved, of the newest runs of the channel, newest first
 	DiskError  string      `json:"disk_error,omitempty"` // why the history has a hole, or has ended; the live edge goes on
-	Ingest     *Ingest     `json:"ingest,omitempty"`     // streamers only
+	Ingest     *Ingest     `json:"ingest,omitempty"`     // streamers only: the input of the best rendition
+	Inputs     []*Ingest   `json:"inputs,omitempty"`     // streamers of several renditions: all of them, best first
 
 	Notes []string `json:"notes"` // what somebody should know although the channel flows: one sentence each
 
@@ -203,6 +204,7 @@ func (b *Blocks) Add(c Blocks) {
 
 // Ingest is the health of a streamer's input.
 type Ingest struct {
+	Rendition       string `json:"rendition,omitempty"`
 	Input           string `json:"input"`
 	Bytes           uint64 `json:"bytes"`
 	Samples         uint64 `json:"samples"`

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 
+	"tailcast/feed"
 	"tailcast/node"
 )
 
@@ -22,6 +23,7 @@ const (
 
 // input is what the command line asked for; url is nil for a file.
 type input struct {
+	name string // of the rendition
 	kind kind
 	text string
 	url  *url.URL
@@ -30,19 +32,85 @@ type input struct {
 // schemes of inputs that are URLs.
 var schemes = map[string]kind{"udp": udp, "rtsp": rtspPull, "rtsps": rtspPull, "http": httpPull, "https": httpPull}
 
-// parseInput refuses early, with a hint, what could not work later.
-func parseInput(args []string) (input, error) {
+// mainRendition is what the rendition of INPUT is called.
+const mainRendition = "main"
+
+// parseInputs reads INPUT and each --rendition, NAME=INPUT, best first. It refuses early, with a hint, what could not work later.
+func parseInputs(args, renditions []string) (list []input, err error) {
 	switch {
-	case len(args) == 0:
-		return input{kind: push}, nil
 	case len(args) > 1:
-		return input{}, node.Usagef("%d inputs: one at a time, please; several renditions of a channel cannot be aired yet", len(args))
-	case args[0] == "-":
-		return input{kind: stdin, text: "standard input"}, nil
-	case strings.Contains(args[0], "://"):
-		return parseURL(args[0])
+		return nil, node.Usagef("%d inputs: one is the rule; several renditions of one channel are --rendition 1080p=%s --rendition 480p=%s", len(args), args[0], args[1])
+	case len(args) == 1 || len(renditions) == 0:
+		in, err := parseInput(strings.Join(args, ""))
+		if err != nil {
+			return nil, err
+		}
+		in.name = mainRendition
+		list = append(list, in)
 	}
-	return parseFile(args[0])
+	for _, text := range renditions {
+		in, err := parseRendition(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, in)
+	}
+	return list, checkTogether(list)
+}
+
+// parseRendition reads NAME=INPUT.
+func parseRendition(text string) (input, error) {
+	name, from, ok := strings.Cut(text, "=")
+	if !ok || strings.Contains(name, "://") { // which may have a password in it
+		return input{}, node.Usagef("--rendition: want NAME=INPUT, as 1080p=rtsp://camera/high; NAME=push waits for an encoder")
+	}
+	if err := feed.CheckLogName(name); err != nil {
+		return input{}, node.Usagef("--rendition: %v", err)
+	}
+	if name == feed.CatalogLog {
+		return input{}, node.Usagef("--rendition: the name %s is taken, by the list of what there is", name)
+	}
+	if from == "push" {
+		from = ""
+	}
+	in, err := parseInput(from)
+	if err != nil {
+		return input{}, node.Usagef("--rendition %s: %v", name, err)
+	}
+	in.name = name
+	return in, nil
+}
+
+// checkTogether refuses what cannot be had at one time.
+func checkTogether(list []input) error {
+	if len(list) >= feed.MaxLogs {
+		return node.Usagef("%d renditions: a channel has %d at most", len(list), feed.MaxLogs-1)
+	}
+	names, piped := map[string]bool{}, ""
+	for _, in := range list {
+		switch {
+		case names[in.name]:
+			return node.Usagef("rendition %s twice: each needs a name of its own (INPUT without a name is %s)", in.name, mainRendition)
+		case in.kind == stdin && piped != "":
+			return node.Usagef("renditions %s and %s both read standard input: there is only one", piped, in.name)
+		case in.kind == stdin:
+			piped = in.name
+		}
+		names[in.name] = true
+	}
+	return nil
+}
+
+func parseInput(text string) (input, error) {
+	switch {
+	case text == "":
+		return input{kind: push}, nil
+	case text == "-":
+		return input{kind: stdin, text: "standard input"}, nil
+	case strings.Contains(text, "://"):
+		return parseURL(text)
+	}
+	return parseFile(text)
 }
 
 func parseURL(text string) (input, error) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -20,7 +21,7 @@ func TestInputsByTheirSpelling(t *testing.T) {
 		{args: []string{"rtsp://user:secret@camera/x?token=secret"}, kind: rtspPull, text: "rtsp://user:xxxxx@camera/x"},
 		{args: []string{"https://encoder/live.ts"}, kind: httpPull, text: "https://encoder/live.ts"},
 		{args: []string{"inputs_test.go"}, kind: file, text: "inputs_test.go"},
-		{args: []string{"a", "b"}, bad: true, text: "one at a time"},
+		{args: []string{"a", "b"}, bad: true, text: "--rendition 1080p=a --rendition 480p=b"},
 		{args: []string{"demmo"}, bad: true, text: "`demo` airs the built-in clip"},
 		{args: []string{dir}, bad: true, text: "is a directory"},
 		{args: []string{filepath.Join(dir, "none.ts")}, bad: true, text: "no such file"},
@@ -28,12 +29,49 @@ func TestInputsByTheirSpelling(t *testing.T) {
 		{args: []string{"udp://host"}, bad: true, text: "want udp://host:port"},
 		{args: []string{"http://%zz"}, bad: true, text: "no URL"},
 	} {
-		got, err := parseInput(c.args)
+		got, err := parseInputs(c.args, nil)
 		switch {
 		case c.bad && (err == nil || !strings.Contains(err.Error(), c.text)):
 			t.Errorf("%q: got %v, want an error that says %q", c.args, err, c.text)
-		case !c.bad && (err != nil || got.kind != c.kind || got.text != c.text):
-			t.Errorf("%q: got kind %d %q and %v, want kind %d %q", c.args, got.kind, got.text, err, c.kind, c.text)
+		case !c.bad && (err != nil || len(got) != 1 || got[0].name != mainRendition || got[0].kind != c.kind || got[0].text != c.text):
+			t.Errorf("%q: got %+v and %v, want kind %d %q", c.args, got, err, c.kind, c.text)
+		}
+	}
+}
+
+func TestRenditionsByTheirSpelling(t *testing.T) {
+	many := []string{}
+	for i := range 16 {
+		many = append(many, fmt.Sprintf("r%d=push", i))
+	}
+	for _, c := range []struct {
+		args, named []string
+		want        string // names and kinds, or part of the error
+		bad         bool
+	}{
+		{named: []string{"1080p=rtsp://camera/high", "radio=udp://127.0.0.1:5000"}, want: "1080p 4, radio 3"},
+		{args: []string{"-"}, named: []string{"480p=push", "radio="}, want: "main 2, 480p 0, radio 0"},
+		{named: many[:15], want: "r0 0"},
+		{named: many, want: "16 renditions: a channel has 15 at most", bad: true},
+		{named: []string{"a=push", "a=-"}, want: "rendition a twice", bad: true},
+		{args: []string{"-"}, named: []string{"main=push"}, want: "rendition main twice", bad: true},
+		{named: []string{"a=-", "b=-"}, want: "both read standard input", bad: true},
+		{named: []string{"HD=push"}, want: "HD\" cannot name a log", bad: true},
+		{named: []string{"-x=push"}, want: "cannot name a log", bad: true},
+		{named: []string{"catalog=push"}, want: "is taken", bad: true},
+		{named: []string{"rtsp://u:secret@camera/?a=b"}, want: "want NAME=INPUT", bad: true},
+		{named: []string{"a=rtmp://host/x"}, want: "--rendition a: INPUT rtmp://", bad: true},
+	} {
+		list, err := parseInputs(c.args, c.named)
+		var got []string
+		for _, in := range list {
+			got = append(got, fmt.Sprint(in.name, " ", int(in.kind)))
+		}
+		switch text := strings.Join(got, ", "); {
+		case c.bad && (err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret")):
+			t.Errorf("%q %q: got %v, want an error that says %q", c.args, c.named, err, c.want)
+		case !c.bad && (err != nil || !strings.HasPrefix(text, c.want)):
+			t.Errorf("%q %q: got %q and %v, want %q", c.args, c.named, text, err, c.want)
 		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 type options struct {
 	node.Flags
 	title   string
+	named   []string // --rendition
 	program uint16
 	loop    bool
 	rtsp    string
@@ -36,24 +37,30 @@ func command(sealer seal.Sealer) *cobra.Command {
 
 INPUT is a .ts file, - (TS on standard input), udp://host:port (unicast or multicast, ?interface=eth0),
 rtsp://host/path, or http(s)://host/path (TS). Without INPUT the streamer waits for an encoder to push:
-RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http.`,
+RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http.
+
+Several renditions of one programme are --rendition NAME=INPUT each, best first; viewers choose one and follow that alone. Where INPUT is push,
+an encoder sends it by its name: to /NAME of --rtsp, or to /ingest/NAME of --http.`,
 		Example: `  streamer film.ts --loop
   ffmpeg -re -i film.mp4 -c copy -f mpegts - | streamer -
   streamer udp://239.1.1.1:5000
   streamer rtsp://camera.local/stream
-  streamer                     # then: ffmpeg … -f rtsp rtsp://127.0.0.1:8554/live`,
+  streamer                     # then: ffmpeg … -f rtsp rtsp://127.0.0.1:8554/live
+  streamer --rendition 1080p=rtsp://camera.local/high --rendition 480p=rtsp://camera.local/low
+  streamer --rendition 1080p=push --rendition radio=push`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			in, err := parseInput(args)
+			list, err := parseInputs(args, o.named)
 			if err != nil {
 				return err
 			}
-			return run(cmd.Context(), o, in, open)
+			return run(cmd.Context(), o, list, open)
 		},
 	}
 	o.Register(root.PersistentFlags(), node.DataDir("streamer"))
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.title, "title", "", "what people call the channel; the programme's own name if empty")
+	root.Flags().StringArrayVar(&o.named, "rendition", nil, "a version of the programme that can be watched alone, as `NAME=INPUT` (repeatable, best first, 15 at most); NAME is of a-z, 0-9 and -")
 	flags.Uint16Var(&o.program, "program", 0, "program_number to take of a TS with several; 0 takes the first")
 	flags.BoolVar(&o.loop, "loop", false, "begin a file again at its end, with a continuous clock")
 	flags.StringVar(&o.rtsp, "rtsp", "127.0.0.1:8554", "`address` to wait at for an RTSP push; empty is off")
@@ -66,7 +73,7 @@ RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http.`,
 		Short: "Go live with the built-in clip, looped with a continuous clock",
 		Args:  noInput,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return run(cmd.Context(), o, input{text: "the built-in clip"}, demo)
+			return run(cmd.Context(), o, []input{{name: mainRendition, kind: file, text: "the built-in clip"}}, demo)
 		},
 	})
 	root.AddCommand(keyCommands(o, sealer))

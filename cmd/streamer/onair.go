@@ -2,23 +2,17 @@ package main
 
 import (
 	"bytes"
-	"cmp"
-	"context"
 	"errors"
 	"log/slog"
 	"slices"
 	"strings"
 	"sync"
-	"time"
 	"unicode/utf8"
 
 	"tailcast/feed"
 	"tailcast/ingest"
 	"tailcast/segmenter"
 )
-
-// rendition is the name of the one log that a streamer writes.
-const rendition = "main"
 
 // probeTime is how much media is looked at before the first block is signed: the number of stripes is fixed for the epoch and
 // follows from the bit rate. It delays going on air, once; nothing after that.
@@ -27,15 +21,14 @@ const (
 	probeBytes = 8 << 20
 )
 
-// onAir is the Sink at the end of ingest: it looks at the first half second, says in the catalog what there is to watch, and from
+// onAir is the Sink at the end of a rendition's ingest: it looks at the first half second, says in the catalog what there is to watch, and from
 // then on puts samples through the segmenter into the feed.
 //
 //	probing → airing
 type onAir struct {
-	title string
-	log   *slog.Logger
-
-	outlet outlet // has its own lock: the segmenter's timer emits too
+	log    *slog.Logger
+	outlet *outlet // has its own lock: the segmenter's timer emits too
+	timing *timing // nil: alone on the channel, whose clock is its own
 
 	mu        sync.Mutex // held by all methods
 	program   *ingest.Program
@@ -50,12 +43,15 @@ func (a *onAir) SetProgram(p *ingest.Program) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.program = p
+	if a.timing != nil {
+		a.timing.setProgram(p)
+	}
 	if a.cutter == nil {
 		return
 	}
 	a.cutter.SetProgram(p)
-	if codecs := codecNames(p); !slices.Equal(codecs, a.state.Codecs) {
-		a.state.Codecs = codecs
+	before := a.state
+	if a.describe(); !slices.Equal(before.Codecs, a.state.Codecs) || before.Width != a.state.Width || before.Height != a.state.Height {
 		a.announce()
 	}
 }
@@ -63,11 +59,14 @@ func (a *onAir) SetProgram(p *ingest.Program) {
 func (a *onAir) WriteSample(s ingest.Sample) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if a.cutter != nil {
-		a.cutter.WriteSample(s)
+	if a.program == nil {
 		return
 	}
-	if a.program == nil {
+	if a.timing != nil {
+		a.timing.observe(&s)
+	}
+	if a.cutter != nil {
+		a.air(s)
 		return
 	}
 	if len(a.held) == 0 {
@@ -81,31 +80,44 @@ func (a *onAir) WriteSample(s ingest.Sample) {
 	}
 }
 
+// air puts a sample into the feed, on the channel's clock.
+func (a *onAir) air(s ingest.Sample) {
+	if a.timing != nil {
+		a.timing.shift(&s)
+	}
+	a.cutter.WriteSample(s)
+}
+
 // start ends probing; passed is the media time that was looked at.
 func (a *onAir) start(passed int64) {
 	rate := int64(0)
 	if passed > 0 {
 		rate = int64(a.heldBytes) * 8 * ingest.ClockRate / passed
 	}
-	a.state = feed.Rendition{Name: rendition, Codecs: codecNames(a.program), Stripes: stripes(rate), Bitrate: rate}
-	if err := a.open(); err != nil {
+	a.state = feed.Rendition{Name: a.outlet.name, Stripes: stripes(rate), Bitrate: rate}
+	a.describe()
+	if err := a.outlet.begin(a.state, a.program.Name); err != nil {
 		a.log.Error("cannot go on air", "error", err)
 		return
 	}
+	a.newCutter()
 	for _, s := range a.held {
-		a.cutter.WriteSample(s)
+		a.air(s)
 	}
 	a.held = nil
 	a.log.Info("on air", "bitrate_bps", rate, "stripes", a.state.Stripes, "codecs", a.state.Codecs)
 }
 
-// open begins the rendition's log.
-func (a *onAir) open() error {
-	if err := a.outlet.begin(a.catalog()); err != nil {
-		return err
+// describe says what the rendition is made of.
+func (a *onAir) describe() {
+	a.state.Codecs = codecNames(a.program)
+	a.state.Width, a.state.Height = 0, 0
+	for _, t := range a.program.Tracks {
+		if t.Codec.IsVideo() {
+			a.state.Width, a.state.Height = t.Width, t.Height
+			break
+		}
 	}
-	a.newCutter()
-	return nil
 }
 
 func (a *onAir) newCutter() {
@@ -128,13 +140,9 @@ func stripes(rate int64) int {
 }
 
 func (a *onAir) announce() {
-	if err := a.outlet.tell(a.catalog()); err != nil {
+	if err := a.outlet.tell(a.state, a.program.Name); err != nil {
 		a.log.Error("cannot say in the catalog what is on", "error", err)
 	}
-}
-
-func (a *onAir) catalog() feed.State {
-	return feed.State{Title: fit(cmp.Or(a.title, a.program.Name), feed.MaxTitle), Renditions: []feed.Rendition{a.state}}
 }
 
 // fit makes a text from outside fit for the catalog: valid UTF-8 of at most so many bytes.
@@ -172,30 +180,7 @@ func flags(b segmenter.Block) (f feed.Flags) {
 	return f
 }
 
-// move goes on in the epoch that next opens, from where the next segment begins; at once, if nothing comes that could begin one. It
-// returns the new epoch's writer.
-func (a *onAir) move(ctx context.Context, next opens) (*feed.Writer, error) {
-	moved := a.outlet.want(next)
-	tick := time.NewTicker(lull / 4)
-	defer tick.Stop()
-	for {
-		select {
-		case err := <-moved:
-			return a.outlet.current(), err
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-tick.C:
-			if a.outlet.silent(lull) {
-				a.restart()
-			}
-		}
-	}
-}
-
-// lull is how long nothing comes before an epoch is changed in the middle of a segment.
-const lull = time.Second
-
-// restart moves to the epoch that is wanted now, with a new segment.
+// restart goes over to the newest epoch now, with a new segment.
 func (a *onAir) restart() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -203,7 +188,7 @@ func (a *onAir) restart() {
 		_ = a.cutter.Close() // what it still holds goes into the epoch before
 		defer a.newCutter()
 	}
-	_ = a.outlet.force() // move is told
+	_ = a.outlet.force() // desk.move is told
 }
 
 // Close airs what is still held: a programme may be shorter than the probe.

@@ -58,8 +58,16 @@ func newChannel(t testing.TB, cfg feed.Config) *channel {
 }
 
 func (c *channel) onAir() *onAir {
-	return &onAir{outlet: outlet{writer: c.writer}, title: "Test", log: quiet()}
+	return c.onAirOf(&desk{writer: c.writer, title: "Test"}, mainRendition)
 }
+
+// onAirOf is a rendition of a desk.
+func (c *channel) onAirOf(d *desk, name string) *onAir {
+	return newRendition(input{name: name}, nil, d, nil, quiet()).air
+}
+
+// next opens the epoch after those that there are.
+func (c *channel) next() (*feed.Writer, error) { return feed.NewWriter(c.config) }
 
 // airClip plays the clip once, as fast as it goes.
 func airClip(t testing.TB, sink ingest.Sink) {
@@ -109,7 +117,7 @@ func TestNextEpochBeginsWithASegment(t *testing.T) {
 	a := c.onAir()
 	airClip(t, a)
 	first := a.outlet.out.Log()
-	moved := a.outlet.want(func() (*feed.Writer, error) { return feed.NewWriter(c.config) })
+	moved := a.outlet.desk.want(c.next)
 	airClip(t, a)
 	if err := a.Close(); err != nil {
 		t.Fatal(err)
@@ -118,7 +126,7 @@ func TestNextEpochBeginsWithASegment(t *testing.T) {
 		t.Fatal(err)
 	}
 	second := a.outlet.out.Log()
-	if second.Epoch() == first.Epoch() || a.outlet.current().Epoch() != second.Epoch() {
+	if second.Epoch() == first.Epoch() || a.outlet.desk.current().Epoch() != second.Epoch() {
 		t.Fatal("still writes the epoch before")
 	}
 	if s, ok := second.Epoch().State(); !ok || s.Title != "Test" {
@@ -151,11 +159,11 @@ func TestNextEpochBeginsInSilence(t *testing.T) {
 	c := newChannel(t, feed.Config{})
 	a := c.onAir()
 	airClip(t, a)
-	next, err := a.move(t.Context(), func() (*feed.Writer, error) { return feed.NewWriter(c.config) })
+	next, err := a.outlet.desk.move(t.Context(), c.next)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if next == c.writer || next != a.outlet.current() {
+	if next == c.writer || next != a.outlet.desk.current() {
 		t.Error("move did not return the writer of the new epoch")
 	}
 	airClip(t, a)
@@ -180,7 +188,7 @@ func TestNextEpochAfterOneThatEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	airClip(t, a)
-	moved := a.outlet.want(func() (*feed.Writer, error) { return feed.NewWriter(c.config) })
+	moved := a.outlet.desk.want(c.next)
 	airClip(t, a)
 	if err := <-moved; err != nil {
 		t.Fatal(err)
@@ -196,7 +204,7 @@ func TestNextEpochAfterOneThatEnded(t *testing.T) {
 // TestTitleFitsTheCatalog, whatever a programme calls itself: without a STATE nobody could watch.
 func TestTitleFitsTheCatalog(t *testing.T) {
 	for _, name := range []string{"", "Évening news", "broken \xff\xfe name", strings.Repeat("ä", 1000)} {
-		state := feed.State{Title: fit(name, feed.MaxTitle), Renditions: []feed.Rendition{{Name: rendition, Stripes: 1}}}
+		state := feed.State{Title: fit(name, feed.MaxTitle), Renditions: []feed.Rendition{{Name: mainRendition, Stripes: 1}}}
 		if _, err := state.Payload(); err != nil {
 			t.Errorf("%.20q: %v", name, err)
 		}

@@ -1,12 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"log/slog"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
+
+	"tailcast/internal/clip"
 )
 
 func TestWhoMayPublish(t *testing.T) {
@@ -40,22 +44,84 @@ func TestWhoMayPublish(t *testing.T) {
 	}
 }
 
-// TestRecipesPublish: what the page says to paste lets an encoder in, once the key stands where it says; and it does not give the key away.
+// TestRecipesPublish: what the page says to paste lets an encoder in, once the key stands where it says; and it does not give the key away. Of
+// several renditions each has an address of its own.
 func TestRecipesPublish(t *testing.T) {
 	for _, key := range []string{"", "sesame-open"} {
-		src, err := waitForPush(&options{key: key, rtsp: "127.0.0.1:0"}, slog.New(slog.DiscardHandler))
-		if err != nil {
-			t.Fatal(err)
+		for _, names := range [][]string{{"main"}, {"1080p", "radio"}} {
+			d := pushed(t, key, names)
+			for _, name := range names {
+				p := d.source(name).push(d.web.URL)
+				if shown := p.HTTP + p.RTSP; key != "" && strings.Contains(shown, key) || strings.Count(shown, "YOUR-KEY") != 2*min(len(key), 1) {
+					t.Errorf("key %q: the page shows %s", key, shown)
+				}
+				if code := put(t, strings.ReplaceAll(p.HTTP, "YOUR-KEY", key), nil); code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound {
+					t.Errorf("key %q: what the page says to paste is answered with %d", key, code)
+				}
+			}
 		}
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- src.run(ctx, &recorder{}) }()
-		web := httptest.NewServer(src.ways[0].handler)
-		p := src.pushes(web.URL, key != "")
-		if shown := p.HTTP + p.RTSP; key != "" && strings.Contains(shown, key) || strings.Count(shown, "YOUR-KEY") != 2*min(len(key), 1) {
-			t.Errorf("key %q: the page shows %s", key, shown)
+	}
+}
+
+// TestPathsChooseTheRendition: what is pushed to the path of a rendition comes to its sink, and to no other; an unknown path is told what there is.
+func TestPathsChooseTheRendition(t *testing.T) {
+	d := pushed(t, "", []string{"1080p", "radio"})
+	if code := put(t, d.web.URL+"/ingest/radio", bytes.NewReader(clip.Bytes())); code != http.StatusOK {
+		t.Fatalf("got %d from /ingest/radio", code)
+	}
+	if d.sinks["radio"].samples == 0 || d.sinks["1080p"].samples != 0 {
+		t.Errorf("radio got %d samples, 1080p %d; want some and none", d.sinks["radio"].samples, d.sinks["1080p"].samples)
+	}
+	for _, path := range []string{"/ingest", "/ingest/", "/ingest/480p"} {
+		if code := put(t, d.web.URL+path, nil); code != http.StatusNotFound {
+			t.Errorf("%s: got %d, want 404", path, code)
 		}
-		r, err := http.NewRequest(http.MethodPut, strings.ReplaceAll(p.HTTP, "YOUR-KEY", key), strings.NewReader(""))
+	}
+}
+
+// door is a doors that lets in, and what came through it.
+type door struct {
+	*doors
+	web   *httptest.Server
+	sinks map[string]*recorder
+}
+
+func pushed(t *testing.T, key string, names []string) *door {
+	t.Helper()
+	d, err := openDoors(&options{key: key, rtsp: "127.0.0.1:0"}, names, quiet())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range names {
+		d.source(name)
+	}
+	mux := http.NewServeMux()
+	d.handlers(mux)
+	out := &door{doors: d, web: httptest.NewServer(mux), sinks: map[string]*recorder{}}
+	ctx, cancel := context.WithCancel(t.Context())
+	var running sync.WaitGroup
+	running.Go(func() { _ = d.run(ctx) })
+	for _, name := range names {
+		out.sinks[name] = &recorder{}
+		d.stages[name].perform(out.sinks[name]) // as source.run does, but at once
+	}
+	t.Cleanup(func() {
+		out.web.Close()
+		cancel()
+		running.Wait()
+	})
+	return out
+}
+
+// put sends a TS body, and again while the way in is not open yet.
+func put(t *testing.T, url string, body *bytes.Reader) int {
+	t.Helper()
+	for {
+		if body == nil {
+			body = bytes.NewReader(nil)
+		}
+		_, _ = body.Seek(0, io.SeekStart)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url, body)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -64,11 +130,8 @@ func TestRecipesPublish(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer.Body.Close()
-		if answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden {
-			t.Errorf("key %q: what the page says to paste is answered with %s", key, answer.Status)
+		if answer.StatusCode != http.StatusServiceUnavailable {
+			return answer.StatusCode
 		}
-		web.Close()
-		cancel()
-		<-done
 	}
 }

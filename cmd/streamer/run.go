@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,10 +23,10 @@ import (
 const linger = 5 * time.Second
 
 // opener makes the source; `streamer` and `streamer demo` differ in nothing else.
-type opener func(*options, input, *slog.Logger) (*source, error)
+type opener func(*options, input, *doors, *slog.Logger) (*source, error)
 
-// run builds the parts and airs the input until it ends or ctx does.
-func run(ctx context.Context, o *options, in input, open opener) (err error) {
+// run builds the parts and airs the inputs until they end or ctx does.
+func run(ctx context.Context, o *options, list []input, open opener) (err error) {
 	if err := o.Load(); err != nil {
 		return err
 	}
@@ -70,62 +71,82 @@ func run(ctx context.Context, o *options, in input, open opener) (err error) {
 	if err != nil {
 		return errors.Join(o.withHelp(err), n.Close())
 	}
-	src, err := open(o, in, log)
-	if err != nil {
-		return errors.Join(err, n.Close())
-	}
-	p := &programme{
-		node: n, config: config, writer: writer, source: src, log: log,
-		sink: &onAir{outlet: outlet{writer: writer}, title: o.title, log: log},
+	b := &broadcast{
+		node: n, config: config, writer: writer, log: log, desk: &desk{title: o.title, writer: writer},
 		page: player.New(player.Config{Replica: replica, Logger: log}),
 		note: &noteWatch{station: station, renewal: o.renewal, log: log, now: time.Now},
 	}
-	p.health = newHealth(p.sink)
-	n.Ingest(func() *node.Ingest {
-		h := src.health(in)
-		p.health.report(h)
-		h.Push = src.pushes(n.URL(), o.key != "")
-		return h
-	})
-	n.Register(p.page.Metrics()...)
-	if err := o.Announce(n.Ready(src.ready(in))); err != nil {
+	if err := b.take(o, list, open); err != nil {
 		return errors.Join(err, n.Close())
 	}
-	return o.withHelp(p.air(ctx))
+	n.Ingest(b.inputs)
+	n.Register(b.page.Metrics()...)
+	if err := o.Announce(n.Ready(b.doors.ready(list))); err != nil {
+		return errors.Join(err, n.Close())
+	}
+	return o.withHelp(b.air(ctx))
 }
 
-// programme is what is on air: the parts that run, and the order in which they end.
-type programme struct {
-	node   *node.Node
-	config feed.WriterConfig
-	writer *feed.Writer // of the first epoch
-	source *source
-	sink   *onAir
-	health *health // before the sink
-	page   *player.Server
-	note   *noteWatch
-	log    *slog.Logger
+// broadcast is what is on air: the parts that run, and the order in which they end.
+type broadcast struct {
+	node       *node.Node
+	config     feed.WriterConfig
+	writer     *feed.Writer // of the first epoch
+	desk       *desk
+	doors      *doors
+	renditions []*rendition // best first
+	page       *player.Server
+	note       *noteWatch
+	log        *slog.Logger
 }
 
-// air runs until the input ends, ctx does, or a part fails. The parts end one after the other, so that nothing is lost: first
-// the source, then the log is ended and signed, then those who listen have got it.
-func (p *programme) air(ctx context.Context) error {
+// take opens the inputs.
+func (b *broadcast) take(o *options, list []input, open opener) (err error) {
+	if b.doors, err = openDoors(o, waiting(list), b.log); err != nil {
+		return err
+	}
+	clock := newProgramClock()
+	for _, in := range list {
+		log := b.log
+		var t *timing
+		if len(list) > 1 {
+			log, t = b.log.With("rendition", in.name), clock.timing()
+		}
+		src, err := open(o, in, b.doors, log)
+		if err != nil {
+			return errors.Join(err, b.doors.abandon())
+		}
+		b.renditions = append(b.renditions, newRendition(in, src, b.desk, t, log))
+	}
+	return nil
+}
+
+// inputs says how the inputs do.
+func (b *broadcast) inputs() (list []*node.Ingest) {
+	for _, r := range b.renditions {
+		list = append(list, r.report(b.node.URL()))
+	}
+	return list
+}
+
+// air runs until the inputs end, ctx does, or a part fails. The parts end one after the other, so that nothing is lost: first
+// the sources, then the logs are ended and signed, then those who listen have got it.
+func (b *broadcast) air(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
 	group, airing := errgroup.WithContext(ctx)
-	group.Go(func() error { return p.node.Run(serving, p.handler()) })
-	group.Go(func() error { return p.page.Run(serving) })
-	group.Go(func() error { return p.note.run(serving) })
+	group.Go(func() error { return b.node.Run(serving, b.handler()) })
+	group.Go(func() error { return b.page.Run(serving) })
+	group.Go(func() error { return b.note.run(serving) })
 	group.Go(func() error {
 		defer stopServing()
-		err := p.write(writing)
-		p.goodbye(airing)
+		err := b.write(writing)
+		b.goodbye(airing)
 		return err
 	})
 	group.Go(func() error {
 		defer stopWriting()
-		err := p.source.run(airing, p.health)
-		return errors.Join(err, p.sink.Close())
+		return b.play(airing)
 	})
 	err := group.Wait()
 	if errors.Is(err, context.Canceled) {
@@ -134,24 +155,56 @@ func (p *programme) air(ctx context.Context) error {
 	return err
 }
 
+// play runs the inputs until all have ended. One of several that fails does not take the others with it: what it brought stays listed.
+func (b *broadcast) play(ctx context.Context) error {
+	letting, stop := context.WithCancel(ctx)
+	group, playing := errgroup.WithContext(letting)
+	group.Go(func() error { return b.doors.run(playing) })
+	group.Go(func() error {
+		defer stop() // there is nobody to let in any more
+		return b.playAll(playing)
+	})
+	if err := group.Wait(); ctx.Err() != nil || !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+func (b *broadcast) playAll(ctx context.Context) error {
+	ends := make([]error, len(b.renditions))
+	var running sync.WaitGroup
+	for i, r := range b.renditions {
+		running.Go(func() {
+			if ends[i] = r.run(ctx); ends[i] != nil && ctx.Err() == nil && len(ends) > 1 {
+				r.log.Error("a rendition has lost its input; the others go on", "error", ends[i])
+			}
+		})
+	}
+	running.Wait()
+	if slices.Contains(ends, nil) {
+		return nil
+	}
+	return errors.Join(ends...)
+}
+
 // write runs the writer, in one epoch after the other: the next one begins when the system clock is set, when the keys
 // are rotated, when a fault of the epoch is proved, and when somebody remembers a higher epoch that is over, as after a lost data directory.
-func (p *programme) write(ctx context.Context) error {
+func (b *broadcast) write(ctx context.Context) error {
 	var olds sync.WaitGroup
 	defer olds.Wait()
-	w := p.writer
+	w := b.writer
 	for {
 		err := w.Run(ctx)
 		switch {
 		case errors.Is(err, feed.ErrSuperseded):
 			return fmt.Errorf("%w: this one stops. Stop one of the two streamers for good, they share the keys of this channel", err)
 		case errors.Is(err, feed.ErrOvertaken):
-			p.config.Reclaims = true
+			b.config.Reclaims = true
 		case !errors.Is(err, feed.ErrClockStep) && !errors.Is(err, feed.ErrRotated) && !errors.Is(err, feed.ErrCondemned):
 			return err
 		}
-		p.log.Warn("going on in a new epoch", "reason", err)
-		if w, err = p.change(ctx, w, &olds); err != nil {
+		b.log.Warn("going on in a new epoch", "reason", err)
+		if w, err = b.change(ctx, w, &olds); err != nil {
 			return err
 		}
 	}
@@ -160,21 +213,34 @@ func (p *programme) write(ctx context.Context) error {
 // crossing is how long an epoch lasts beside the next, so that viewers have found that before this one ends.
 const crossing = time.Second
 
-// change opens the next epoch. The one before goes on until then, and a little longer; then olds is done with it.
-func (p *programme) change(ctx context.Context, w *feed.Writer, olds *sync.WaitGroup) (next *feed.Writer, err error) {
+// change opens the next epoch. The one before goes on until all renditions have left it, and a little longer; then olds is done with it.
+func (b *broadcast) change(ctx context.Context, w *feed.Writer, olds *sync.WaitGroup) (next *feed.Writer, err error) {
 	lingering, stop := context.WithCancel(ctx)
 	olds.Go(func() {
 		if err := w.Linger(lingering); err != nil {
-			p.log.Error("couldn't end an epoch", "epoch", w.Epoch().ID().String(), "error", err)
+			b.log.Error("couldn't end an epoch", "epoch", w.Epoch().ID().String(), "error", err)
 		}
 	})
-	next, err = p.sink.move(ctx, func() (*feed.Writer, error) { return feed.NewWriter(p.config) })
-	time.AfterFunc(crossing, stop)
+	next, err = b.desk.move(ctx, func() (*feed.Writer, error) { return feed.NewWriter(b.config) })
+	olds.Go(func() {
+		defer stop()
+		if err == nil {
+			b.desk.leave(ctx, w)
+			rest(ctx, crossing)
+		}
+	})
 	return next, err
 }
 
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
 // goodbye gives those who listen time for the last blocks, unless somebody is in a hurry.
-func (p *programme) goodbye(airing context.Context) {
+func (b *broadcast) goodbye(airing context.Context) {
 	select {
 	case <-airing.Done():
 	case <-time.After(linger):
@@ -182,13 +248,9 @@ func (p *programme) goodbye(airing context.Context) {
 }
 
 // handler adds the ways in for encoders to the page.
-func (p *programme) handler() http.Handler {
+func (b *broadcast) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("/", p.page)
-	for _, w := range p.source.ways {
-		if w.handler != nil {
-			mux.Handle(w.path, w.handler)
-		}
-	}
+	mux.Handle("/", b.page)
+	b.doors.handlers(mux)
 	return mux
 }

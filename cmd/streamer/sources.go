@@ -12,17 +12,18 @@ import (
 	"tailcast/node"
 )
 
-// source is what an input became: how it is run, what it counts, and the ways in if it waits for an encoder.
+// source is what an input became: how it is run, and what it counts. To put something between inputs and a rendition (a backup that takes over, say),
+// make a source of sources: its run runs theirs.
 type source struct {
 	run   func(ctx context.Context, sink ingest.Sink) error
 	stats []*ingest.Stats
-	ways  []way // nil if the input is not a push
+	push  func(page string) *node.Push // where an encoder can send to; nil if the input is fetched. page is our HTTP address
 }
 
-// open makes the source that in asks for. What it binds is closed by run.
-func open(o *options, in input, log *slog.Logger) (*source, error) {
+// open makes the source that in asks for, which waits for an encoder at one of d. What it binds is closed by run.
+func open(o *options, in input, d *doors, log *slog.Logger) (*source, error) {
 	if in.kind == push {
-		return waitForPush(o, log)
+		return d.source(in.name), nil
 	}
 	stats := &ingest.Stats{}
 	cfg := mpegts.Config{Program: o.program, Stats: stats, Logger: log}
@@ -51,15 +52,18 @@ func open(o *options, in input, log *slog.Logger) (*source, error) {
 }
 
 // demo is the built-in clip for ever.
-func demo(_ *options, _ input, log *slog.Logger) (*source, error) {
+func demo(_ *options, _ input, _ *doors, log *slog.Logger) (*source, error) {
 	stats := &ingest.Stats{}
 	f := &mpegts.File{Config: mpegts.Config{Stats: stats, Logger: log}, Path: "the built-in clip", Open: clip.Open, Loop: true}
 	return &source{run: f.Run, stats: []*ingest.Stats{stats}}, nil
 }
 
 // health sums up what the ways of an input counted.
-func (s *source) health(in input) *node.Ingest {
-	h := &node.Ingest{Input: in.text}
+func (s *source) health(in input, page string) *node.Ingest {
+	h := &node.Ingest{Rendition: in.name, Input: in.text}
+	if s.push != nil {
+		h.Push = s.push(page)
+	}
 	for _, st := range s.stats {
 		h.Bytes += st.Bytes.Load()
 		h.Samples += st.Samples.Load()

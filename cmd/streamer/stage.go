@@ -13,13 +13,20 @@ const silence = 3 * time.Second
 
 // stage lets several waiting sources share one Sink: who delivers first is on air until silent.
 type stage struct {
-	sink ingest.Sink
-	log  *slog.Logger
-	now  func() time.Time
+	log *slog.Logger
+	now func() time.Time
 
-	mu   sync.Mutex // held while sink is called
+	mu   sync.Mutex  // guards all below; held while sink is called
+	sink ingest.Sink // nil: nobody listens, what comes is dropped
 	on   *entrance
 	last time.Time // of the newest sample of on
+}
+
+// perform plays to sink from now on; nil: to nobody.
+func (st *stage) perform(sink ingest.Sink) {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	st.sink, st.on = sink, nil
 }
 
 // entrance is one source's way onto the stage. Its fields are owned by stage.mu.
@@ -34,7 +41,7 @@ func (e *entrance) SetProgram(p *ingest.Program) {
 	e.stage.mu.Lock()
 	defer e.stage.mu.Unlock()
 	e.program = p
-	if e.stage.on == e {
+	if e.stage.on == e { // and so there is a sink
 		e.stage.sink.SetProgram(p)
 	}
 }
@@ -42,7 +49,7 @@ func (e *entrance) SetProgram(p *ingest.Program) {
 func (e *entrance) WriteSample(s ingest.Sample) {
 	e.stage.mu.Lock()
 	defer e.stage.mu.Unlock()
-	if e.program == nil || !e.enter(&s) {
+	if e.program == nil || e.stage.sink == nil || !e.enter(&s) {
 		return
 	}
 	e.stage.last = e.stage.now()

@@ -22,9 +22,12 @@ func (n *notes) WriteSample(s ingest.Sample) {
 func TestStageHasOneEncoderAtATime(t *testing.T) {
 	var got notes
 	now := time.Unix(0, 0)
-	st := &stage{sink: &got, log: slog.New(slog.NewTextHandler(io.Discard, nil)), now: func() time.Time { return now }}
+	st := &stage{log: slog.New(slog.NewTextHandler(io.Discard, nil)), now: func() time.Time { return now }}
 	a, b := &entrance{stage: st, name: "a"}, &entrance{stage: st, name: "b"}
 
+	a.SetProgram(&ingest.Program{Name: "before"})
+	a.WriteSample(ingest.Sample{PTS: 8}) // nobody listens
+	st.perform(&got)
 	b.WriteSample(ingest.Sample{PTS: 9}) // no program yet: cannot be understood
 	a.SetProgram(&ingest.Program{Name: "A"})
 	b.SetProgram(&ingest.Program{Name: "B"})

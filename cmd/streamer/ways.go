@@ -1,12 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"syscall"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,92 +19,92 @@ import (
 	"tailcast/node"
 )
 
-// A way is one protocol by which an encoder can push: a waiting Source, and where people point their encoder.
+// A way is one protocol by which encoders can push, and where people point their encoder. One that can tell streams apart has many; another is a
+// waiting Source, whose stream goes to the best rendition that waits.
 type way struct {
-	name   string // for people: "RTSP"
-	source ingest.Source
+	name   string        // for people: "RTSP"
+	source ingest.Source // this and stats and tell are of a way without many
 	stats  *ingest.Stats
+	many   *many
 
-	handler http.Handler // what the HTTP server serves at path; nil if the way has a listener of its own
+	handler http.Handler // what the HTTP server serves at path, and below it if there are many; nil if the way has a listener of its own
 	path    string
 	// tell writes into p where an encoder can send to. base is our HTTP address; mark shows where in a URL the stream key goes.
 	tell func(p *node.Push, base string, mark func(url string) string)
 }
 
+// Many is how a way takes the streams of several renditions at once, which encoders name by a path.
+type many struct {
+	// run lets encoders in until ctx ends, and gives what they bring for a rendition to the sink of that name. If there is one alone, it should take
+	// whatever name encoders use.
+	run func(ctx context.Context, sinks map[string]ingest.Sink) error
+	// stats counts what came for a rendition. It is called before run, for each of them.
+	stats func(rendition string) *ingest.Stats
+	// tell is as way's. path is "/" and the name, or empty if encoders need not name it.
+	tell func(p *node.Push, base, path string, mark func(url string) string)
+}
+
+func (w *way) statsOf(rendition string) *ingest.Stats {
+	if w.many == nil {
+		return w.stats
+	}
+	return w.many.stats(rendition)
+}
+
 // waysIn are all protocols that encoders can push by. Each opens what it listens on, and is nil if it is switched off.
 var waysIn = []func(*options, *slog.Logger) (*way, error){httpWay, rtspWay}
 
-// waitForPush opens every way in. Who delivers first is on air.
-func waitForPush(o *options, log *slog.Logger) (*source, error) {
-	s := &source{}
-	for _, open := range waysIn {
-		w, err := open(o, log)
-		if err != nil {
-			return nil, errors.Join(err, s.abandon())
-		}
-		if w != nil {
-			s.ways, s.stats = append(s.ways, *w), append(s.stats, w.stats)
-		}
-	}
-	s.run = func(ctx context.Context, sink ingest.Sink) error {
-		shared := &stage{sink: sink, log: log, now: time.Now}
-		group, ctx := errgroup.WithContext(ctx)
-		for _, w := range s.ways {
-			group.Go(func() error { return w.source.Run(ctx, &entrance{stage: shared, name: w.name}) })
-		}
-		return group.Wait()
-	}
-	return s, nil
-}
-
-// abandon closes the listeners of ways that are not going to be run: each closes its own at the end of Run.
-func (s *source) abandon() error {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	for _, w := range s.ways {
-		if err := w.source.Run(ctx, nil); err != nil && !errors.Is(err, context.Canceled) {
-			return err
-		}
-	}
-	return nil
-}
-
-// pushes says where an encoder can send to; nil if this is no push. page is our HTTP address. The key itself is shown to nobody:
-// who sees the page need not be who may publish.
-func (s *source) pushes(page string, keyed bool) *node.Push {
-	if s.ways == nil {
-		return nil
-	}
-	p := &node.Push{}
-	mark := func(url string) string { return url }
-	if keyed {
-		mark = withKey
-	}
-	for _, w := range s.ways {
-		w.tell(p, page, mark)
-	}
-	return p
-}
-
-// ready is what scripts are told of the input: the addresses are those without a key.
-func (s *source) ready(in input) node.Ready {
-	r := node.Ready{Input: in.text}
-	if p := s.pushes("", false); p != nil {
-		r.RTSP = p.RTSP
-	}
-	return r
-}
-
-// httpWay takes a TS body by PUT or POST.
+// httpWay takes a TS body by PUT or POST, at /ingest or /ingest/NAME.
 func httpWay(o *options, log *slog.Logger) (*way, error) {
-	body := &mpegts.Push{Config: mpegts.Config{Program: o.program, Stats: &ingest.Stats{}, Logger: log}}
+	b := &bodies{list: map[string]*mpegts.Push{}, config: mpegts.Config{Program: o.program, Logger: log}}
 	return &way{
-		name: "HTTP", source: body, stats: body.Stats, handler: guard(o.key, body), path: "/ingest",
-		tell: func(p *node.Push, base string, mark func(string) string) { p.HTTP = mark(base + "/ingest") },
+		name: "HTTP", handler: guard(o.key, b), path: "/ingest",
+		many: &many{
+			run:   b.run,
+			stats: func(rendition string) *ingest.Stats { return b.of(rendition).Stats },
+			tell:  func(p *node.Push, base, path string, mark func(string) string) { p.HTTP = mark(base + "/ingest" + path) },
+		},
 	}, nil
 }
 
-// rtspWay listens at --rtsp.
+// bodies are where TS bodies go, one for each rendition. The list is complete, and only read, once they are served.
+type bodies struct {
+	config mpegts.Config
+	list   map[string]*mpegts.Push
+}
+
+func (b *bodies) of(rendition string) *mpegts.Push {
+	if b.list[rendition] == nil {
+		p := &mpegts.Push{Config: b.config}
+		p.Stats = &ingest.Stats{}
+		b.list[rendition] = p
+	}
+	return b.list[rendition]
+}
+
+func (b *bodies) run(ctx context.Context, sinks map[string]ingest.Sink) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for name, sink := range sinks {
+		body := b.of(name)
+		group.Go(func() error { return body.Run(ctx, sink) })
+	}
+	return group.Wait()
+}
+
+func (b *bodies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name := strings.Trim(strings.TrimPrefix(r.URL.Path, "/ingest"), "/")
+	names := slices.Sorted(maps.Keys(b.list))
+	if name == "" && len(names) == 1 {
+		name = names[0]
+	}
+	if body := b.list[name]; body != nil {
+		body.ServeHTTP(w, r)
+		return
+	}
+	http.Error(w, "nothing of this name is waited for: publish to /ingest/"+strings.Join(names, " or /ingest/"), http.StatusNotFound)
+}
+
+// rtspWay listens at --rtsp. Of several renditions the path names one: rtsp://host/NAME.
 func rtspWay(o *options, log *slog.Logger) (*way, error) {
 	if o.rtsp == "" {
 		return nil, nil
@@ -112,10 +115,14 @@ func rtspWay(o *options, log *slog.Logger) (*way, error) {
 	if err != nil {
 		return nil, err
 	}
-	url := "rtsp://" + server.Addr().String() + "/live"
+	url := "rtsp://" + server.Addr().String()
 	return &way{
-		name: "RTSP", source: server, stats: server.Stats(),
-		tell: func(p *node.Push, _ string, mark func(string) string) { p.RTSP = mark(url) },
+		name: "RTSP",
+		many: &many{
+			run:   server.RunPaths,
+			stats: server.StatsOf,
+			tell:  func(p *node.Push, _, path string, mark func(string) string) { p.RTSP = mark(url + cmp.Or(path, "/live")) },
+		},
 	}, nil
 }
 

@@ -3,6 +3,7 @@ package rtsp
 import (
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 
@@ -12,16 +13,16 @@ import (
 
 // lobby has a handler for each stream that may be published, and shows gortsplib's questions to the one that they are for.
 type lobby struct {
-	rooms map[string]*handler // by the first element of the path; "" takes every path
+	rooms map[string]*handler // by the first element of the path; one alone takes every path
 	first *handler            // of these; answers what is no stream's
-	names []string            // of the paths, for people; nil if every path is taken
+	names []string            // of the paths
 	log   *slog.Logger
 }
 
 // room is the handler of a path, nil if there is none.
 func (l *lobby) room(path string) *handler {
-	if h := l.rooms[""]; h != nil {
-		return h
+	if len(l.rooms) == 1 {
+		return l.first
 	}
 	name, _, _ := strings.Cut(strings.Trim(path, "/"), "/")
 	return l.rooms[name]
@@ -98,20 +99,8 @@ func (l *lobby) OnDecodeError(ctx *gortsplib.ServerHandlerOnDecodeErrorCtx) {
 	l.of(ctx.Session).OnDecodeError(ctx)
 }
 
-// newLobby makes a handler for each sink.
+// newLobby makes a lobby of at least one room.
 func (s *Server) newLobby(rooms map[string]*handler) *lobby {
-	l := &lobby{rooms: rooms, log: s.cfg.Logger}
-	for name := range rooms {
-		if name != "" {
-			l.names = append(l.names, name)
-		}
-	}
-	slices.Sort(l.names)
-	for _, name := range append([]string{""}, l.names...) {
-		if h := rooms[name]; h != nil {
-			l.first = h
-			break
-		}
-	}
-	return l
+	names := slices.Sorted(maps.Keys(rooms))
+	return &lobby{rooms: rooms, first: rooms[names[0]], names: names, log: s.cfg.Logger}
 }

@@ -110,7 +110,7 @@ func (s *Server) Run(ctx context.Context, sink ingest.Sink) error {
 }
 
 // RunPaths takes publishers of several streams in, one at a time of each: the first element of the path names the stream, and what is published
-// there goes to the sink of that name. With the name "" every path is taken.
+// there goes to the sink of that name. If there is one alone, it takes every path.
 func (s *Server) RunPaths(ctx context.Context, sinks map[string]ingest.Sink) error {
 	defer s.Close()
 	rooms := map[string]*handler{}
