@@ -18,7 +18,7 @@ type Config struct {
 	Role     quicwire.Role // If zero, quicwire.Viewer
 
 	Anchors    []feed.Anchor // of the link: whom to follow, best first if nothing else tells them apart. A streamer has none
-	Renditions []string      // which to follow. If empty, all
+	Renditions []string      // which to follow: names, Best or Least. If empty, all. Swarm.Follow changes it
 	NoShare    bool          // serve nobody
 	MaxPeers   int           // sessions at a time, about. If zero, 96 for a streamer, 1000 for a relay and 64 for others
 

@@ -46,14 +46,24 @@ func (m *Mesh) stripes() (n int) {
 	return n
 }
 
-// used returns how many stripes of renditions are pushed.
-func (m *Mesh) used() (n int) {
+// used returns how many stripes of renditions are pushed. Where several renditions are followed, slots are of the mean of their stripes, so one of a
+// stripe with more bits counts for more.
+func (m *Mesh) used() int {
+	mean, sum := m.streamRate()/float64(max(1, m.stripes())), 0.0
 	m.eachChild(func(f *follow, _ uint8, c *child) {
 		if !f.catalog() && c.until == 0 {
-			n++
+			sum += m.weight(f, mean)
 		}
 	})
-	return n
+	return int(math.Ceil(sum - 1e-6))
+}
+
+// weight returns for how many of a mean rate a stripe of f counts. A source has places for each stripe, whatever its rate.
+func (m *Mesh) weight(f *follow, mean float64) float64 {
+	if m.publisher() || mean == 0 || f.rate == 0 || f.run != m.run || len(m.run.logs) <= 2 {
+		return 1
+	}
+	return f.rate / float64(len(f.stripes)) / mean
 }
 
 // free returns the slots that are left, as STATUS says it.

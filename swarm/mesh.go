@@ -21,7 +21,7 @@ type MeshConfig struct {
 	Role       quicwire.Role // If zero, quicwire.Viewer. A streamer follows nobody, but for a glance at the catalog of an epoch above its own
 	Anchors    []feed.Anchor
 	Pinned     []feed.Anchor // relays of ours: dialled, and one place a stripe is theirs
-	Renditions []string      // to follow. If empty, all
+	Renditions []string      // to follow: names, Best or Least. If empty, all. Follow changes it
 	NoShare    bool          // refuse all subscriptions and requests
 	MaxPeers   int           // sessions at a time, about. If zero, 96 for a streamer, 1000 for a relay, 64 for others
 
@@ -58,6 +58,9 @@ type Mesh struct {
 	parted   time.Time  // when a contact was last lost that is dialled again
 	peers    []*peer    // with a session, in the order of their ids
 	shunned  map[feed.PublicKey]exile
+
+	chosen  time.Time // when cfg.Renditions, or what it means, last changed
+	surplus bool      // more may be followed than that
 
 	epoch   Epoch       // the newest known here
 	learned time.Time   // when it became known
@@ -164,6 +167,8 @@ func (m *Mesh) rare(e Event) {
 		}
 	case EpochKnown:
 		m.learn(e.Epoch)
+	case Follow:
+		m.choose(e)
 	case Condemned:
 		m.condemned(e)
 	case FaultHeard:
@@ -214,6 +219,7 @@ func (m *Mesh) tick() {
 	m.expire()
 	m.estimate()
 	m.watch()
+	m.release()
 	m.maintain()
 	m.repair()
 	m.defend()

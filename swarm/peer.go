@@ -122,6 +122,12 @@ func (p *peer) claimOf(log quicwire.LogID) *claim {
 	return nil
 }
 
+// followsLog reports whether p follows a log, as it says: who has given it up says that it has no stripes of it.
+func (p *peer) followsLog(f *follow) bool {
+	c := p.claimOf(f.log)
+	return c != nil && len(c.lags) == len(f.stripes)
+}
+
 // claimFor is claimOf, made if there is none.
 func (p *peer) claimFor(log quicwire.LogID) *claim {
 	c := p.claimOf(log)

@@ -286,9 +286,10 @@ func (m *Mesh) readCatalog(r *run) {
 	if m.publisher() && !r.ours {
 		return
 	}
-	for _, v := range m.cfg.Shelf.Renditions(r.epoch.ID) {
-		wanted := len(m.cfg.Renditions) == 0 || slices.Contains(m.cfg.Renditions, v.Name) || r.ours
-		if wanted && v.Stripes >= 1 && v.Stripes <= quicwire.MaxStripes {
+	list := m.cfg.Shelf.Renditions(r.epoch.ID)
+	names := wanted(list, m.cfg.Renditions)
+	for _, v := range list {
+		if (r.ours || slices.Contains(names, v.Name)) && v.Stripes >= 1 && v.Stripes <= quicwire.MaxStripes {
 			m.add(r, v.Name, v.Stripes, float64(v.Bitrate)/8)
 		}
 	}
@@ -316,6 +317,7 @@ func (m *Mesh) block(e BlockIn) {
 	}
 	if f.catalog() && e.Kind == feed.Event {
 		m.readCatalog(f.run)
+		m.chosen, m.surplus = m.now, true // the best may be another one
 		m.maintain()
 	}
 }
@@ -408,7 +410,7 @@ func (m *Mesh) delivered(f *follow, p *peer, e BlockIn) {
 		return
 	}
 	f.run.moved, f.run.overdue = m.now, time.Time{}
-	if m.old != nil {
+	if m.old != nil && m.crossed() {
 		m.retire(m.old)
 	}
 	if m.publisher() {

@@ -304,12 +304,12 @@ func (m *Mesh) checked(c *check) bool {
 	return true
 }
 
-// askSpotters asks some of those that we have dialled ourselves, but no child in the stripe.
+// askSpotters asks some of those that we have dialled ourselves and that follow the log, but no child in the stripe.
 func (m *Mesh) askSpotters(c *check) {
 	i := c.f.stripeOf(c.index)
 	var list []*peer
 	for _, p := range m.peers {
-		if p.dialled && p.shares() && !p.mute && c.f.childOf(i, p) == nil && p.claimOf(c.f.log) != nil {
+		if p.dialled && p.shares() && !p.mute && c.f.childOf(i, p) == nil && p.followsLog(c.f) {
 			list = append(list, p)
 		}
 	}

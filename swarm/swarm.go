@@ -27,7 +27,8 @@ type Swarm struct {
 
 	snapshot atomic.Pointer[Status] // replaced by loop
 	ages     ages
-	up       atomic.Uint64 // what SetUp said last
+	up       atomic.Uint64            // what SetUp said last
+	wanted   atomic.Pointer[[]string] // what Follow said last; nil: nothing
 
 	// All below is owned by loop.
 	mesh     *Mesh
@@ -37,6 +38,7 @@ type Swarm struct {
 	told     struct {        // what Mesh knows
 		current, own *feed.Epoch
 		up           uint64
+		wanted       *[]string
 		traffic      time.Time
 		faults       map[feed.EpochID]*feed.Fault
 	}
@@ -77,6 +79,9 @@ func (s *Swarm) silence(id SessionID) time.Duration {
 	}
 	return 0
 }
+
+// Follow changes Config.Renditions. What is not wanted any more is followed until what is has begun, 2 s at most.
+func (s *Swarm) Follow(renditions []string) { s.wanted.Store(&renditions) }
 
 // SetUp changes Config.Up: bits per second; 0 is no cap.
 func (s *Swarm) SetUp(bits uint64) { s.up.Store(bits) }
@@ -222,6 +227,10 @@ func (s *Swarm) tick() {
 	if up := s.up.Load(); up != s.told.up {
 		s.told.up = up
 		s.handle(Capped{up})
+	}
+	if w := s.wanted.Load(); w != s.told.wanted {
+		s.told.wanted = w
+		s.handle(Follow{*w})
 	}
 	s.handle(Tick{})
 	s.meter.tick(s)
