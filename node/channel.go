@@ -24,7 +24,9 @@ type ChannelConfig struct {
 	Up       uint64        // bits per second to all peers. If zero, no cap. SetUp changes it
 	Copies   int           // streamers: how often each block is sent. If zero, the swarm's own
 	Pinned   []feed.Anchor // streamers: relays of ours
-	Leave    time.Duration // how long peers are served at the end, while they look for others. If zero, the swarm's own
+	// Renditions are those to follow: names, BestRendition or LeastRendition. If empty, all. Choose and Want change it.
+	Renditions []string
+	Leave      time.Duration // how long peers are served at the end, while they look for others. If zero, the swarm's own
 }
 
 // A Channel is what a node has to do with one channel: the replica that it holds, its place in the swarm, and what it says of both.
@@ -38,6 +40,7 @@ type Channel struct {
 
 	audience audience
 	kept     keeping
+	choice   *choice
 	leave    func() // undoes what join did
 
 	metrics prometheus.Registerer
@@ -96,6 +99,7 @@ func (h *Host) join(cfg ChannelConfig, metrics prometheus.Registerer) (*Channel,
 		cfg: cfg, host: h, link: link, watch: &watch{now: time.Now}, lag: newLag(), find: h.newDiscover(cfg), accept: accept,
 		up: cfg.Up, turn: make(chan struct{}), metrics: metrics,
 	}
+	c.choice = newChoice(cfg.Renditions, c.setRenditions)
 	c.swarm = c.newSwarm()
 	report := &statusCollector{c}
 	c.leave = func() {
@@ -111,7 +115,7 @@ func (h *Host) join(cfg ChannelConfig, metrics prometheus.Registerer) (*Channel,
 func (c *Channel) newSwarm() *swarm.Swarm {
 	return swarm.New(swarm.Config{
 		Endpoint: c.host.endpoint, Accept: c.accept, Replica: c.cfg.Replica, Role: c.host.cfg.Role, Anchors: c.cfg.Anchors,
-		NoShare: c.cfg.NoShare, MaxPeers: c.cfg.MaxPeers, Up: c.up, Copies: c.cfg.Copies, Pinned: c.cfg.Pinned, Leave: c.cfg.Leave,
+		Renditions: c.choice.current(), NoShare: c.cfg.NoShare, MaxPeers: c.cfg.MaxPeers, Up: c.up, Copies: c.cfg.Copies, Pinned: c.cfg.Pinned, Leave: c.cfg.Leave,
 		Sources: c.find.sources, Looking: c.find.looking, Dialable: c.host.dialable, Known: c.find.cache.Uplink(),
 		OnBlock: func(lag time.Duration) { c.lag.Observe(lag.Seconds()) }, Logger: c.host.cfg.Logger,
 	})
@@ -135,13 +139,17 @@ func (c *Channel) Begins() bool { return len(c.cfg.Anchors) > 0 || c.find.lookin
 
 // Face is what the HTTP server shows of the channel; page answers what is not the node's.
 func (c *Channel) Face(page http.Handler) Face {
-	return Face{
+	face := Face{
 		Status: func() any { return c.Status() }, Link: func() string { return c.link.String() }, LAN: c.lanAddress, Page: page,
 		Ready: func() (bool, string) {
 			s := c.Status()
 			return s.State == StateLive, s.Reason
 		},
 	}
+	if !c.choice.all() {
+		face.Choose, face.Token = c.Choose, c.host.token
+	}
+	return face
 }
 
 // lanAddress is the first address for the home network; empty if the page is not open to it.
@@ -172,6 +180,7 @@ func (c *Channel) observe(ctx context.Context) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
+		c.choice.expire()
 		if c.watch.look(c.rendition()); c.host.cfg.Role == Streamer {
 			c.Status()
 		}
@@ -248,6 +257,13 @@ func (c *Channel) setPaused(reason string) {
 	if reason != "" && c.stop != nil {
 		c.stop()
 	}
+}
+
+// setRenditions tells the swarm what to follow.
+func (c *Channel) setRenditions(names []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.swarm.Follow(names)
 }
 
 // SetUp caps what is sent to all peers of the channel, in bits per second on the wire; 0 is no cap.

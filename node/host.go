@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,6 +39,7 @@ type Host struct {
 	router   *router
 	page     net.Listener
 	metrics  *prometheus.Registry
+	token    string // who shows it may change something by HTTP
 }
 
 // NewHost opens the sockets. Run or Close closes them.
@@ -61,6 +63,7 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	}
 	h := &Host{
 		cfg: cfg, started: time.Now(), endpoint: endpoint, router: newRouter(endpoint.Accept), page: page, metrics: prometheus.NewRegistry(),
+		token: rand.Text(),
 	}
 	h.Register(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return h, nil
@@ -172,6 +175,9 @@ type Face struct {
 	LAN    func() string                   // likewise /api/v1/lan.svg
 	Ready  func() (ok bool, reason string) // of /readyz
 	Page   http.Handler                    // of everything that is not the node's
+
+	Choose func(rendition string) error // POST /api/v1/rendition; nil: there is nothing to choose
+	Token  string                       // what a POST must show
 
 	Channels map[string]Face // what is below /c/<id>/; their own Channels do not count
 }

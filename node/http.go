@@ -37,6 +37,10 @@ func (face Face) handler() *http.ServeMux {
 	if face.LAN != nil {
 		mux.Handle("GET /api/v1/lan.svg", LinkSVG(face.LAN))
 	}
+	if face.Choose != nil {
+		mux.Handle("GET /api/v1/token", own(face.giveToken))
+		mux.Handle("POST /api/v1/rendition", own(face.choose))
+	}
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		ok, reason := face.Ready()
 		writeHealth(w, ok, reason)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"tailcast/feed"
@@ -33,6 +34,9 @@ func (c *Channel) Status() Status {
 	s.Flow, s.Silent, s.ClockError = sw.Reason, c.watch.silent().Seconds(), clockError(sw.Clocks).Seconds()
 	if s.State != StateLive && s.State != StateEnded && sw.Reason != "" {
 		s.Reason = sw.Reason
+	}
+	if why := c.missing(); why != "" {
+		s.State, s.Reason = StateWaiting, why
 	}
 	s.condemn(c.cfg.Replica)
 	c.restrain(&s)
@@ -103,14 +107,13 @@ func hasState(e *feed.Epoch) bool {
 	return ok
 }
 
-// rendition is the log that this node watches: the first one of the newest STATE. Nil if there is none yet.
+// rendition is the log that this node watches: of what was chosen, the best one. Nil if there is none yet.
 func (c *Channel) rendition() *feed.Log {
-	e := c.shown()
-	if e == nil {
+	e, name := c.shown(), c.Chosen()
+	if e == nil || name == "" {
 		return nil
 	}
-	state, _ := e.State()
-	log, err := e.Log(state.Renditions[0].Name)
+	log, err := e.Log(name)
 	if err != nil {
 		return nil
 	}
@@ -147,6 +150,7 @@ func (c *Channel) describe(s *Status) {
 	}
 	state, _ := e.State()
 	s.Title = state.Title
+	chosen, followed := c.choice.of(state.Renditions)
 	for _, r := range state.Renditions {
 		log, err := e.Log(r.Name)
 		if err != nil {
@@ -154,6 +158,7 @@ func (c *Channel) describe(s *Status) {
 		}
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.Name, Epoch: e.ID().String(), Head: log.Head().Size, Base: log.Base(), Bitrate: r.Bitrate, Codecs: r.Codecs,
+			Width: r.Width, Height: r.Height, Chosen: r.Name == chosen, Followed: slices.Contains(followed, r.Name),
 			Kept: c.kept.now(c.cfg.Replica, log, r.Name),
 		})
 		if c.host.cfg.Role == Streamer {

@@ -65,7 +65,13 @@ type Rendition struct {
 	Base    uint64   `json:"base"` // first record held
 	Bitrate int64    `json:"bitrate_bps"`
 	Codecs  []string `json:"codecs"`
-	Kept    *Kept    `json:"kept,omitempty"` // what can be watched again; absent while there is nothing
+	Width   int      `json:"width,omitempty"` // of the pictures; absent if there are none or it is not known
+	Height  int      `json:"height,omitempty"`
+
+	Chosen   bool `json:"chosen"`   // it is what is watched unless another one is named
+	Followed bool `json:"followed"` // it is, and passed on
+
+	Kept *Kept `json:"kept,omitempty"` // what can be watched again; absent while there is nothing
 }
 
 // Kept is from when to when a channel can be watched here.

@@ -37,8 +37,8 @@ func (m *Mesh) choose(e Follow) {
 	m.release()
 }
 
-// wanted returns the names of those of a list that are to be followed.
-func wanted(list []feed.Rendition, names []string) (out []string) {
+// Wanted returns the names of those of a list that MeshConfig.Renditions means.
+func Wanted(list []feed.Rendition, names []string) (out []string) {
 	for i, v := range list {
 		least := !slices.ContainsFunc(list, func(o feed.Rendition) bool { return o.Bitrate < v.Bitrate }) &&
 			!slices.ContainsFunc(list[:i], func(o feed.Rendition) bool { return o.Bitrate == v.Bitrate })
@@ -59,7 +59,7 @@ func (m *Mesh) release() {
 		if r == nil || r.ours {
 			continue
 		}
-		names := wanted(m.cfg.Shelf.Renditions(r.epoch.ID), m.cfg.Renditions)
+		names := Wanted(m.cfg.Shelf.Renditions(r.epoch.ID), m.cfg.Renditions)
 		waits := m.now.Sub(m.chosen) < releaseAfter && slices.ContainsFunc(names, func(n string) bool { return !r.flows(n, m.now) })
 		for _, f := range r.media() {
 			switch {

@@ -18,11 +18,11 @@ func TestWanted(t *testing.T) {
 		{[]string{"480p", Best}, []string{"1080p", "480p"}},
 		{[]string{"none"}, nil},
 	} {
-		if got := wanted(list, c.names); !slices.Equal(got, c.want) {
+		if got := Wanted(list, c.names); !slices.Equal(got, c.want) {
 			t.Errorf("%q: got %q, want %q", c.names, got, c.want)
 		}
 	}
-	if got := wanted(list[:1], []string{Best, Least}); !slices.Equal(got, []string{"1080p"}) {
+	if got := Wanted(list[:1], []string{Best, Least}); !slices.Equal(got, []string{"1080p"}) {
 		t.Errorf("of one: got %q, want it once", got)
 	}
 }

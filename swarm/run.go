@@ -287,7 +287,7 @@ func (m *Mesh) readCatalog(r *run) {
 		return
 	}
 	list := m.cfg.Shelf.Renditions(r.epoch.ID)
-	names := wanted(list, m.cfg.Renditions)
+	names := Wanted(list, m.cfg.Renditions)
 	for _, v := range list {
 		if (r.ours || slices.Contains(names, v.Name)) && v.Stripes >= 1 && v.Stripes <= quicwire.MaxStripes {
 			m.add(r, v.Name, v.Stripes, float64(v.Bitrate)/8)

@@ -17,6 +17,7 @@ type options struct {
 	monthly node.Size
 	disk    node.Size
 	lists   lists
+	named   []string // --rendition
 }
 
 func main() { os.Exit(node.Main(command())) }
@@ -42,6 +43,7 @@ How it does is at the address printed as http; a streamer that is given what is 
 	flags.Var(&o.maxUp, "max-up", "send at most so much to other nodes, all channels together, in bits per second: 800k, 50M, 1.5G; --up is the same here")
 	flags.Var(&o.monthly, "monthly", "send at most so much in a calendar month (UTC), as 5TB: the rate is lowered so that it lasts")
 	flags.Var(&o.disk, "disk", "keep at most so much of the past on disk, all channels together, as 500GB; without it and --window, none")
+	flags.StringArrayVar(&o.named, "rendition", nil, "`name` of a rendition to seed, or best, or least (repeatable); without it, all of each channel")
 	flags.StringVar(&o.lists.file, "links", "", "`FILE` with links of channels, one a line; read again after a SIGHUP")
 	flags.StringVar(&o.lists.deny, "deny", "", "`FILE` with root keys or links of channels that are not seeded, whoever lists them; read again after a SIGHUP")
 	root.CompletionOptions.HiddenDefaultCmd = true

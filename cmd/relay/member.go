@@ -60,7 +60,7 @@ func (r *relay) open(link feed.Link, up uint64, window feed.Retention) (seeded, 
 	if err != nil {
 		return nil, nil, err
 	}
-	channel, err := r.host.Join(node.ChannelConfig{Replica: held, Anchors: link.Anchors, MaxPeers: maxPeers, Up: up, Leave: leaveTime})
+	channel, err := r.host.Join(node.ChannelConfig{Replica: held, Anchors: link.Anchors, MaxPeers: maxPeers, Up: up, Leave: leaveTime, Renditions: r.named})
 	if err != nil {
 		return nil, nil, errors.Join(err, held.Close())
 	}

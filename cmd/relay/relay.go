@@ -23,6 +23,7 @@ type relay struct {
 	limits  limits
 	monthly *node.Monthly
 	lists   lists
+	named   []string         // renditions to seed; none: all
 	reload  <-chan os.Signal // somebody asks to read the lists again
 
 	join func(link feed.Link, up uint64, window feed.Retention) (seeded, replica, error) // open, or a fake

@@ -88,7 +88,7 @@ func (o *options) relay(host *node.Host, hup <-chan os.Signal, log *slog.Logger)
 		return nil, err
 	}
 	r := &relay{
-		host: host, log: log, dir: o.Data, history: history, monthly: monthly, lists: o.lists, reload: hup, gone: make(chan gone),
+		host: host, log: log, dir: o.Data, history: history, monthly: monthly, lists: o.lists, named: o.named, reload: hup, gone: make(chan gone),
 		limits: limits{up: o.up(), disk: o.disk.Bytes},
 	}
 	r.join = r.open

@@ -22,6 +22,7 @@ type options struct {
 	giveUp  time.Duration
 	lan     bool
 	all     bool
+	named   string // --rendition
 }
 
 func main() { os.Exit(node.Main(command())) }
@@ -43,6 +44,7 @@ watches them.`,
 		Example: `  viewer 'tailcast:…?a=192.0.2.7:4433'
   viewer LINK --player mpv
   viewer LINK --lan
+  viewer LINK --rendition 480p
   viewer channels add LINK --name "Channel one" && viewer --lan
   viewer LINK --stdout | ffmpeg -i - …
   viewer export LINK --from -60s last-minute.clip
@@ -67,6 +69,7 @@ func (o *options) register(set *pflag.FlagSet) {
 	set.BoolVar(&o.noProof, "no-proof", false, "with --record, write no proof, which is as large as the recording")
 	set.StringVar(&o.player, "player", "", "open mpv, vlc or browser")
 	set.BoolVar(&o.lan, "lan", false, "open the page and the streams to the home network, for who knows the address printed as lan")
+	set.StringVar(&o.named, "rendition", node.BestRendition, "`name` of the rendition of the first channel to follow and pass on; or best, or least, the one with the fewest bits. Another one is followed while somebody watches it here")
 	set.BoolVar(&o.all, "follow-all", false, "of several channels, follow all, also those that nobody watches here")
 	set.DurationVar(&o.giveUp, "give-up", 0, "end with an error if nothing has arrived after this time; 0 waits for ever")
 }

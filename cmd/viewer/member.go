@@ -73,8 +73,12 @@ func closeAll(members []*member) (err error) {
 func (o *options) join(host *node.Host, members []*member, log *slog.Logger) error {
 	up := &uplink{bits: o.Up.Bits}
 	var cfgs []node.ChannelConfig
-	for _, m := range members {
-		cfgs = append(cfgs, node.ChannelConfig{Replica: m.replica, Anchors: m.link.Anchors, NoShare: o.noShare, Up: up.share(len(members))})
+	for i, m := range members {
+		named := node.BestRendition
+		if i == 0 {
+			named = o.named
+		}
+		cfgs = append(cfgs, node.ChannelConfig{Replica: m.replica, Anchors: m.link.Anchors, NoShare: o.noShare, Up: up.share(len(members)), Renditions: []string{named}})
 	}
 	channels, err := host.JoinAll(cfgs...)
 	if err != nil {
@@ -82,7 +86,7 @@ func (o *options) join(host *node.Host, members []*member, log *slog.Logger) err
 	}
 	for i, m := range members {
 		m.node = channels[i]
-		m.page = player.New(player.Config{Replica: m.replica, Logger: log})
+		m.page = player.New(player.Config{Replica: m.replica, Choice: m.node, Logger: log})
 		m.node.Register(m.page.Metrics()...)
 		if m.rest == nil {
 			up.add(m.node)

@@ -102,8 +102,8 @@ func (r *recording) Close() error {
 }
 
 // prove writes what is verified as a clip, until ctx ends.
-func prove(ctx context.Context, r *feed.Replica, out output, log *slog.Logger) error {
-	n, err := clip.Record(ctx, out, r, "")
+func prove(ctx context.Context, r *feed.Replica, rendition string, out output, log *slog.Logger) error {
+	n, err := clip.Record(ctx, out, r, rendition)
 	if err != nil {
 		out.discard() // without its end it is no clip
 	}
@@ -120,6 +120,25 @@ func prove(ctx context.Context, r *feed.Replica, out output, log *slog.Logger) e
 	}
 	return fmt.Errorf("cannot write the clip, which is removed since a part of it cannot be verified: %w", err)
 }
+
+// awaitChosen waits until it is known which rendition is watched; "" if ctx has ended.
+func awaitChosen(ctx context.Context, n *node.Channel) string {
+	tick := time.NewTicker(chosenEvery)
+	defer tick.Stop()
+	for {
+		if name := n.Chosen(); name != "" {
+			return name
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ""
+		}
+	}
+}
+
+// chosenEvery is how often that is looked at.
+const chosenEvery = 50 * time.Millisecond
 
 // retryTime is how long to wait before a stream that has ended is asked for again.
 const retryTime = time.Second

@@ -115,7 +115,7 @@ func TestBrokenClipIsRemoved(t *testing.T) {
 		}
 		file.file.Close() // as a disk that takes no more
 		var said strings.Builder
-		err = prove(t.Context(), c.Replica, output{file, "", beside}, slog.New(slog.NewTextHandler(&said, nil)))
+		err = prove(t.Context(), c.Replica, "", output{file, "", beside}, slog.New(slog.NewTextHandler(&said, nil)))
 		if (err == nil) != beside {
 			t.Errorf("beside a recording %v: got %v; the recording goes on, evidence alone does not", beside, err)
 		}

@@ -121,7 +121,9 @@ func (o *options) play(ctx context.Context, host *node.Host, members []*member, 
 	for _, out := range outs {
 		group.Go(func() error {
 			if out.path == "" {
-				return prove(ctx, members[0].replica, out, log)
+				name := awaitChosen(ctx, members[0].node)
+				defer members[0].node.Want(name)() // until then, whatever else is chosen
+				return prove(ctx, members[0].replica, name, out, log)
 			}
 			return copyStream(ctx, host.URL()+out.path, out)
 		})

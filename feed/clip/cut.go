@@ -82,8 +82,8 @@ func (c Cut) log(r *feed.Replica) (string, error) {
 	return Rendition(r)
 }
 
-// Rendition returns the log that is meant if none is named: the first that the newest epoch with a state names, else one of the newest
-// epoch that has any.
+// Rendition returns the log that is meant if none is named: the first that the newest epoch with a state names, of those that are held here if any
+// is; else one of the newest epoch that has any.
 func Rendition(r *feed.Replica) (string, error) {
 	ids, other := r.EpochIDs(), ""
 	for _, id := range slices.Backward(ids) {
@@ -92,7 +92,7 @@ func Rendition(r *feed.Replica) (string, error) {
 			continue
 		}
 		if state, ok := e.State(); ok {
-			return state.Renditions[0].Name, nil
+			return bestHeld(e, state), nil
 		}
 		for _, l := range e.Logs() {
 			if other == "" && l.Name() != feed.CatalogLog && l.Head().Size > 0 {
@@ -104,6 +104,16 @@ func Rendition(r *feed.Replica) (string, error) {
 		return "", fmt.Errorf("the channel has no rendition here: %w", ErrNothing)
 	}
 	return other, nil
+}
+
+// bestHeld is the best rendition of which there is something here: a viewer follows one of several.
+func bestHeld(e *feed.Epoch, state feed.State) string {
+	for _, v := range state.Renditions {
+		if l, err := e.Log(v.Name); err == nil && l.Head().Size > 0 {
+			return v.Name
+		}
+	}
+	return state.Renditions[0].Name
 }
 
 // A cutter writes parts.
