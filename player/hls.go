@@ -132,6 +132,10 @@ func (e *edge) serveIndex(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if list := e.server.renditions(); e.server.cfg.Log == "" && len(list) > 1 {
+		e.server.serveLadder(w, r, list)
+		return
+	}
 	m := e.start(w, r)
 	if m == nil {
 		return

@@ -87,7 +87,7 @@ func (l *Lineup) listingsWithPast(base string) []listing {
 // id names the channel: long enough that nobody can make another one with the same.
 func (s *Server) id() string { return s.cfg.Replica.Root().String()[:16] }
 
-// title is what the broadcaster calls the channel, and what its first rendition is made of; both may be empty.
+// title is what the broadcaster calls the channel, and what the rendition is made of that is played; both may be empty.
 func (s *Server) title() (string, []string) {
 	if s.cfg.Replica == nil {
 		return "", nil
@@ -99,6 +99,11 @@ func (s *Server) title() (string, []string) {
 	state, ok := e.State()
 	if !ok || len(state.Renditions) == 0 {
 		return state.Title, nil
+	}
+	for _, r := range state.Renditions {
+		if r.Name == s.log() {
+			return state.Title, r.Codecs
+		}
 	}
 	return state.Title, state.Renditions[0].Codecs
 }

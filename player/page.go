@@ -37,7 +37,11 @@ func (s *Server) routes() {
 }
 
 // ServeHTTP answers GET and HEAD.
-func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.dispatch(w, r) {
+		s.mux.ServeHTTP(w, r)
+	}
+}
 
 func page(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

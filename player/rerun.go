@@ -229,7 +229,7 @@ func (l live) more(ctx context.Context, again *rerun) error {
 	defer cancel()
 	err := again.read(brief)
 	if ctx.Err() == nil && errors.Is(err, context.DeadlineExceeded) {
-		again.over = l.log() != again.log
+		again.over = l.log() != again.log || l.gone(again.log)
 		return nil
 	}
 	return err

@@ -11,6 +11,7 @@
 //	GET /hls/index.m3u8?dvr=2h     low-latency HLS with what is kept of the past (docs/player.md)
 //	GET /logo.png                  a picture drawn of the channel's key
 //	GET /live.m3u                  a playlist of one entry, for the player of a computer
+//	GET /live.ts?rendition=480p    one of several renditions; without it, the one that was chosen. Also /live.mp4 and /radio.aac
 //	GET /live.mp4?audio=0          with one sound track, of those that X-Tailcast-Audio lists, or with none; also with at=
 //
 // join=last begins at the newest random access point, which starts fastest; join=next waits for the next one, which lags least in
@@ -39,8 +40,11 @@ import (
 // Config is what a Server needs; only Replica is required.
 type Config struct {
 	Replica *feed.Replica
-	// Log names the rendition. If empty, the first rendition of the newest STATE.
+	// Log names the rendition, and nothing else is served. If empty, all are, as renditions.go says.
 	Log string
+	// Choice says which rendition is played if none is named, and is told what is watched. If nil, the Replica holds all, and it is the first of the
+	// newest STATE.
+	Choice Choice
 	// Status is what GET /api/v1/status answers, as JSON. If nil, 404: then whoever wraps the Server answers.
 	Status func() any
 	// Logger gets what an operator would act on. If nil, none.
@@ -77,7 +81,7 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// A Server serves one rendition of one channel.
+// A Server serves one channel: one rendition by itself, more than one by Servers of their own.
 type Server struct {
 	cfg      Config
 	mux      *http.ServeMux
@@ -87,6 +91,7 @@ type Server struct {
 	aac      *outlet
 	hls      *edge
 	kept     keptSince
+	versions versions
 }
 
 // New makes a Server. It serves nothing but the page until Run runs.
@@ -109,6 +114,7 @@ func (s *Server) Run(ctx context.Context) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return s.hls.run(ctx) })
 	g.Go(func() error { return s.streams(ctx) })
+	g.Go(func() error { return s.versions.run(ctx) })
 	return g.Wait()
 }
 
@@ -191,7 +197,7 @@ func (s *Server) watch(ctx context.Context, a *audience, linger time.Duration, n
 		case <-ctx.Done():
 			return ctx.Err()
 		case now := <-tick.C:
-			if other := s.log(); a.goneFor(linger, now) || other != "" && other != name {
+			if other := s.log(); a.goneFor(linger, now) || other != "" && other != name || s.gone(name) {
 				return errDone
 			}
 		}
@@ -218,13 +224,5 @@ func (s *Server) log() string {
 	if s.cfg.Log != "" {
 		return s.cfg.Log
 	}
-	e := s.cfg.Replica.Current()
-	if e == nil {
-		return ""
-	}
-	state, ok := e.State()
-	if !ok || len(state.Renditions) == 0 {
-		return ""
-	}
-	return state.Renditions[0].Name
+	return s.chosen()
 }

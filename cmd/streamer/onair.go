@@ -11,6 +11,7 @@ import (
 
 	"tailcast/feed"
 	"tailcast/ingest"
+	"tailcast/player"
 	"tailcast/segmenter"
 )
 
@@ -36,6 +37,7 @@ type onAir struct {
 	heldBytes int
 	begin     int64 // DTS of the first sample of the track that came first
 	state     feed.Rendition
+	kinds     []string             // the codecs of the program, as we call them
 	cutter    *segmenter.Segmenter // nil while probing
 }
 
@@ -108,9 +110,17 @@ func (a *onAir) start(passed int64) {
 	a.log.Info("on air", "bitrate_bps", rate, "stripes", a.state.Stripes, "codecs", a.state.Codecs)
 }
 
-// describe says what the rendition is made of.
+// describe says what the rendition is made of. What samples have told of a codec stays true while the program has the same ones.
 func (a *onAir) describe() {
-	a.state.Codecs = codecNames(a.program)
+	before, kinds := a.state.Codecs, codecNames(a.program)
+	codecs := player.CodecNames(a.program, a.held)
+	codecs = codecs[:len(kinds)]
+	for i := range codecs {
+		if codecs[i] == kinds[i] && slices.Equal(kinds, a.kinds) && i < len(before) {
+			codecs[i] = before[i]
+		}
+	}
+	a.state.Codecs, a.kinds = codecs, kinds
 	a.state.Width, a.state.Height = 0, 0
 	for _, t := range a.program.Tracks {
 		if t.Codec.IsVideo() {

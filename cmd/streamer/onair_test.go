@@ -105,7 +105,7 @@ func TestBlocksGiveTheSameSamples(t *testing.T) {
 		t.Errorf("got %d samples, want the same %d as went in", len(got), len(want))
 	}
 	state, ok := c.writer.Epoch().State()
-	if !ok || state.Title != "Test" || state.Renditions[0].Stripes != 8 || !slices.Equal(state.Renditions[0].Codecs, []string{"h264", "aac"}) {
+	if !ok || state.Title != "Test" || state.Renditions[0].Stripes != 8 || !slices.Equal(state.Renditions[0].Codecs, []string{"avc1.4d401e", "mp4a.40.2"}) {
 		t.Errorf("catalog says %+v, want the title, h264 and aac, 8 stripes", state)
 	}
 }

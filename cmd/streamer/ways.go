@@ -62,7 +62,9 @@ func httpWay(o *options, log *slog.Logger) (*way, error) {
 		many: &many{
 			run:   b.run,
 			stats: func(rendition string) *ingest.Stats { return b.of(rendition).Stats },
-			tell:  func(p *node.Push, base, path string, mark func(string) string) { p.HTTP = mark(base + "/ingest" + path) },
+			tell: func(p *node.Push, base, path string, mark func(string) string) {
+				p.HTTP = mark(base + "/ingest" + path)
+			},
 		},
 	}, nil
 }
@@ -121,7 +123,9 @@ func rtspWay(o *options, log *slog.Logger) (*way, error) {
 		many: &many{
 			run:   server.RunPaths,
 			stats: server.StatsOf,
-			tell:  func(p *node.Push, _, path string, mark func(string) string) { p.RTSP = mark(url + cmp.Or(path, "/live")) },
+			tell: func(p *node.Push, _, path string, mark func(string) string) {
+				p.RTSP = mark(url + cmp.Or(path, "/live"))
+			},
 		},
 	}, nil
 }
