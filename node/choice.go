@@ -39,6 +39,7 @@ type choice struct {
 type want struct {
 	watching int
 	left     time.Time // when the last one did
+	brief    bool      // it does not linger: another one was chosen since it was asked for
 }
 
 func newChoice(base []string, follow func([]string)) *choice {
@@ -78,13 +79,13 @@ func (c *choice) names() (names []string) {
 // current is what the swarm was told.
 func (c *choice) current() []string { return *c.told.Load() }
 
-// choose changes what is followed whether somebody watches or not. What lingers is let go: the line may be needed for what was chosen.
+// choose changes what is followed whether somebody watches or not. Nothing else lingers: the line may be needed for what was chosen.
 func (c *choice) choose(name string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.base = []string{name}
 	for n, w := range c.wanted {
-		if w.watching == 0 {
+		if w.brief = true; w.watching == 0 {
 			delete(c.wanted, n)
 		}
 	}
@@ -100,13 +101,16 @@ func (c *choice) want(name string) (done func()) {
 		w = &want{}
 		c.wanted[name] = w
 	}
-	w.watching++
+	w.watching, w.brief = w.watching+1, false
 	c.tell()
 	return sync.OnceFunc(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		w.watching--
-		w.left = c.now()
+		if w.left = c.now(); w.brief && w.watching == 0 && c.wanted[name] == w {
+			delete(c.wanted, name)
+			c.tell()
+		}
 	})
 }
 

@@ -49,6 +49,7 @@ func TestChoiceFollowsWhatIsWatched(t *testing.T) {
 	c.choose("radio")
 	want("when another was chosen, without what nobody watches now", "480p", "radio")
 	done()
+	want("and what was still watched goes with who watched it", "radio")
 
 	list := []feed.Rendition{{Name: "1080p", Bitrate: 4000}, {Name: "radio", Bitrate: 96}}
 	if chosen, followed := c.of(list); chosen != "radio" || fmt.Sprint(followed) != "[radio]" {

@@ -50,7 +50,7 @@ func TestPageLogic(t *testing.T) {
 	if err != nil {
 		t.Skip("skipping the page's logic: node is not installed")
 	}
-	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs", "web/test/renditions.test.mjs").CombinedOutput()
 	if err != nil {
 		t.Errorf("node --test: %v\n%s", err, out)
 	}

@@ -3,7 +3,8 @@
 import { Stream } from './stream.js';
 import { Edge } from './edge.js';
 import { list } from './codecs.js';
-import { listen, verdict, summary, bitrate } from './status.js';
+import { listen, verdict, summary, bitrate, watched } from './status.js';
+import { Quality, tell } from './renditions.js';
 import { troubles } from './trouble.js';
 import { controls } from './controls.js';
 import { Truth } from './truth.js';
@@ -17,7 +18,8 @@ const video = $('video');
 let status; // undefined before the first answer, null without contact
 const edge = new Edge();
 const stream = new Stream(video, base, edge, () => show());
-const panel = controls($, video, stream, edge);
+const quality = new Quality();
+const panel = controls($, video, stream, edge, quality, name => take(name));
 const truth = new Truth(stream);
 stream.onReplace = () => still(true);
 stream.onBlocked = () => { // the browser wants a click before there is sound
@@ -27,6 +29,26 @@ stream.onBlocked = () => { // the browser wants a click before there is sound
 };
 for (const event of ['playing', 'seeked']) video.addEventListener(event, () => { if (video.readyState >= 2) still(false); });
 video.addEventListener('loadedmetadata', radio);
+
+// take watches another rendition, and lets the node follow that one.
+function take(name) {
+  quality.choose(name, performance.now() / 1000);
+  change();
+}
+
+function change() {
+  const name = quality.now;
+  stream.chosen = true;
+  stream.show(name);
+  if (status?.role === 'viewer') tell(base, name);
+  show();
+}
+
+// look goes down to a lower rendition if the line does not carry the one that is watched. hls.js does that by itself.
+function look() {
+  const lacking = stream.live && !stream.paused && stream.placed && stream.state === 'buffering' && status?.state === 'live';
+  if (stream.way === 'frames' && !document.hidden && quality.look(performance.now() / 1000, lacking, status?.silent_s ?? 0)) change();
+}
 
 // radio is the look of what has no picture.
 function radio() {
@@ -118,7 +140,7 @@ function seen() {
   }
   waiting = status?.state === 'waiting' ? waiting ?? now : null;
   const starving = stream.live && !stream.paused && stream.state === 'buffering' ? stream.lasts() : 0;
-  return { phase: stream.phase, trouble: stream.trouble, stalls: stream.stallsLately(), dropped: frames.part, starving, waited: waiting === null ? undefined : (now - waiting) / 1000 };
+  return { phase: stream.phase, trouble: stream.trouble, stalls: stream.stallsLately(), dropped: frames.part, starving, lower: quality.trouble(), waited: waiting === null ? undefined : (now - waiting) / 1000 };
 }
 
 let told = '';
@@ -131,8 +153,17 @@ function trouble() {
     const li = document.createElement('li');
     Object.assign(li.dataset, { tone: t.tone, trouble: t.id });
     li.append(Object.assign(document.createElement('strong'), { textContent: t.what }), Object.assign(document.createElement('span'), { textContent: t.todo }));
+    if (t.action) li.append(button(t.action));
     return li;
   }));
+}
+
+// button is what can be done about a trouble here.
+function button({ id, label }) {
+  const b = Object.assign(document.createElement('button'), { type: 'button', className: 'button', textContent: label });
+  b.dataset.action = id;
+  b.addEventListener('click', () => { quality.back(performance.now() / 1000); change(); });
+  return b;
 }
 
 function details() {
@@ -140,7 +171,7 @@ function details() {
 }
 
 function facts() {
-  const q = video.getVideoPlaybackQuality?.() ?? {}, r = status?.renditions?.[0];
+  const q = video.getVideoPlaybackQuality?.() ?? {}, r = watched(status, quality.now);
   return {
     'Picture': video.videoWidth ? `${video.videoWidth} × ${video.videoHeight}` : '–',
     'Coding': list(stream.type).map(([name]) => name).join(', ') || '–',
@@ -176,8 +207,9 @@ copies({ report });
 
 // elsewhere names the container that carries the channel to other players: TS, unless a codec has no place there.
 function elsewhere() {
-  const mp4 = status?.renditions?.[0]?.codecs?.some(c => /^(vp9|vp09|av1|av01)/.test(c));
-  const url = new URL(`${mp4 ? 'live.mp4' : 'live.ts'}?join=next`, base).href;
+  const mp4 = watched(status, quality.now)?.codecs?.some(c => /^(vp9|vp09|av1|av01)/.test(c));
+  const which = quality.now === null ? '' : `&rendition=${quality.now}`;
+  const url = new URL(`${mp4 ? 'live.mp4' : 'live.ts'}?join=next${which}`, base).href;
   set('mpv', `mpv --profile=low-latency "${url}"`);
   set('vlc', `vlc --network-caching=300 "${url}"`);
   set('veil-command', $('mpv').textContent);
@@ -199,7 +231,8 @@ function home() {
 let link = '';
 listen(base, answer => {
   status = answer;
-  const kept = status?.renditions?.[0]?.kept;
+  quality.seen(status?.renditions);
+  const kept = watched(status, quality.now)?.kept;
   if (kept) edge.saw(performance.now() / 1000, Date.parse(kept.to));
   panel.keep(kept ? { from: Date.parse(kept.from), to: Date.parse(kept.to) } : null);
   if (status?.link && status.link !== link) {
@@ -214,7 +247,7 @@ listen(base, answer => {
   details();
   show();
 });
-setInterval(() => { measure(); show(); }, 250);
+setInterval(() => { measure(); look(); show(); }, 250);
 elsewhere();
 channels(base);
 stream.open();

@@ -1,6 +1,7 @@
 // Buttons, keys, the pointer, and the timeline.
 
 import { span } from './status.js';
+import { label as labelOf } from './renditions.js';
 
 const QUIET = 2500; // ms without the pointer before the bar goes
 const STEP = 10;    // seconds that a key goes back or on
@@ -8,7 +9,7 @@ const LONGEST = 7200; // seconds that the timeline covers: more would be too coa
 const MEMORY = 'tailcast-volume';
 
 // controls wires them up and returns what redraws them.
-export function controls($, video, stream, edge) {
+export function controls($, video, stream, edge, quality, pick) {
   const stage = $('stage'), now = () => performance.now() / 1000;
   let kept = null;       // {from, to} of what can be watched again, ms
   let dragging = null;   // seconds before live, while the thumb is held
@@ -53,6 +54,10 @@ export function controls($, video, stream, edge) {
     video.volume = Number(e.target.value);
     video.muted = video.volume === 0;
     remember();
+  });
+  $('qualities').addEventListener('change', e => {
+    pick(e.target.value);
+    flash(e.target.selectedOptions[0].textContent);
   });
   $('sounds').addEventListener('change', e => stream.choose(Number(e.target.value)));
   $('video').addEventListener('click', e => { if (e.pointerType !== 'touch') toggle(); });
@@ -185,7 +190,18 @@ export function controls($, video, stream, edge) {
     $('captions').hidden = video.textTracks.length === 0;
     name('captions', [...video.textTracks].some(t => t.mode === 'showing'), 'Turn captions off', 'Turn captions on');
     tracks();
+    qualities();
     timeline();
+  };
+  let offered = '';
+  const qualities = () => {
+    const now = quality.now, text = JSON.stringify([quality.list.map(labelOf), now]);
+    $('quality-choice').hidden = now === null;
+    if (text === offered) return;
+    offered = text;
+    $('qualities').replaceChildren(...quality.list.map(r => Object.assign(document.createElement('option'), {
+      value: r.name, textContent: labelOf(r), selected: r.name === now,
+    })));
   };
   let listed = '';
   const tracks = () => {

@@ -15,11 +15,18 @@ export async function fallBack(stream, signal) {
   if (!Source) return native(stream, list, signal);
   const Hls = await library(stream.base);
   const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.25, enableWorker: false });
-  stream.hls = { wall: () => hls.playingDate?.getTime() ?? null, edge: () => hls.liveSyncPosition ?? end(stream.video) };
+  // show lets hls.js play one rendition, after what is buffered; it tells whether there is such a one. By itself hls.js takes what the line carries.
+  const show = name => {
+    const level = hls.levels.findIndex(l => l.uri.includes(`/hls/r/${name}/`));
+    if (level >= 0) hls.nextLevel = level;
+    return level >= 0;
+  };
+  stream.hls = { wall: () => hls.playingDate?.getTime() ?? null, edge: () => hls.liveSyncPosition ?? end(stream.video), show };
   try {
     await new Promise((done, fail) => {
       hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) fail(new Error('')); });
       hls.on(Hls.Events.FRAG_BUFFERED, () => { stream.received++; });
+      hls.on(Hls.Events.MANIFEST_PARSED, () => { if (stream.chosen && stream.rendition !== null) show(stream.rendition); });
       if (stream.asked !== null) {
         hls.once(Hls.Events.LEVEL_LOADED, (_, { details }) => {
           const place = placeOf(details.fragments, stream.asked);

@@ -88,6 +88,12 @@ export function integrity(status) {
   return bad.length ? `${bad.join(', ')}, all others verified` : 'every block verified';
 }
 
+// watched is the rendition of that name, or the one that the node has chosen.
+export function watched(status, name = null) {
+  const list = status?.renditions ?? [];
+  return list.find(r => r.name === name) ?? list.find(r => r.chosen) ?? list[0];
+}
+
 export const peers = status => status?.peers ?? [];
 const total = t => t ? (t.media ?? 0) + (t.proofs ?? 0) + (t.control ?? 0) + (t.repair ?? 0) : 0;
 const media = t => t ? (t.media ?? 0) + (t.repair ?? 0) : 0;

@@ -46,6 +46,7 @@ export class Stream {
     this.sounds = [];
     this.sound = null;         // the number of the one that is heard; 'none'; null: whatever comes
     this.omitted = '';
+    this.rendition = null;     // its name; null: there is one alone, or whichever the node has chosen
     this.stalled = [];         // times of stalls
     this.received = 0;
     this.broken = 0;
@@ -165,6 +166,7 @@ export class Stream {
     const url = new URL('live.mp4', this.base);
     if (this.asked === null) url.searchParams.set('join', 'last');
     else url.searchParams.set('at', new Date(this.asked).toISOString());
+    if (this.rendition !== null) url.searchParams.set('rendition', this.rendition);
     if (this.sound !== null) url.searchParams.set('audio', this.sound);
     const response = await fetch(url, { signal, cache: 'no-store' });
     if (response.ok) return response;
@@ -320,6 +322,14 @@ export class Stream {
   // choose takes another sound track.
   choose(number) {
     this.sound = number;
+    this.open(this.live ? null : this.wall());
+  }
+
+  // show takes another rendition, at the same place.
+  show(rendition) {
+    if (rendition === this.rendition) return;
+    Object.assign(this, { rendition, sound: null });
+    if (this.way === 'hls' && this.hls?.show?.(rendition)) return;
     this.open(this.live ? null : this.wall());
   }
 

@@ -36,7 +36,7 @@ function ingest(i) {
 
 function audience(status) {
   const a = status.audience ?? {}, lags = peers(status).map(p => p.lag_s).filter(l => l !== null && l !== undefined).sort((x, y) => x - y);
-  const delivered = a.delivered ?? 0, saved = Math.max(0, delivered - (a.sent ?? 0)), rate = status.renditions?.[0]?.bitrate_bps ?? 0;
+  const delivered = a.delivered ?? 0, saved = Math.max(0, delivered - (a.sent ?? 0)), rate = (status.renditions ?? []).reduce((sum, r) => sum + r.bitrate_bps, 0);
   rows('audience', {
     'Watching, about': plural((a.connected ?? 0) + (a.heard_of ?? 0), 'node', 'nodes'),
     'Connected to you': plural(a.connected ?? 0, 'node', 'nodes'),

@@ -1,7 +1,7 @@
 // What is wrong, and what somebody can do about it. Each trouble is {id, tone, what, todo}: tone "bad" if pictures or truth suffer, "note"
 // if not. The list is short: causes come first, and what only follows from them is left out.
 
-import { bitrate, sentence, span, plural, peers } from './status.js';
+import { bitrate, sentence, span, plural, peers, watched } from './status.js';
 
 const QUIET = 1.5;      // seconds without a new block before we speak of it
 const PATIENT = 1.5;    // seconds of looking for somebody
@@ -11,7 +11,7 @@ const SOURCE = 2.25;    // copies of the stream that a broadcaster's line must c
 const LATE_NOTE = 14;   // days before the channel note ends
 
 // troubles looks at a status and at what the page itself sees: {phase, trouble, refused, stalls (of the last minute), dropped (part of the
-// last frames), starving, waited (seconds)}.
+// last frames), starving, waited (seconds), lower (what Quality says)}.
 export function troubles(status, page = {}) {
   if (status === undefined) return [];
   if (status === null) {
@@ -19,7 +19,7 @@ export function troubles(status, page = {}) {
   }
   const flow = flowing(status, page);
   const own = flow.length ? [] : here(page);
-  return [...flow, codec(page), clock(status), disk(status), room(status), uplink(status), ...proof(status), ...own, ...input(status), ...notes(status)]
+  return [...flow, codec(page), page.lower, clock(status), disk(status), room(status), uplink(status), ...proof(status), ...own, ...input(status), ...notes(status)]
     .filter(Boolean);
 }
 
@@ -86,13 +86,14 @@ function room(s) {
 }
 
 function uplink(s) {
-  const need = s.renditions?.[0]?.bitrate_bps ?? 0, up = limit(s.upload);
+  const streams = s.role === 'streamer' ? s.renditions ?? [] : [watched(s)]; // who broadcasts sends all of them
+  const need = streams.reduce((sum, r) => sum + (r?.bitrate_bps ?? 0), 0), up = limit(s.upload);
   if (!need || !up) return null;
   if (s.role === 'streamer') {
     const copies = SOURCE;
     if (up >= copies * need || !peers(s).length) return null;
     return {
-      id: 'uplink', tone: 'bad', what: `Your line carries ${bitrate(up)} up, but ${bitrate(copies * need)} are needed for two copies of this stream.`,
+      id: 'uplink', tone: 'bad', what: `Your line carries ${bitrate(up)} up, but ${bitrate(copies * need)} are needed for two copies of ${streams.length > 1 ? `these ${streams.length} renditions` : 'this stream'}.`,
       todo: 'Lower the bit rate of the encoder, go on air with --copies 1, or ask somebody with a good line to run a relay.',
     };
   }

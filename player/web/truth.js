@@ -85,7 +85,7 @@ export class Truth {
 
   checked(status) {
     const b = status?.blocks ?? {}, streamer = status?.role === 'streamer';
-    const head = status?.renditions?.[0]?.head ?? 0;
+    const head = watched(status)?.head ?? 0;
     const good = streamer ? head : b.verified ?? 0;
     set('checked-title', streamer ? 'Signed block by block' : 'Checked block by block');
     set('verified', good.toLocaleString('en'));
