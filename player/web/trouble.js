@@ -18,7 +18,7 @@ export function troubles(status, page = {}) {
     return [{ id: 'contact', tone: 'bad', what: 'The program that brings this channel does not answer.', todo: 'Start it again, or close this page.' }];
   }
   const flow = flowing(status, page);
-  const own = flow.length ? [] : here(page);
+  const own = flow.length || page.lower ? [] : here(page); // a change of renditions has its stalls behind it
   return [...flow, codec(page), page.lower, clock(status), disk(status), room(status), uplink(status), ...proof(status), ...own, ...input(status), ...notes(status)]
     .filter(Boolean);
 }

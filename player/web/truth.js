@@ -1,6 +1,6 @@
 // The truth panel: numbers of now, where each stripe comes from, what was checked, who the peers are. All of it is the node's own count.
 
-import { peers, sent, received, ratio, saved, seconds, bytes, bitrate, plural } from './status.js';
+import { peers, sent, received, ratio, saved, seconds, bytes, bitrate, plural, watched } from './status.js';
 import { $, set, rows, make } from './dom.js';
 import { Spark } from './spark.js';
 import { sources } from './sources.js';

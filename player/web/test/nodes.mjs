@@ -16,7 +16,7 @@ const advance = async (w, name) => {
   return w.until(name, n => n.frames > s.frames + 20 && n.time > s.time + 0.5 && n.veil === '');
 };
 
-const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder, barcode, channels, fault };
+const acts = { picture, radio, sounds, refused, truth, restart, past, fallback, encoder, barcode, channels, fault, ladder };
 await browse(url, folder, async w => {
   await w.page.goto(url);
   await acts[what](w);
@@ -36,7 +36,64 @@ async function picture(w) {
   await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence));
   await advance(w, 'frames advance again');
   const made = (await status()).renditions[0].codecs, mpv = await w.page.locator('#mpv').textContent();
-  assert.equal(/live\.mp4/.test(mpv), made.includes('vp9'), `${made}: ${mpv}`);
+  assert.equal(/live\.mp4/.test(mpv), made.some(c => /^(vp9|vp09)/.test(c)), `${made}: ${mpv}`);
+}
+
+// ladder changes between renditions: by the menu, by a line that does not carry one, and back.
+async function ladder(w) {
+  const { page } = w, [wide, narrow] = [640, 320];
+  const followed = async () => (await status()).renditions.filter(r => r.followed).map(r => r.name).join();
+  await page.evaluate(() => { window.sameDocument = true; });
+  await w.until('the best one plays', s => s.frames > 5 && s.width === wide && s.veil === '' && /^Live/.test(s.sentence));
+  assert.equal(await followed(), 'high', 'only the best one is followed');
+  const options = await page.locator('#qualities option').evaluateAll(list => list.map(o => [o.textContent.replace(/, [^,]*bit.s$/, ''), o.selected]));
+  assert.deepEqual(options, [['high, 360p', true], ['low, 180p', false]]);
+  assert.equal(await page.locator('#qualities').evaluate(e => e.labels[0].textContent.trim().startsWith('Quality')), true, 'the menu has no name');
+  await page.mouse.move(640, 300);
+  for (const [name, width, height] of [['ladder', 1280, 800], ['ladder-phone', 390, 844]]) {
+    await page.setViewportSize({ width, height });
+    await page.waitForTimeout(300);
+    await w.shot(name);
+    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth) <= width, `too wide for a screen of ${width}`);
+  }
+  await page.setViewportSize({ width: 1280, height: 800 });
+  await page.focus('#qualities');
+  await page.keyboard.press('ArrowDown');
+  const low = await w.until('by the keyboard the lower one plays', s => s.width === narrow && s.veil === '' && s.ready >= 3 && s.time > 0, SOON);
+  assert.match(await page.locator('#mpv').textContent(), /rendition=low/);
+  await advance(w, 'frames advance');
+  await until('the node follows the lower one alone', async () => await followed() === 'low');
+  await page.selectOption('#qualities', 'high');
+  const high = await w.until('and the best one again', s => s.width === wide && s.veil === '' && s.ready >= 3, SOON);
+  console.log(`changed in ${low.took} and ${high.took} ms`);
+  await advance(w, 'frames advance');
+  await page.selectOption('#qualities', 'low');
+  await w.until('the lower one', s => s.width === narrow && s.veil === '', SOON);
+  const line = await w.context.newCDPSession(page);
+  await line.send('Network.enable');
+  await line.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: 60e3, uploadThroughput: -1 }); // of what is asked for from now on
+  await page.selectOption('#qualities', 'high');
+  const down = await w.until('a line that does not carry it leads to the lower one', s => s.troubles.lower && /did not carry high/.test(s.troubles.lower), 60000);
+  await w.until('which plays', s => s.width === narrow && s.ready >= 3, SOON);
+  console.log(`went down after ${down.took} ms`);
+  await w.shot('ladder-down');
+  await line.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: -1 });
+  await page.click('[data-action=back]');
+  await w.until('and back at a click', s => s.width === wide && s.veil === '' && !s.troubles.lower, SOON);
+  await page.goto(`${url}/?way=hls`);
+  await w.until('HLS plays', s => s.frames > 5 && s.width > 0 && s.veil === '');
+  await page.selectOption('#qualities', 'low');
+  await w.until('and changes too', s => s.width === narrow && s.veil === '', SOON);
+  await page.selectOption('#qualities', 'high');
+  await w.until('and back', s => s.width === wide && s.veil === '', SOON);
+}
+
+// until waits for something of the node.
+async function until(what, test) {
+  for (const begun = Date.now(); ; await new Promise(done => setTimeout(done, 200))) {
+    if (await test()) return console.log(`ok: ${what} (${Date.now() - begun} ms)`);
+    assert.ok(Date.now() - begun < SOON, `${what}: not after ${SOON} ms`);
+  }
 }
 
 async function radio(w) {
