@@ -18,21 +18,21 @@ type receiver interface {
 
 // attach leads the packets of a session to in, before the first. A panic under a packet goes to crash, which has to end the session.
 func attach(from receiver, d *description.Session, in *intake, transport gortsplib.Transport, crash func(reason any)) {
-	in.datagrams = transport != gortsplib.TransportTCP
-	for _, t := range in.tracks {
+	in.Datagrams = transport != gortsplib.TransportTCP
+	for i, t := range in.Tracks() {
 		onPacket := func(p *rtp.Packet) {
 			defer recovered(crash)
-			in.packet(t, p, time.Now())
+			in.Packet(t, p, time.Now())
 		}
-		if in.datagrams {
-			t.tap.on = onPacket
+		if in.Datagrams {
+			in.taps[i].on = onPacket
 		} else {
-			from.OnPacketRTP(d.Medias[t.media], t.tap, onPacket)
+			from.OnPacketRTP(d.Medias[t.Media], in.taps[i], onPacket)
 		}
-		from.OnPacketRTCP(d.Medias[t.media], func(p rtcp.Packet) {
+		from.OnPacketRTCP(d.Medias[t.Media], func(p rtcp.Packet) {
 			defer recovered(crash)
 			if r, ok := p.(*rtcp.SenderReport); ok {
-				in.report(t.media, r, time.Now())
+				in.Report(t.Media, r, time.Now())
 			}
 		})
 	}

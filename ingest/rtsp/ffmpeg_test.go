@@ -18,6 +18,8 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/mpegts/substructs"
 
 	"tailcast/ingest"
+	"tailcast/ingest/ingesttest"
+	"tailcast/internal/es"
 )
 
 // probed is one packet of a file, as ffprobe sees it.
@@ -90,7 +92,7 @@ func bare(t *testing.T, codec ingest.Codec, data []byte, inBand bool) string {
 		}
 		var out []byte
 		for _, n := range nalus {
-			if k := codecNAL(codec).kind(n); !inBand && k >= nalVPS && k <= nalPPS {
+			if k := es.NALCodec(codec).Kind(n); !inBand && k >= es.NALVPS && k <= es.NALPPS {
 				continue
 			}
 			out = append(binary.BigEndian.AppendUint32(out, uint32(len(n))), n...)
@@ -232,20 +234,20 @@ func waitLeft(t *testing.T, stats *ingest.Stats) {
 }
 
 // check compares what has come with the file: bytes, times, and the offset of the sound.
-func (c clip) check(t *testing.T, stats *ingest.Stats, r *record, head int) {
+func (c clip) check(t *testing.T, stats *ingest.Stats, r *ingesttest.Record, head int) {
 	t.Helper()
-	p := r.program(t)
+	p := r.Program(t)
 	if len(p.Tracks) != 2 || p.Tracks[0].Codec != c.video || p.Tracks[1].Codec != c.audio {
 		t.Fatalf("program is %+v, want %s and %s", p, c.video, c.audio)
 	}
-	checkTimes(t, r.all())
-	pts, dts := match(t, c.video, r.of(0), c.pictures, head, 0)
+	ingesttest.CheckTimes(t, r.All())
+	pts, dts := match(t, c.video, r.Of(0), c.pictures, head, 0)
 	low, high := spreadOf(pts)
 	lowDTS, highDTS := spreadOf(dts)
 	if low != high || head == 0 && (lowDTS != low || highDTS != high) { // who joins within does not know what came before
 		t.Errorf("video times are the file's plus %d to %d (PTS) and %d to %d (DTS), want one offset", low, high, lowDTS, highDTS)
 	}
-	sound, _ := match(t, c.audio, r.of(1), c.sound, 3*head, 12)
+	sound, _ := match(t, c.audio, r.Of(1), c.sound, 3*head, 12)
 	low, high = spreadOf(sound)
 	if off := max(high-pts[0], pts[0]-low); off > 40*90 {
 		t.Errorf("sound is %d ticks off the picture, want at most 40 ms", off)

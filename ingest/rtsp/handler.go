@@ -15,6 +15,9 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/base"
 	"github.com/bluenviron/gortsplib/v4/pkg/headers"
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
+
+	"tailcast/ingest"
+	"tailcast/ingest/rtp"
 )
 
 // handler answers the requests of encoders on behalf of a Server. gortsplib calls it from many goroutines.
@@ -24,14 +27,15 @@ import (
 //	 ▲ session closed       │                       │  connection lost: the next ANNOUNCE takes over
 //	 └──────────────────────┴───────────────────────┘
 type handler struct {
-	out *output
-	key string
-	log *slog.Logger
+	out   *rtp.Output
+	stats *ingest.Stats
+	key   string
+	log   *slog.Logger
 
 	mu      sync.Mutex
 	pub     *publication // nil: free
 	count   int          // of publications that reached RECORD
-	trouble limiter
+	trouble rtp.Limiter
 }
 
 // publication is the session of an encoder, from its ANNOUNCE on.
@@ -68,7 +72,7 @@ func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.R
 	}
 	in, err := newIntake(h.out, ctx.Description, ctx.Request.Body, ctx.Request.Header["User-Agent"])
 	if err != nil {
-		h.out.stats.SetError(err)
+		h.stats.SetError(err)
 		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", err)
 		return refuse(base.StatusUnsupportedMediaType, err)
 	}
@@ -149,12 +153,12 @@ func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Respo
 	h.mu.Lock()
 	p.udp = transport == gortsplib.TransportUDP
 	if h.count++; h.count > 1 {
-		h.out.stats.Reconnects.Add(1)
+		h.stats.Reconnects.Add(1)
 	}
 	h.mu.Unlock()
 	attach(ctx.Session, ctx.Session.AnnouncedDescription(), p.intake, transport, func(reason any) { h.crash(p, reason) })
 	trust(ctx.Conn, true)
-	h.log.Info("rtsp publisher came", "peer", peer(ctx.Conn), "transport", transport.String(), "tracks", len(p.intake.tracks))
+	h.log.Info("rtsp publisher came", "peer", peer(ctx.Conn), "transport", transport.String(), "tracks", len(p.intake.Tracks()))
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }
 
@@ -180,7 +184,7 @@ func (h *handler) OnSessionClose(ctx *gortsplib.ServerHandlerOnSessionCloseCtx) 
 	trust(p.conn, false)
 	func() {
 		defer recovered(func(reason any) { h.crash(p, reason) })
-		p.intake.close(time.Now())
+		p.intake.Close(time.Now())
 	}()
 	h.log.Info("rtsp publisher left", "peer", peer(p.conn), "reason", h.mask(ctx.Error))
 	h.mu.Lock()
@@ -205,7 +209,7 @@ func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
 	}
 	var sdp liberrors.ErrServerSDPInvalid
 	if errors.As(ctx.Error, &sdp) { // gortsplib has refused it: ffmpeg's of AC-3, for one, does not say what it is
-		h.out.stats.SetError(sdp)
+		h.stats.SetError(sdp)
 		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", h.mask(sdp))
 		return
 	}
@@ -219,7 +223,7 @@ func (h *handler) OnPacketsLost(*gortsplib.ServerHandlerOnPacketsLostCtx) {}
 func (h *handler) OnDecodeError(ctx *gortsplib.ServerHandlerOnDecodeErrorCtx) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if n, ok := h.trouble.pass(1, time.Now()); ok {
+	if n, ok := h.trouble.Pass(1, time.Now()); ok {
 		h.log.Warn("rtp packet refused", "packets", n, "reason", ctx.Error)
 	}
 }
@@ -234,15 +238,15 @@ func (h *handler) mask(err error) string {
 
 // crash ends the session of a publisher whose media made a library panic.
 func (h *handler) crash(p *publication, reason any) {
-	complainOfPanic(h.out, peer(p.conn), reason)
+	complainOfPanic(h.stats, h.log, peer(p.conn), reason)
 	p.session.Close()
 }
 
 // complainOfPanic reports a panic that was contained.
-func complainOfPanic(out *output, peer string, reason any) {
+func complainOfPanic(stats *ingest.Stats, log *slog.Logger, peer string, reason any) {
 	err := fmt.Errorf("rtsp: media of %s made the parser panic: %v", peer, reason)
-	out.stats.SetError(err)
-	out.log.Error("rtsp session ended by a panic", "peer", peer, "reason", reason, "stack", string(debug.Stack()))
+	stats.SetError(err)
+	log.Error("rtsp session ended by a panic", "peer", peer, "reason", reason, "stack", string(debug.Stack()))
 }
 
 // recovered, deferred, hands a panic to f.

@@ -17,6 +17,7 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 
 	"tailcast/ingest"
+	"tailcast/ingest/rtp"
 )
 
 // PullConfig says what to play.
@@ -57,7 +58,7 @@ func (p *Pull) Stats() *ingest.Stats { return &p.stats }
 
 // Run implements ingest.Source: it plays until ctx ends, or until the server refuses our credentials before it ever let us in.
 func (p *Pull) Run(ctx context.Context, sink ingest.Sink) error {
-	out := &output{sink: sink, stats: &p.stats, log: p.log, start: time.Now()}
+	out := rtp.NewOutput(sink, &p.stats, p.log, time.Now())
 	pause := p.cfg.RetryMin
 	for played, last := false, ""; ; {
 		began := time.Now()
@@ -98,7 +99,7 @@ func refused(err error) bool {
 }
 
 // play makes one attempt; ok tells whether it came to play.
-func (p *Pull) play(ctx context.Context, out *output, again bool) (ok bool, err error) {
+func (p *Pull) play(ctx context.Context, out *rtp.Output, again bool) (ok bool, err error) {
 	c := p.client()
 	if err := c.Start2(); err != nil {
 		return false, err
@@ -113,13 +114,13 @@ func (p *Pull) play(ctx context.Context, out *output, again bool) (ok bool, err 
 	if err != nil {
 		return false, err
 	}
-	defer func() { in.close(time.Now()) }()
+	defer func() { in.Close(time.Now()) }()
 	if err := setup(c, d, in); err != nil {
 		return false, err
 	}
 	crashed := make(chan struct{}, 1)
 	attach(c, d, in, *c.Transport, func(reason any) {
-		complainOfPanic(out, p.url.Host, reason)
+		complainOfPanic(&p.stats, p.log, p.url.Host, reason)
 		select {
 		case crashed <- struct{}{}:
 		default:
@@ -131,7 +132,7 @@ func (p *Pull) play(ctx context.Context, out *output, again bool) (ok bool, err 
 	if again {
 		p.stats.Reconnects.Add(1)
 	}
-	p.log.Info("rtsp play began", "transport", c.Transport.String(), "tracks", len(in.tracks))
+	p.log.Info("rtsp play began", "transport", c.Transport.String(), "tracks", len(in.Tracks()))
 	return true, wait(c, crashed)
 }
 
@@ -142,7 +143,7 @@ func (p *Pull) client() *gortsplib.Client {
 		transport = gortsplib.TransportUDP
 	}
 	var mu sync.Mutex
-	var trouble limiter
+	var trouble rtp.Limiter
 	return &gortsplib.Client{
 		Scheme: p.url.Scheme, Host: p.url.Host, Transport: &transport, UserAgent: "tailcast",
 		ListenPacket:  listenWide,
@@ -150,7 +151,7 @@ func (p *Pull) client() *gortsplib.Client {
 		OnDecodeError: func(err error) {
 			mu.Lock()
 			defer mu.Unlock()
-			if n, ok := trouble.pass(1, time.Now()); ok {
+			if n, ok := trouble.Pass(1, time.Now()); ok {
 				p.log.Warn("rtp packet refused", "packets", n, "reason", err)
 			}
 		},
@@ -174,12 +175,12 @@ func wait(c *gortsplib.Client, crashed <-chan struct{}) error {
 // setup asks for the media that in understands.
 func setup(c *gortsplib.Client, d *description.Session, in *intake) error {
 	asked := map[int]bool{}
-	for _, t := range in.tracks {
-		if asked[t.media] {
+	for _, t := range in.Tracks() {
+		if asked[t.Media] {
 			continue
 		}
-		asked[t.media] = true
-		if _, err := c.Setup(d.BaseURL, d.Medias[t.media], 0, 0); err != nil {
+		asked[t.Media] = true
+		if _, err := c.Setup(d.BaseURL, d.Medias[t.Media], 0, 0); err != nil {
 			return err
 		}
 	}

@@ -21,6 +21,8 @@ import (
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/ingest/ingesttest"
+	"tailcast/ingest/rtp/rtptest"
 )
 
 // camera is an RTSP server with one stream, which can be switched on and off and asks for a password if it has one.
@@ -75,7 +77,7 @@ func (c *camera) on() {
 	c.t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.desc = describe(plainFormat(), audioFormat())
+	c.desc = describe(rtptest.PlainH264(), rtptest.AAC())
 	c.stream = &gortsplib.ServerStream{Server: c.server, Desc: c.desc}
 	if err := c.stream.Initialize(); err != nil {
 		c.t.Fatal(err)
@@ -96,8 +98,8 @@ func (c *camera) off() {
 func (c *camera) frames(from, to int) {
 	c.t.Helper()
 	for n := from; n < to; n++ {
-		video := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, Marker: true, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3600}, Payload: idr}
-		audio := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 97, Marker: true, SequenceNumber: uint16(n), Timestamp: uint32(n) * 1920}, Payload: aac(1)}
+		video := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 96, Marker: true, SequenceNumber: uint16(n), Timestamp: uint32(n) * 3600}, Payload: rtptest.IDR}
+		audio := &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 97, Marker: true, SequenceNumber: uint16(n), Timestamp: uint32(n) * 1920}, Payload: rtptest.AACPacket(1)}
 		for i, p := range []*rtp.Packet{video, audio} {
 			if err := c.stream.WritePacketRTP(c.desc.Medias[i], p); err != nil {
 				c.t.Error(err)
@@ -105,7 +107,7 @@ func (c *camera) frames(from, to int) {
 			if n > from {
 				continue
 			}
-			r := &rtcp.SenderReport{SSRC: p.SSRC, NTPTime: ntpOf(time.Now()), RTPTime: p.Timestamp}
+			r := &rtcp.SenderReport{SSRC: p.SSRC, NTPTime: rtptest.NTP(time.Now()), RTPTime: p.Timestamp}
 			if err := c.stream.WritePacketRTCP(c.desc.Medias[i], r); err != nil {
 				c.t.Error(err)
 			}
@@ -179,27 +181,27 @@ func (c *camera) waitPlay() {
 	}
 }
 
-func pull(t *testing.T, cfg PullConfig) (*Pull, *record) {
+func pull(t *testing.T, cfg PullConfig) (*Pull, *ingesttest.Record) {
 	t.Helper()
 	cfg.RetryMin, cfg.RetryMax = 10*time.Millisecond, 40*time.Millisecond
 	if cfg.Logger == nil {
-		cfg.Logger = quiet()
+		cfg.Logger = ingesttest.Quiet()
 	}
 	p, err := NewPull(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := newRecord()
-	start(t, p, r)
+	r := ingesttest.NewRecord()
+	ingesttest.Start(t, p, r)
 	return p, r
 }
 
 // until sends pictures and sound until the puller has n samples: what is sent before PLAY took effect is lost to it.
-func (c *camera) until(r *record, n int) {
+func (c *camera) until(r *ingesttest.Record, n int) {
 	c.t.Helper()
-	for i := 0; len(r.all()) < n; i++ {
+	for i := 0; len(r.All()) < n; i++ {
 		if i == 2000 {
-			c.t.Fatalf("%d samples, want %d", len(r.all()), n)
+			c.t.Fatalf("%d samples, want %d", len(r.All()), n)
 		}
 		c.frames(i, i+1)
 		<-time.After(time.Millisecond)
@@ -224,7 +226,7 @@ func TestPullAgainAndAgain(t *testing.T) {
 			c.on()
 			c.waitPlay()
 			c.until(r, 40)
-			n := len(r.all())
+			n := len(r.All())
 			if udp { // the end of a stream is only noticed where there is a connection
 				return
 			}
@@ -232,8 +234,8 @@ func TestPullAgainAndAgain(t *testing.T) {
 			c.on()
 			c.waitPlay()
 			c.until(r, n+40)
-			got := r.all()
-			checkTimes(t, got)
+			got := r.All()
+			ingesttest.CheckTimes(t, got)
 			breaks := 0
 			for _, g := range got {
 				if g.Flags&ingest.Discontinuity != 0 {
@@ -266,7 +268,7 @@ func TestPullPassword(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	err = p.Run(context.Background(), newRecord())
+	err = p.Run(context.Background(), ingesttest.NewRecord())
 	if want := "rtsp: " + c.addr + " refuses user and password: put the right ones into the URL"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
@@ -319,7 +321,7 @@ func TestPullUnreachable(t *testing.T) {
 	for p.Stats().LastError() == "" {
 		<-time.After(time.Millisecond)
 	}
-	if len(r.all()) != 0 {
+	if len(r.All()) != 0 {
 		t.Error("there are samples")
 	}
 }

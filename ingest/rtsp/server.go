@@ -1,17 +1,6 @@
-// Package rtsp brings media that travels by RTSP (RFC 2326) and RTP (RFC 3550) into the vocabulary of package ingest. Server waits
-// for an encoder that pushes (ANNOUNCE and RECORD, over TCP or UDP); Pull plays a camera's or a server's URL and comes back
-// after every failure. The RTSP dialogue and the RTP payload formats are gortsplib's; what is ours is what a broadcast needs on
-// top: times that are exact and aligned, decoding times, loss that is counted and marked, and samples in the form MPEG-TS carries.
-//
-//	RTP packets ─▶ depacketizer ─▶ units on the track's RTP clock, with decoding times ─▶ alignment ─▶ ingest.Sink
-//	RTCP sender reports ─────────────────────────────────────────────────────────────────────▲
-//
-// What is carried: H.264, H.265, MPEG-2 video, AV1, VP9, AAC (also LATM, which becomes ADTS), MPEG audio, AC-3, Opus, and KLV as a
-// data track. Everything else is left out with a logged sentence that names it: raw RTP payloads would mean nothing to a receiver of
-// MPEG-TS. A stream of which nothing is left is refused.
-//
-// NAL units go out as they came, each behind a four-byte start code; no delimiter is invented. Parameter sets that a random access
-// point lacks are put before it, from the SDP or from the stream.
+// Package rtsp brings media that travels by RTSP (RFC 2326) into the vocabulary of package ingest. Server waits for an encoder that
+// pushes (ANNOUNCE and RECORD, over TCP or UDP); Pull plays a camera's or a server's URL and comes back after every failure. The RTSP
+// dialogue is gortsplib's, the media goes through package ingest/rtp, which says what is carried.
 package rtsp
 
 import (
@@ -27,6 +16,7 @@ import (
 	"github.com/bluenviron/gortsplib/v4"
 
 	"tailcast/ingest"
+	"tailcast/ingest/rtp"
 )
 
 // ServerConfig says where to listen and whom to let in. The zero value listens on the usual port of this machine alone.
@@ -115,8 +105,8 @@ func (s *Server) RunPaths(ctx context.Context, sinks map[string]ingest.Sink) err
 	defer s.Close()
 	rooms := map[string]*handler{}
 	for name, sink := range sinks {
-		out := &output{sink: sink, stats: s.StatsOf(name), log: s.cfg.Logger, start: time.Now()}
-		rooms[name] = &handler{out: out, key: s.cfg.Key, log: s.cfg.Logger}
+		stats := s.StatsOf(name)
+		rooms[name] = &handler{out: rtp.NewOutput(sink, stats, s.cfg.Logger, time.Now()), stats: stats, key: s.cfg.Key, log: s.cfg.Logger}
 	}
 	server := &gortsplib.Server{
 		Handler:        s.newLobby(rooms),

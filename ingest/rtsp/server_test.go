@@ -22,6 +22,8 @@ import (
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/ingest/ingesttest"
+	"tailcast/ingest/rtp/rtptest"
 )
 
 // encoder is a publisher of one video and one sound track.
@@ -45,7 +47,7 @@ func publish(t *testing.T, s *Server, transport *gortsplib.Transport, path strin
 	} else {
 		user += "@"
 	}
-	e := &encoder{t: t, desc: describe(plainFormat(), audioFormat())}
+	e := &encoder{t: t, desc: describe(rtptest.PlainH264(), rtptest.AAC())}
 	e.client = &gortsplib.Client{Transport: transport, DisableRTCPSenderReports: true, UserAgent: "an encoder"}
 	if err := e.client.StartRecording(fmt.Sprintf("rtsp://%s%s/%s", user, s.Addr(), path), e.desc); err != nil {
 		return nil, err
@@ -66,9 +68,9 @@ func mustPublish(t *testing.T, s *Server, transport *gortsplib.Transport) *encod
 func (e *encoder) packet(track, number int) *rtp.Packet {
 	p := &rtp.Packet{Header: rtp.Header{Version: 2, Marker: true, SequenceNumber: uint16(number)}}
 	if track == 0 {
-		p.PayloadType, p.Timestamp, p.Payload = 96, uint32(number)*3600, append(idr[:len(idr):len(idr)], byte(number)|1)
+		p.PayloadType, p.Timestamp, p.Payload = 96, uint32(number)*3600, append(rtptest.IDR[:len(rtptest.IDR):len(rtptest.IDR)], byte(number)|1)
 	} else {
-		p.PayloadType, p.Timestamp, p.Payload = 97, uint32(number)*1920, aac(1)
+		p.PayloadType, p.Timestamp, p.Payload = 97, uint32(number)*1920, rtptest.AACPacket(1)
 	}
 	return p
 }
@@ -83,7 +85,7 @@ func (e *encoder) write(track int, p *rtp.Packet) {
 // frames sends pictures [from, to) and as many frames of sound, reports first.
 func (e *encoder) frames(from, to int) {
 	e.t.Helper()
-	now := ntpOf(time.Now())
+	now := rtptest.NTP(time.Now())
 	for track := range 2 {
 		p := e.packet(track, from)
 		e.write(track, p)
@@ -104,10 +106,10 @@ func TestPush(t *testing.T) {
 			t.Parallel()
 			s, r := listen(t, ServerConfig{})
 			mustPublish(t, s, transport).frames(0, 30)
-			got := r.wait(t, 60)
-			checkTimes(t, got)
+			got := r.Wait(t, 60)
+			ingesttest.CheckTimes(t, got)
 			for track := range uint8(2) {
-				samples := r.of(track)
+				samples := r.Of(track)
 				if len(samples) != 30 {
 					t.Fatalf("track %d: %d samples, want 30", track, len(samples))
 				}
@@ -117,7 +119,7 @@ func TestPush(t *testing.T) {
 					}
 				}
 			}
-			if a, v := r.of(1)[0].PTS, r.of(0)[0].PTS; a != v {
+			if a, v := r.Of(1)[0].PTS, r.Of(0)[0].PTS; a != v {
 				t.Errorf("sound begins %d ticks after the picture, want 0", a-v)
 			}
 			if n := s.Stats().LostPackets.Load(); n != 0 {
@@ -136,18 +138,18 @@ func TestReorderedAndLostOverUDP(t *testing.T) {
 	for _, n := range []int{6, 5, 8, 7, 7, 9} { // one of them twice
 		e.write(0, e.packet(0, n))
 	}
-	r.wait(t, 15)
+	r.Wait(t, 15)
 	e.write(0, e.packet(0, 12)) // 10 and 11 are lost
 	e.write(0, e.packet(0, 13))
-	for n := 5; len(r.of(0)) < 12; n++ { // a packet of any track shows that time has passed
+	for n := 5; len(r.Of(0)) < 12; n++ { // a packet of any track shows that time has passed
 		if n == 100 {
 			t.Fatal("the loss holds everything up")
 		}
 		e.write(1, e.packet(1, n))
-		<-time.After(reorderFor / 10)
+		<-time.After(10 * time.Millisecond)
 	}
-	samples := r.of(0)
-	checkTimes(t, samples)
+	samples := r.Of(0)
+	ingesttest.CheckTimes(t, samples)
 	for i, g := range samples {
 		want := int64(i) * 3600
 		if i >= 10 {
@@ -189,20 +191,20 @@ func TestOnePublisherAtATime(t *testing.T) {
 		t.Errorf("second publisher got %v, want 403 %s", err, errBusy)
 	}
 	first.frames(3, 6)
-	r.wait(t, 12)
+	r.Wait(t, 12)
 
 	first.client.Close()
 	second := left(t, s, &overTCP)
 	second.frames(0, 3)
-	got := r.wait(t, 18)
-	checkTimes(t, got)
+	got := r.Wait(t, 18)
+	ingesttest.CheckTimes(t, got)
 	for i, g := range got {
 		want := i >= 12 && i < 14 // the first of each track
 		if is := g.Flags&ingest.Discontinuity != 0; is != want {
 			t.Errorf("sample %d: discontinuity is %v, want %v", i, is, want)
 		}
 	}
-	if n := len(r.programs); n != 2 {
+	if n := len(r.Programs()); n != 2 {
 		t.Errorf("%d programs, want 2", n)
 	}
 	if n := s.Stats().Reconnects.Load(); n != 1 {
@@ -215,7 +217,7 @@ func TestTakeover(t *testing.T) {
 	t.Parallel()
 	s, r := listen(t, ServerConfig{})
 	conns := make(chan net.Conn, 1)
-	e := &encoder{t: t, desc: describe(plainFormat(), audioFormat())}
+	e := &encoder{t: t, desc: describe(rtptest.PlainH264(), rtptest.AAC())}
 	e.client = &gortsplib.Client{
 		Transport: &overUDP, DisableRTCPSenderReports: true, UserAgent: "an encoder",
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
@@ -229,10 +231,10 @@ func TestTakeover(t *testing.T) {
 	}
 	defer e.client.Close()
 	e.frames(0, 3)
-	r.wait(t, 6)
+	r.Wait(t, 6)
 	(<-conns).Close()
 	left(t, s, &overUDP).frames(0, 3)
-	r.wait(t, 12)
+	r.Wait(t, 12)
 }
 
 func TestReadersAreRefused(t *testing.T) {
@@ -303,7 +305,7 @@ func TestKey(t *testing.T) {
 			continue
 		}
 		e.frames(0, 2)
-		r.wait(t, 4)
+		r.Wait(t, 4)
 	}
 }
 
@@ -386,8 +388,8 @@ func TestGarbage(t *testing.T) {
 		e.write(0, e.packet(0, n))
 		e.write(1, &rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 97, SequenceNumber: uint16(n), Timestamp: uint32(n) * 1920}, Payload: noise[n : 2*n]})
 	}
-	r.wait(t, 3+3+7)
-	checkTimes(t, r.all())
+	r.Wait(t, 3+3+7)
+	ingesttest.CheckTimes(t, r.All())
 }
 
 // Connections are bounded; who has gone makes room.
@@ -417,15 +419,15 @@ func TestTooManyConnections(t *testing.T) {
 // A panic under one publisher's packet ends its session, and nothing else.
 func TestPanicIsContained(t *testing.T) {
 	t.Parallel()
-	s, err := Listen(ServerConfig{Addr: "127.0.0.1:0", Logger: quiet()})
+	s, err := Listen(ServerConfig{Addr: "127.0.0.1:0", Logger: ingesttest.Quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &fragile{record: newRecord(), left: 3}
-	start(t, s, r)
+	r := &fragile{Record: ingesttest.NewRecord(), left: 3}
+	ingesttest.Start(t, s, r)
 	mustPublish(t, s, &overTCP).frames(0, 5)
 	left(t, s, &overTCP).frames(0, 3)
-	r.wait(t, 3+6)
+	r.Wait(t, 3+6)
 	if !strings.Contains(s.Stats().LastError(), "made the parser panic: glass") {
 		t.Errorf("last error is %q, want it to tell of the panic", s.Stats().LastError())
 	}
@@ -433,7 +435,7 @@ func TestPanicIsContained(t *testing.T) {
 
 // fragile panics once, after left samples.
 type fragile struct {
-	*record
+	*ingesttest.Record
 	left int
 }
 
@@ -441,7 +443,7 @@ func (f *fragile) WriteSample(s ingest.Sample) {
 	if f.left--; f.left == -1 {
 		panic("glass")
 	}
-	f.record.WriteSample(s)
+	f.Record.WriteSample(s)
 }
 
 // What the library cannot read is refused before we see it; the operator is told all the same.
@@ -473,11 +475,11 @@ func TestUnknownCodecIsRefused(t *testing.T) {
 // TestPathsAreStreams: each path has a publisher and a sink of its own; a path that nobody waits at is told which there are, but only to who has the key.
 func TestPathsAreStreams(t *testing.T) {
 	t.Parallel()
-	s, err := Listen(ServerConfig{Addr: "127.0.0.1:0", Key: "s3cret", Logger: quiet()})
+	s, err := Listen(ServerConfig{Addr: "127.0.0.1:0", Key: "s3cret", Logger: ingesttest.Quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	high, low := newRecord(), newRecord()
+	high, low := ingesttest.NewRecord(), ingesttest.NewRecord()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- s.RunPaths(ctx, map[string]ingest.Sink{"high": high, "low": low}) }()
@@ -489,8 +491,8 @@ func TestPathsAreStreams(t *testing.T) {
 	b := left(t, s, &overUDP, "anybody:s3cret@low")
 	a.frames(0, 2)
 	b.frames(0, 5)
-	high.wait(t, 4)
-	low.wait(t, 10)
+	high.Wait(t, 4)
+	low.Wait(t, 10)
 	if n, m := s.StatsOf("high").Samples.Load(), s.StatsOf("low").Samples.Load(); n != 4 || m != 10 {
 		t.Errorf("counted %d and %d samples, want 4 and 10", n, m)
 	}

@@ -21,9 +21,15 @@ var Allowed = map[string][]string{
 	"ingest":        {},
 	"internal/clip": {},
 	"internal/ts":   {"ingest"},
+	"internal/es":   {"ingest"},
 	"ingest/mpegts": {"ingest", "internal/ts"},
-	"ingest/rtsp":   {"ingest", "internal/ts"},
-	"segmenter":     {"ingest"},
+	"ingest/rtp":    {"ingest", "internal/es"},
+	"ingest/rtsp":   {"ingest", "ingest/rtp"},
+
+	"ingest/ingesttest":  {"ingest"},
+	"ingest/rtp/rtptest": {},
+
+	"segmenter": {"ingest"},
 
 	"quicwire":      {"feed", "feed/merkle"},
 	"discovery":     {"internal/durable"},

@@ -1,8 +1,10 @@
-package rtsp
+package rtp
 
 import (
 	"testing"
 	"time"
+
+	"tailcast/ingest/rtp/rtptest"
 )
 
 func TestScale(t *testing.T) {
@@ -39,14 +41,14 @@ func TestUnwrapper(t *testing.T) {
 
 func TestNTP(t *testing.T) {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 500_000_000, time.UTC)
-	if got := wallOf(ntpTicks(ntpOf(at), false)); !got.Equal(at) {
+	if got := wallOf(ntpTicks(rtptest.NTP(at), false)); !got.Equal(at) {
 		t.Errorf("by the RFC: %v, want %v", got, at)
 	}
 	if got := wallOf(ntpTicks(uint64(at.Unix()+ntpEpoch)<<32|500_000_000, true)); !got.Equal(at) {
 		t.Errorf("in nanoseconds: %v, want %v", got, at)
 	}
 	later := time.Date(2040, 1, 1, 0, 0, 0, 0, time.UTC)
-	if got := wallOf(ntpTicks(ntpOf(later), false)); !got.Equal(later) {
+	if got := wallOf(ntpTicks(rtptest.NTP(later), false)); !got.Equal(later) {
 		t.Errorf("in the next era: %v, want %v", got, later)
 	}
 }

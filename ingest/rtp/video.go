@@ -1,8 +1,7 @@
-package rtsp
+package rtp
 
 import (
 	"errors"
-	"slices"
 
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtph264"
@@ -10,6 +9,7 @@ import (
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/internal/es"
 )
 
 // nalVideo makes access units of H.264 (RFC 6184) and H.265 (RFC 7798).
@@ -18,9 +18,9 @@ import (
 // unit the time of the packet that follows once a marker was lost, and holds every later unit back by one packet.
 type nalVideo struct {
 	news
-	codec  codecNAL
+	codec  es.NALCodec
 	decode func(*rtp.Packet) ([][]byte, error) // NAL units that p completes
-	sets   parameterSets
+	sets   es.ParameterSets
 	clock  decodeClock
 
 	// The unit that is being put together.
@@ -61,8 +61,8 @@ func newH265(f *format.H265) (*nalVideo, error) {
 }
 
 func newNALVideo(codec ingest.Codec, decode func(*rtp.Packet) ([][]byte, error)) *nalVideo {
-	v := &nalVideo{codec: codecNAL(codec), sets: parameterSets{codec: codecNAL(codec)}}
-	v.clock.reset(v.sets.picture().depth, 0)
+	v := &nalVideo{codec: es.NALCodec(codec), sets: es.ParameterSets{Codec: es.NALCodec(codec)}}
+	v.clock.reset(v.sets.Picture().Depth, 0)
 	v.decode = func(p *rtp.Packet) ([][]byte, error) {
 		single := *p
 		single.Marker = true // hands out at once what the packet completes
@@ -73,20 +73,17 @@ func newNALVideo(codec ingest.Codec, decode func(*rtp.Packet) ([][]byte, error))
 
 // learn takes parameter sets over, and what they say about time.
 func (v *nalVideo) learn(nalus [][]byte) {
-	before := v.sets.picture()
-	if !v.sets.observe(nalus) {
+	before := v.sets.Picture()
+	if !v.sets.Observe(nalus) {
 		return
 	}
 	v.fresh = true
-	if p := v.sets.picture(); p.depth != before.depth || p.frame != before.frame {
-		v.clock.reset(p.depth, p.frame)
+	if p := v.sets.Picture(); p.Depth != before.Depth || p.Frame != before.Frame {
+		v.clock.reset(p.Depth, p.Frame)
 	}
 }
 
-func (v *nalVideo) describe(t *ingest.Track) {
-	p := v.sets.picture()
-	t.Config, t.Width, t.Height = v.sets.config(), p.width, p.height
-}
+func (v *nalVideo) describe(t *ingest.Track) { v.sets.Describe(t) }
 
 // depacketize implements depacketizer. A unit ends with the packet that has the marker, or before the packet that has another
 // timestamp: some cameras never set the marker, and it may be lost.
@@ -129,7 +126,7 @@ func (v *nalVideo) add(nalus [][]byte) error {
 			return errTooLarge
 		}
 		v.nalus, v.size = append(v.nalus, n), v.size+len(n)
-		if k := v.codec.kind(n); k >= nalSlice && k <= nalIRAP {
+		if k := v.codec.Kind(n); k >= es.NALSlice && k <= es.NALIRAP {
 			v.picture = true
 		}
 	}
@@ -145,34 +142,17 @@ func (v *nalVideo) finish(emit func(unit)) {
 		return
 	}
 	v.learn(nalus)
-	u := unit{flags: v.access(nalus)}
+	u := unit{flags: v.codec.Access(nalus)}
 	if u.flags&ingest.RandomAccess != 0 {
-		nalus = v.sets.complete(nalus)
+		nalus = v.sets.Complete(nalus)
 	}
 	if damaged {
 		u.flags |= ingest.Damaged
 	}
-	u.pts, u.dts, u.guessed = v.clock.next(nalus, at, v.has(nalus, nalIDR), u.flags&ingest.RandomAccess != 0)
-	v.buf = annexB(v.buf[:0], nalus)
+	u.pts, u.dts, u.guessed = v.clock.next(nalus, at, v.codec.Has(nalus, es.NALIDR), u.flags&ingest.RandomAccess != 0)
+	v.buf = es.AnnexB(v.buf[:0], nalus)
 	u.data = v.buf
 	emit(u)
-}
-
-// access tells whether decoding can start at an access unit.
-func (v *nalVideo) access(nalus [][]byte) ingest.Flags {
-	if v.has(nalus, nalIDR) || v.has(nalus, nalIRAP) {
-		return ingest.RandomAccess
-	}
-	for _, n := range nalus {
-		if v.codec.kind(n) == nalSEI && v.codec.recoveryPoint(n) {
-			return ingest.RandomAccess | ingest.Recovery
-		}
-	}
-	return 0
-}
-
-func (v *nalVideo) has(nalus [][]byte, k nalKind) bool {
-	return slices.ContainsFunc(nalus, func(n []byte) bool { return v.codec.kind(n) == k })
 }
 
 func (v *nalVideo) flush(emit func(unit)) {
@@ -183,7 +163,7 @@ func (v *nalVideo) flush(emit func(unit)) {
 
 // jumped implements depacketizer.
 func (v *nalVideo) jumped() {
-	p := v.sets.picture()
+	p := v.sets.Picture()
 	v.clock = decodeClock{}
-	v.clock.reset(p.depth, p.frame)
+	v.clock.reset(p.Depth, p.Frame)
 }

@@ -1,4 +1,4 @@
-package rtsp
+package rtp
 
 import (
 	"bytes"
@@ -6,56 +6,29 @@ import (
 	"testing"
 	"time"
 
-	"github.com/bluenviron/gortsplib/v4/pkg/base"
-	"github.com/bluenviron/gortsplib/v4/pkg/description"
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
-	"github.com/bluenviron/mediacommon/v2/pkg/codecs/mpeg4audio"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/ingest/ingesttest"
+	"tailcast/ingest/rtp/rtptest"
+	"tailcast/internal/es"
 )
 
-// Parameter sets of a real encoder (x264, 24 frames a second) that reorders by two pictures.
-var (
-	testSPS = []byte{103, 77, 64, 30, 236, 192, 108, 30, 243, 127, 248, 40, 0, 40, 8, 128, 0, 0, 3, 0, 128, 0, 0, 24, 7, 139, 22, 205}
-	testPPS = []byte{104, 233, 123, 44, 128}
-)
-
-// plainSPS is of the baseline profile, which does not reorder.
-var plainSPS = []byte{
-	0x67, 0x42, 0xc0, 0x28, 0xd9, 0x00, 0x78, 0x02, 0x27, 0xe5, 0x84, 0x00, 0x00, 0x03, 0x00, 0x04, 0x00, 0x00, 0x03, 0x00, 0xf0, 0x3c, 0x60, 0xc9, 0x20,
-}
-
-// plainFormat is video that is decoded in the order of presentation.
-func plainFormat() *format.H264 {
-	return &format.H264{PayloadTyp: 96, SPS: plainSPS, PPS: testPPS, PacketizationMode: 1}
-}
-
-// videoFormat is video with B pictures.
-func videoFormat() *format.H264 {
-	return &format.H264{PayloadTyp: 96, SPS: testSPS, PPS: testPPS, PacketizationMode: 1}
-}
-
-func audioFormat() *format.MPEG4Audio {
-	return &format.MPEG4Audio{PayloadTyp: 97, SizeLength: 13, IndexLength: 3, IndexDeltaLength: 3, Config: &mpeg4audio.AudioSpecificConfig{
-		Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2,
-	}}
-}
-
-func describe(formats ...format.Format) *description.Session {
-	d := &description.Session{}
-	for _, f := range formats {
-		d.Medias = append(d.Medias, &description.Media{Type: description.MediaTypeApplication, Formats: []format.Format{f}})
+// streams are what a description of a media for each format says.
+func streams(formats ...format.Format) (c Config) {
+	for i, f := range formats {
+		c.Streams = append(c.Streams, Stream{Media: i, Format: f, Clock: f.ClockRate()})
 	}
-	return d
+	return c
 }
 
 // session drives an intake in virtual time, as encoders and the network would.
 type session struct {
 	t     *testing.T
-	in    *intake
-	rec   *record
+	in    *Intake
+	rec   *ingesttest.Record
 	stats *ingest.Stats
 	start time.Time
 	rtp   []uint32 // RTP time of each track that stands for media time zero
@@ -64,9 +37,16 @@ type session struct {
 
 func newSession(t *testing.T, formats ...format.Format) *session {
 	t.Helper()
-	s := &session{t: t, rec: newRecord(), stats: &ingest.Stats{}, start: time.Unix(1_800_000_000, 500_000_000)}
-	out := &output{sink: s.rec, stats: s.stats, log: quiet(), start: s.start}
-	in, err := newIntake(out, describe(formats...), nil, nil)
+	return newSessionOf(t, "", formats...)
+}
+
+func newSessionOf(t *testing.T, agent string, formats ...format.Format) *session {
+	t.Helper()
+	s := &session{t: t, rec: ingesttest.NewRecord(), stats: &ingest.Stats{}, start: time.Unix(1_800_000_000, 500_000_000)}
+	out := NewOutput(s.rec, s.stats, ingesttest.Quiet(), s.start)
+	c := streams(formats...)
+	c.Agent = agent
+	in, err := NewIntake(out, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,9 +61,9 @@ func newSession(t *testing.T, formats ...format.Format) *session {
 // send delivers a payload of a track with media time media, at arrival, both since the start.
 func (s *session) send(track int, media, arrival time.Duration, marker bool, payload []byte) {
 	t := s.in.tracks[track]
-	s.in.packet(t, &rtp.Packet{
+	s.in.Packet(t, &rtp.Packet{
 		Header: rtp.Header{
-			Version: 2, SSRC: uint32(track + 1), PayloadType: t.tap.PayloadType(), SequenceNumber: s.seq[track], Marker: marker,
+			Version: 2, SSRC: uint32(track + 1), PayloadType: t.Format.PayloadType(), SequenceNumber: s.seq[track], Marker: marker,
 			Timestamp: s.rtp[track] + uint32(int64(media)*int64(t.rate)/int64(time.Second)),
 		},
 		Payload: payload,
@@ -96,33 +76,14 @@ func (s *session) lose(track int, n uint16) { s.seq[track] += n }
 
 // report delivers a true sender report about a track for media time media.
 func (s *session) report(track int, media, arrival time.Duration) {
-	s.reportNTP(track, media, arrival, ntpOf(s.start.Add(media)))
+	s.reportNTP(track, media, arrival, rtptest.NTP(s.start.Add(media)))
 }
 
 func (s *session) reportNTP(track int, media, arrival time.Duration, ntp uint64) {
 	rate := int64(s.in.tracks[track].rate)
-	s.in.report(track, &rtcp.SenderReport{
+	s.in.Report(track, &rtcp.SenderReport{
 		SSRC: uint32(track + 1), NTPTime: ntp, RTPTime: s.rtp[track] + uint32(int64(media)*rate/int64(time.Second)),
 	}, s.start.Add(arrival))
-}
-
-func ntpOf(t time.Time) uint64 {
-	return uint64(t.Unix()+ntpEpoch)<<32 | uint64(t.Nanosecond())<<32/uint64(time.Second)
-}
-
-// idr and inter are the smallest payloads that pass for pictures.
-var (
-	idr   = []byte{0x65, 0x88, 0x84, 0x11}
-	inter = []byte{0x41, 0x9a, 0x22, 0x33}
-)
-
-// aac is an mpeg4-generic packet with n access units of two bytes.
-func aac(n int) []byte {
-	out := []byte{byte(n * 16 >> 8), byte(n * 16)}
-	for range n {
-		out = append(out, 0, 2<<3)
-	}
-	return append(out, bytes.Repeat([]byte{0x21, 0x10}, n)...)
 }
 
 const (
@@ -133,7 +94,7 @@ const (
 // gap is the presentation time of the newest sample of a track against media time.
 func (s *session) gap(track uint8, media time.Duration) int64 {
 	s.t.Helper()
-	got := s.rec.of(track)
+	got := s.rec.Of(track)
 	if len(got) == 0 {
 		s.t.Fatalf("track %d has no sample", track)
 	}
@@ -154,7 +115,7 @@ func TestAlignment(t *testing.T) {
 		{"no reports", nil, skew, skew, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSession(t, plainFormat(), audioFormat())
+			s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
 			var before int64
 			for m := time.Duration(0); m < 2*time.Second; m += frame {
 				for _, r := range c.reports {
@@ -163,9 +124,9 @@ func TestAlignment(t *testing.T) {
 						s.report(1, m, m)
 					}
 				}
-				s.send(0, m, m, true, idr)
+				s.send(0, m, m, true, rtptest.IDR)
 				if m >= 160*ms { // the audio begins when it arrives with what was media time 10 ms
-					s.send(1, m-skew, m, true, aac(1))
+					s.send(1, m-skew, m, true, rtptest.AACPacket(1))
 				}
 				if m == 920*ms {
 					before = s.gap(1, m-skew) - s.gap(0, m)
@@ -179,7 +140,7 @@ func TestAlignment(t *testing.T) {
 			if n := s.stats.Discontinuities.Load(); n != c.discontinuities {
 				t.Errorf("%d discontinuities, want %d", n, c.discontinuities)
 			}
-			checkTimes(t, s.rec.all())
+			ingesttest.CheckTimes(t, s.rec.All())
 		})
 	}
 }
@@ -192,17 +153,17 @@ func TestLateReportsMoveForward(t *testing.T) {
 		moved uint8
 	}{{"sound was too late: the picture moves", 100 * ms, 0}, {"sound was too early: it moves", -100 * ms, 1}} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSession(t, plainFormat(), audioFormat())
+			s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
 			for m := 200 * ms; m < 2*time.Second; m += frame {
 				if m == 1200*ms {
 					s.report(0, m, m)
 					s.report(1, m, m)
 				}
-				s.send(0, m, m, true, idr)
-				s.send(1, m-c.skew, m, true, aac(1))
+				s.send(0, m, m, true, rtptest.IDR)
+				s.send(1, m-c.skew, m, true, rtptest.AACPacket(1))
 			}
 			for i := range uint8(2) {
-				jumps, samples := 0, s.rec.of(i)
+				jumps, samples := 0, s.rec.Of(i)
 				for j := 1; j < len(samples); j++ {
 					want := ticks(frame)
 					if samples[j].Flags&ingest.Discontinuity != 0 {
@@ -227,19 +188,19 @@ func TestReportsOvertake(t *testing.T) {
 		"reports first": func(s *session) {
 			s.report(0, 0, 0)
 			s.report(1, 0, 0)
-			s.send(0, 0, 0, true, idr)
-			s.send(1, 0, 0, true, aac(1))
+			s.send(0, 0, 0, true, rtptest.IDR)
+			s.send(1, 0, 0, true, rtptest.AACPacket(1))
 		},
 		"reports last": func(s *session) {
-			s.send(0, 0, 0, true, idr)
-			s.send(1, 0, 0, true, aac(1))
+			s.send(0, 0, 0, true, rtptest.IDR)
+			s.send(1, 0, 0, true, rtptest.AACPacket(1))
 			s.report(0, 0, 0)
 			s.report(1, 0, 0)
 		},
 	} {
-		s := newSession(t, plainFormat(), audioFormat())
+		s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
 		run(s)
-		got := s.rec.all()
+		got := s.rec.All()
 		if len(got) != 2 || got[0].PTS != 0 || got[1].PTS != 0 {
 			t.Errorf("%s: got %+v, want both samples at once, at the start of time", name, got)
 		}
@@ -248,12 +209,12 @@ func TestReportsOvertake(t *testing.T) {
 
 // Clocks that drift apart are corrected by steady reports, not by a single odd one.
 func TestDriftIsCorrectedAndHiccupsAreNot(t *testing.T) {
-	s := newSession(t, plainFormat(), audioFormat())
+	s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
 	step := func(m, off time.Duration) {
-		s.send(0, m, m, true, idr)
-		s.send(1, m, m, true, aac(1))
+		s.send(0, m, m, true, rtptest.IDR)
+		s.send(1, m, m, true, rtptest.AACPacket(1))
 		s.report(0, m, m)
-		s.reportNTP(1, m-off, m, ntpOf(s.start.Add(m))) // says that the sound is later than it was
+		s.reportNTP(1, m-off, m, rtptest.NTP(s.start.Add(m))) // says that the sound is later than it was
 	}
 	step(0, 0)
 	step(frame, 0)
@@ -268,7 +229,7 @@ func TestDriftIsCorrectedAndHiccupsAreNot(t *testing.T) {
 	if n := s.stats.Discontinuities.Load(); n != 1 {
 		t.Errorf("a drift made %d discontinuities, want 1", n)
 	}
-	checkTimes(t, s.rec.all())
+	ingesttest.CheckTimes(t, s.rec.All())
 }
 
 // What gortsplib reports is good for the time of day and not for the alignment, which stays that of the arrival.
@@ -276,30 +237,32 @@ func TestReportsOfPassingPackets(t *testing.T) {
 	nanoseconds := func(at time.Time) uint64 { return uint64(at.Unix()+ntpEpoch)<<32 | uint64(at.Nanosecond()) }
 	for _, c := range []struct {
 		name  string
-		agent base.HeaderValue
+		named bool
 		first time.Duration // when the picture is reported; the sound is, 2 ms later
 	}{
-		{"known by name", base.HeaderValue{"gortsplib"}, 100 * ms},
-		{"known by 2 ms across the turn of a second", nil, 499 * ms},
-		{"not known", nil, 100 * ms}, // nothing proves that they are to be believed
+		{"known by name", true, 100 * ms},
+		{"known by 2 ms across the turn of a second", false, 499 * ms},
+		{"not known", false, 100 * ms}, // nothing proves that they are to be believed
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSession(t, plainFormat(), audioFormat())
-			s.in.sender.passing = c.agent != nil
+			s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
+			if c.named {
+				s = newSessionOf(t, "gortsplib", rtptest.PlainH264(), rtptest.AAC())
+			}
 			for m := time.Duration(0); m < time.Second; m += frame {
-				s.send(0, m, m, true, idr)
-				s.send(1, m, m, true, aac(1))
+				s.send(0, m, m, true, rtptest.IDR)
+				s.send(1, m, m, true, rtptest.AACPacket(1))
 			}
 			for i, late := range []time.Duration{0, 150 * ms} { // the sound is said to be late
 				at := time.Second + c.first + time.Duration(2*i)*ms
 				s.reportNTP(i, at-late, at, nanoseconds(s.start.Add(at)))
 			}
-			s.send(0, 2*time.Second, 2*time.Second, true, idr)
-			s.send(1, 2*time.Second, 2*time.Second, true, aac(1))
+			s.send(0, 2*time.Second, 2*time.Second, true, rtptest.IDR)
+			s.send(1, 2*time.Second, 2*time.Second, true, rtptest.AACPacket(1))
 			if off := s.gap(1, 2*time.Second) - s.gap(0, 2*time.Second); off != 0 {
 				t.Errorf("sound is off by %v, want 0", duration(off))
 			}
-			samples := s.rec.of(0)
+			samples := s.rec.Of(0)
 			if w := samples[len(samples)-1].Wall.Sub(s.start.Add(2 * time.Second)); c.name != "not known" && w.Abs() > ms {
 				t.Errorf("wall is off by %v, want less than 1 ms", w)
 			}
@@ -313,18 +276,18 @@ func TestReportsNotBelieved(t *testing.T) {
 		ntp  func(s *session) uint64 // of the audio's report
 	}{
 		{"no time of day", func(*session) uint64 { return 0 }},
-		{"another day", func(s *session) uint64 { return ntpOf(s.start.Add(24 * time.Hour)) }},
-		{"half a second of its own", func(s *session) uint64 { return ntpOf(s.start.Add(500 * ms)) }},
+		{"another day", func(s *session) uint64 { return rtptest.NTP(s.start.Add(24 * time.Hour)) }},
+		{"half a second of its own", func(s *session) uint64 { return rtptest.NTP(s.start.Add(500 * ms)) }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			s := newSession(t, plainFormat(), audioFormat())
+			s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
 			for m := time.Duration(0); m < time.Second; m += frame {
 				if m == 0 {
 					s.report(0, m, m)
 					s.reportNTP(1, m, m, c.ntp(s))
 				}
-				s.send(0, m, m, true, idr)
-				s.send(1, m, m, true, aac(1))
+				s.send(0, m, m, true, rtptest.IDR)
+				s.send(1, m, m, true, rtptest.AACPacket(1))
 			}
 			if off := s.gap(1, 960*ms) - s.gap(0, 960*ms); off != 0 {
 				t.Errorf("sound is off by %v, want that of the arrival, 0", duration(off))
@@ -334,16 +297,16 @@ func TestReportsNotBelieved(t *testing.T) {
 }
 
 func TestTimestampsWrap(t *testing.T) {
-	s := newSession(t, plainFormat(), audioFormat())
+	s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
 	s.rtp = []uint32{1<<32 - 90000, 1<<32 - 1000} // one second, and 20 ms, before they wrap
 	s.report(0, 0, 0)
 	s.report(1, 0, 0)
 	for m := time.Duration(0); m < 3*time.Second; m += frame {
-		s.send(0, m, m, true, idr)
-		s.send(1, m, m, true, aac(1))
+		s.send(0, m, m, true, rtptest.IDR)
+		s.send(1, m, m, true, rtptest.AACPacket(1))
 	}
 	for i := range uint8(2) {
-		samples := s.rec.of(i)
+		samples := s.rec.Of(i)
 		for j := 1; j < len(samples); j++ {
 			if got := samples[j].PTS - samples[j-1].PTS; got != ticks(frame) {
 				t.Fatalf("track %d, sample %d: PTS moves by %d, want %d", i, j, got, ticks(frame))
@@ -356,10 +319,10 @@ func TestTimestampsWrap(t *testing.T) {
 }
 
 func TestWall(t *testing.T) {
-	s := newSession(t, audioFormat())
+	s := newSession(t, rtptest.AAC())
 	s.report(0, 0, 0)
-	s.send(0, 100*ms, 120*ms, true, aac(2))
-	got := s.rec.all()
+	s.send(0, 100*ms, 120*ms, true, rtptest.AACPacket(2))
+	got := s.rec.All()
 	want := s.start.Add(100 * ms)
 	if d := got[0].Wall.Sub(want).Abs(); d > ms {
 		t.Errorf("wall is %v, want %v", got[0].Wall, want)
@@ -367,9 +330,9 @@ func TestWall(t *testing.T) {
 	if d := got[1].Wall.Sub(got[0].Wall) - 1024*time.Second/48000; d.Abs() > ms {
 		t.Errorf("second frame is %v behind the first", got[1].Wall.Sub(got[0].Wall))
 	}
-	s.reportNTP(0, 200*ms, 200*ms, ntpOf(s.start.Add(time.Hour)))
-	s.send(0, 200*ms, 200*ms, true, aac(1))
-	if w := s.rec.all()[2].Wall; !w.IsZero() {
+	s.reportNTP(0, 200*ms, 200*ms, rtptest.NTP(s.start.Add(time.Hour)))
+	s.send(0, 200*ms, 200*ms, true, rtptest.AACPacket(1))
+	if w := s.rec.All()[2].Wall; !w.IsZero() {
 		t.Errorf("an encoder whose clock is an hour off gives wall %v, want none", w)
 	}
 }
@@ -381,8 +344,8 @@ var fragments = [][]byte{{0x7c, 0x85, 1, 2}, {0x7c, 0x05, 3, 4}, {0x7c, 0x45, 5,
 // stay right.
 func TestLoss(t *testing.T) {
 	for _, lost := range [][]int{nil, {0}, {1}, {2}, {0, 1}, {1, 2}, {0, 1, 2}} {
-		s := newSession(t, videoFormat())
-		s.send(0, 0, 0, true, idr)
+		s := newSession(t, rtptest.H264())
+		s.send(0, 0, 0, true, rtptest.IDR)
 		for i, f := range fragments {
 			if slices.Contains(lost, i) {
 				s.lose(0, 1)
@@ -390,9 +353,9 @@ func TestLoss(t *testing.T) {
 				s.send(0, frame, frame, i == 2, f)
 			}
 		}
-		s.send(0, 2*frame, 2*frame, true, inter)
-		s.send(0, 3*frame, 3*frame, true, inter)
-		got := s.rec.all()
+		s.send(0, 2*frame, 2*frame, true, rtptest.Inter)
+		s.send(0, 3*frame, 3*frame, true, rtptest.Inter)
+		got := s.rec.All()
 		if len(lost) == 0 {
 			if len(got) != 4 || got[1].Flags != ingest.RandomAccess {
 				t.Errorf("without loss: got %+v, want 4 samples, the second a random access point", got)
@@ -409,17 +372,17 @@ func TestLoss(t *testing.T) {
 		if n := s.stats.LostPackets.Load(); n != uint64(len(lost)) {
 			t.Errorf("lost %v: %d packets counted, want %d", lost, n, len(lost))
 		}
-		checkTimes(t, got)
+		ingesttest.CheckTimes(t, got)
 	}
 }
 
 // A picture of two slices keeps the one that arrived, and says that it is damaged.
 func TestDamagedPictureIsKept(t *testing.T) {
-	s := newSession(t, videoFormat())
-	s.send(0, 0, 0, false, idr)
+	s := newSession(t, rtptest.H264())
+	s.send(0, 0, 0, false, rtptest.IDR)
 	s.lose(0, 1)
-	s.send(0, 0, 0, true, inter)
-	got := s.rec.all()
+	s.send(0, 0, 0, true, rtptest.Inter)
+	got := s.rec.All()
 	if len(got) != 1 || got[0].Flags != ingest.RandomAccess|ingest.Damaged {
 		t.Fatalf("got %+v, want one damaged random access point", got)
 	}
@@ -430,12 +393,12 @@ func TestDamagedPictureIsKept(t *testing.T) {
 
 // Some cameras never set the marker: a unit ends where the timestamp changes, and has its own time.
 func TestNoMarkers(t *testing.T) {
-	s := newSession(t, videoFormat())
+	s := newSession(t, rtptest.H264())
 	for m := time.Duration(0); m < 4*frame; m += frame {
-		s.send(0, m, m, false, idr)
+		s.send(0, m, m, false, rtptest.IDR)
 	}
-	s.in.close(s.start.Add(4 * frame))
-	got := s.rec.all()
+	s.in.Close(s.start.Add(4 * frame))
+	got := s.rec.All()
 	if len(got) != 4 {
 		t.Fatalf("%d samples, want 4: the last when the session ends", len(got))
 	}
@@ -449,18 +412,18 @@ func TestNoMarkers(t *testing.T) {
 // Some encoders set the marker on every NAL unit; parameter sets are still part of the picture that follows.
 func TestMarkerOnParameterSets(t *testing.T) {
 	s := newSession(t, &format.H264{PayloadTyp: 96, PacketizationMode: 1})
-	s.send(0, 0, 0, true, testSPS)
-	s.send(0, 0, 0, true, testPPS)
-	s.send(0, 0, 0, true, idr)
-	want := annexB(nil, [][]byte{testSPS, testPPS, idr})
-	if got := s.rec.all(); len(got) != 1 || !bytes.Equal(got[0].Data, want) {
+	s.send(0, 0, 0, true, rtptest.SPS)
+	s.send(0, 0, 0, true, rtptest.PPS)
+	s.send(0, 0, 0, true, rtptest.IDR)
+	want := es.AnnexB(nil, [][]byte{rtptest.SPS, rtptest.PPS, rtptest.IDR})
+	if got := s.rec.All(); len(got) != 1 || !bytes.Equal(got[0].Data, want) {
 		t.Errorf("got %v, want one sample % x", got, want)
 	}
 }
 
 func TestClockJumps(t *testing.T) {
 	for _, jump := range []time.Duration{-time.Hour, time.Hour} {
-		s := newSession(t, plainFormat(), audioFormat())
+		s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
 		s.report(0, 0, 0)
 		s.report(1, 0, 0)
 		for m := time.Duration(0); m < 2*time.Second; m += frame {
@@ -468,13 +431,13 @@ func TestClockJumps(t *testing.T) {
 			if m >= time.Second {
 				media += jump
 			}
-			s.send(0, media, m, true, idr)
-			s.send(1, media, m, true, aac(1))
+			s.send(0, media, m, true, rtptest.IDR)
+			s.send(1, media, m, true, rtptest.AACPacket(1))
 		}
-		got := s.rec.all()
-		checkTimes(t, got)
+		got := s.rec.All()
+		ingesttest.CheckTimes(t, got)
 		for i := range uint8(2) {
-			track := s.rec.of(i)
+			track := s.rec.Of(i)
 			if d := duration(track[len(track)-1].PTS - track[0].PTS); (d - (2*time.Second - frame)).Abs() > 100*ms {
 				t.Errorf("jump of %v: track %d lasts %v, want what has passed, 1.96 s", jump, i, d)
 			}
@@ -491,14 +454,14 @@ func TestClockJumps(t *testing.T) {
 // Sound that was announced and does not come must not hold the picture; when it comes it is in time.
 func TestLateTrack(t *testing.T) {
 	for _, reports := range []bool{true, false} {
-		s := newSession(t, plainFormat(), audioFormat())
+		s := newSession(t, rtptest.PlainH264(), rtptest.AAC())
 		for m := time.Duration(0); m < 11*time.Second; m += frame {
 			if reports && m%time.Second == 0 {
 				s.report(0, m, m)
 			}
-			s.send(0, m, m, true, idr)
+			s.send(0, m, m, true, rtptest.IDR)
 			if m == 600*ms {
-				if n := len(s.rec.of(0)); n != 16 {
+				if n := len(s.rec.Of(0)); n != 16 {
 					t.Fatalf("after 600 ms there are %d pictures, want all 16", n)
 				}
 			}
@@ -506,66 +469,66 @@ func TestLateTrack(t *testing.T) {
 				if reports && m == 10*time.Second {
 					s.report(1, m, m)
 				}
-				s.send(1, m, m, true, aac(1))
+				s.send(1, m, m, true, rtptest.AACPacket(1))
 			}
 		}
 		off := duration(s.gap(1, 11*time.Second-frame) - s.gap(0, 11*time.Second-frame))
 		if bound := map[bool]time.Duration{true: 0, false: 100 * ms}[reports]; off.Abs() > bound {
 			t.Errorf("reports %v: sound is off by %v, want at most %v", reports, off, bound)
 		}
-		checkTimes(t, s.rec.all())
+		ingesttest.CheckTimes(t, s.rec.All())
 	}
 }
 
 // What is held at the start is bounded: a file pushed as fast as it goes does not wait for half a second.
 func TestHoldIsBounded(t *testing.T) {
-	s := newSession(t, videoFormat(), audioFormat())
+	s := newSession(t, rtptest.H264(), rtptest.AAC())
 	for i := range holdUnits + 2 {
-		s.send(0, time.Duration(i)*frame, 0, true, idr)
+		s.send(0, time.Duration(i)*frame, 0, true, rtptest.IDR)
 	}
-	if n := len(s.rec.all()); n < holdUnits {
+	if n := len(s.rec.All()); n < holdUnits {
 		t.Errorf("%d samples went out, want what was held", n)
 	}
 }
 
 func TestParameterSetsFromSDP(t *testing.T) {
-	s := newSession(t, videoFormat())
+	s := newSession(t, rtptest.H264())
 	delimiter := []byte{9, 0xf0}
-	s.send(0, 0, 0, true, idr)
-	s.send(0, frame, frame, true, inter)
+	s.send(0, 0, 0, true, rtptest.IDR)
+	s.send(0, frame, frame, true, rtptest.Inter)
 	s.send(0, 2*frame, 2*frame, false, delimiter)
-	s.send(0, 2*frame, 2*frame, true, idr)
-	for i, want := range [][][]byte{{testSPS, testPPS, idr}, {inter}, {delimiter, testSPS, testPPS, idr}} {
-		if got := s.rec.all()[i].Data; !bytes.Equal(got, annexB(nil, want)) {
-			t.Errorf("sample %d is % x, want % x", i, got, annexB(nil, want))
+	s.send(0, 2*frame, 2*frame, true, rtptest.IDR)
+	for i, want := range [][][]byte{{rtptest.SPS, rtptest.PPS, rtptest.IDR}, {rtptest.Inter}, {delimiter, rtptest.SPS, rtptest.PPS, rtptest.IDR}} {
+		if got := s.rec.All()[i].Data; !bytes.Equal(got, es.AnnexB(nil, want)) {
+			t.Errorf("sample %d is % x, want % x", i, got, es.AnnexB(nil, want))
 		}
 	}
-	info := s.rec.program(t).Tracks[0]
-	if info.Width != 854 || info.Height != 480 || !bytes.Equal(info.Config, annexB(nil, [][]byte{testSPS, testPPS})) {
+	info := s.rec.Program(t).Tracks[0]
+	if info.Width != 854 || info.Height != 480 || !bytes.Equal(info.Config, es.AnnexB(nil, [][]byte{rtptest.SPS, rtptest.PPS})) {
 		t.Errorf("track is %+v, want 854x480 with the parameter sets of the SDP", info)
 	}
 }
 
 // Parameter sets that change make a new program.
 func TestParameterSetsChange(t *testing.T) {
-	s := newSession(t, videoFormat())
-	other := append(append([]byte(nil), testPPS...), 0x80)
-	s.send(0, 0, 0, true, idr)
+	s := newSession(t, rtptest.H264())
+	other := append(append([]byte(nil), rtptest.PPS...), 0x80)
+	s.send(0, 0, 0, true, rtptest.IDR)
 	s.send(0, frame, frame, false, other)
-	s.send(0, frame, frame, true, idr)
-	if n := len(s.rec.programs); n != 2 {
+	s.send(0, frame, frame, true, rtptest.IDR)
+	if n := len(s.rec.Programs()); n != 2 {
 		t.Fatalf("%d programs, want 2", n)
 	}
-	if got := s.rec.program(t).Tracks[0].Config; !bytes.Equal(got, annexB(nil, [][]byte{testSPS, other})) {
+	if got := s.rec.Program(t).Tracks[0].Config; !bytes.Equal(got, es.AnnexB(nil, [][]byte{rtptest.SPS, other})) {
 		t.Errorf("config is % x, want the new PPS in it", got)
 	}
 }
 
 // A program without pictures can be joined at any sample.
 func TestAudioOnly(t *testing.T) {
-	s := newSession(t, audioFormat())
-	s.send(0, 0, 0, true, aac(3))
-	got := s.rec.all()
+	s := newSession(t, rtptest.AAC())
+	s.send(0, 0, 0, true, rtptest.AACPacket(3))
+	got := s.rec.All()
 	if len(got) != 3 {
 		t.Fatalf("%d samples, want 3 at once: there is nothing to align", len(got))
 	}
@@ -578,31 +541,31 @@ func TestAudioOnly(t *testing.T) {
 
 // A later session of the same source says that it does not continue, and does not go back in time.
 func TestSecondSession(t *testing.T) {
-	s := newSession(t, videoFormat())
+	s := newSession(t, rtptest.H264())
 	for i := range 50 {
-		s.send(0, time.Duration(i)*frame, 0, true, idr) // faster than real time
+		s.send(0, time.Duration(i)*frame, 0, true, rtptest.IDR) // faster than real time
 	}
-	s.in.close(s.start)
-	in, err := newIntake(s.in.out, describe(videoFormat()), nil, nil)
+	s.in.Close(s.start)
+	in, err := NewIntake(s.in.out, streams(rtptest.H264()))
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.in = in
-	s.send(0, 0, 100*ms, true, idr)
-	s.send(0, frame, 140*ms, true, idr)
-	got := s.rec.all()
-	checkTimes(t, got)
+	s.send(0, 0, 100*ms, true, rtptest.IDR)
+	s.send(0, frame, 140*ms, true, rtptest.IDR)
+	got := s.rec.All()
+	ingesttest.CheckTimes(t, got)
 	if got[50].Flags&ingest.Discontinuity == 0 || got[51].Flags&ingest.Discontinuity != 0 {
 		t.Errorf("flags are %v and %v, want a discontinuity on the first only", got[50].Flags, got[51].Flags)
 	}
-	if n := len(s.rec.programs); n != 2 {
+	if n := len(s.rec.Programs()); n != 2 {
 		t.Errorf("%d programs, want 2", n)
 	}
 }
 
 func TestNothingCanBeCarried(t *testing.T) {
-	out := &output{sink: newRecord(), stats: &ingest.Stats{}, log: quiet()}
-	_, err := newIntake(out, describe(&format.G711{PayloadTyp: 0, SampleRate: 8000, ChannelCount: 1}), nil, nil)
+	out := NewOutput(ingesttest.NewRecord(), &ingest.Stats{}, ingesttest.Quiet(), time.Time{})
+	_, err := NewIntake(out, streams(&format.G711{PayloadTyp: 0, SampleRate: 8000, ChannelCount: 1}))
 	want := "nothing in the stream can be carried (G711 is not carried): send H.264, H.265, AAC, Opus, AC-3 or MPEG audio"
 	if err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
@@ -611,9 +574,9 @@ func TestNothingCanBeCarried(t *testing.T) {
 
 // BenchmarkIntake takes pictures of 20 kB in packets of the usual size all the way to the sink.
 func BenchmarkIntake(b *testing.B) {
-	f := plainFormat()
-	out := &output{sink: drop{}, stats: &ingest.Stats{}, log: quiet(), start: time.Now()}
-	in, err := newIntake(out, describe(f), nil, nil)
+	f := rtptest.PlainH264()
+	out := NewOutput(drop{}, &ingest.Stats{}, ingesttest.Quiet(), time.Now())
+	in, err := NewIntake(out, streams(f))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -621,7 +584,7 @@ func BenchmarkIntake(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	packets, err := e.Encode([][]byte{frameWith(20_000, 0x65, 0x88)})
+	packets, err := e.Encode([][]byte{rtptest.FrameWith(20_000, 0x65, 0x88)})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -632,7 +595,7 @@ func BenchmarkIntake(b *testing.B) {
 		for _, p := range packets {
 			q := *p
 			q.SequenceNumber, q.Timestamp = seq, uint32(i)*3600
-			in.packet(in.tracks[0], &q, now)
+			in.Packet(in.tracks[0], &q, now)
 			seq++
 		}
 		now = now.Add(frame)
@@ -644,3 +607,13 @@ type drop struct{}
 
 func (drop) SetProgram(*ingest.Program) {}
 func (drop) WriteSample(ingest.Sample)  {}
+
+// A recovery point is where a stream without IDR pictures can be joined.
+func TestRandomAccessByRecoveryPoint(t *testing.T) {
+	s := newSession(t, rtptest.H264())
+	s.send(0, 0, 0, false, []byte{0x06, 6, 1, 0xc4, 0x80})
+	s.send(0, 0, 0, true, rtptest.Inter)
+	if got := s.rec.All()[0].Flags; got != ingest.RandomAccess|ingest.Recovery {
+		t.Errorf("flags are %v, want random access by recovery", got)
+	}
+}

@@ -1,4 +1,4 @@
-package rtsp
+package rtp
 
 import (
 	"time"
@@ -46,7 +46,7 @@ type report struct {
 }
 
 // resolve unwraps the report's RTP time, for which a packet must have come; a report of another sender is dropped.
-func (t *track) resolve() {
+func (t *Track) resolve() {
 	r := t.report
 	if r == nil || !t.seen || r.resolved {
 		return
@@ -58,7 +58,7 @@ func (t *track) resolve() {
 }
 
 // reported tells whether the time of day of t is known.
-func (t *track) reported() bool { return t.report != nil && t.report.resolved }
+func (t *Track) reported() bool { return t.report != nil && t.report.resolved }
 
 // sender is what the reports of a session have in common.
 //
@@ -74,7 +74,7 @@ type sender struct {
 const nameOfPassing = "gortsplib"
 
 // learn draws conclusions from a new report of t.
-func (s *sender) learn(t *track, all []*track) {
+func (s *sender) learn(t *Track, all []*Track) {
 	if s.passing || s.proven {
 		return
 	}
@@ -90,23 +90,23 @@ func (s *sender) learn(t *track, all []*track) {
 }
 
 // skew is how far two reports contradict the time between their arrivals.
-func skew(t, u *track, nanoseconds bool) time.Duration {
+func skew(t, u *Track, nanoseconds bool) time.Duration {
 	said := ntpTicks(t.report.ntp, nanoseconds) - ntpTicks(u.report.ntp, nanoseconds)
 	return (duration(said) - t.report.arrival.Sub(u.report.arrival)).Abs()
 }
 
 // believed tells whether the reports of t and u say how to align the two.
-func (s *sender) believed(t, u *track) bool {
+func (s *sender) believed(t, u *Track) bool {
 	return !s.passing && t.reported() && u.reported() && skew(t, u, false) <= maxReportSkew
 }
 
 // origin is the time of day, in 90 kHz since 1900, at which the RTP time of t was zero.
-func (s *sender) origin(t *track) int64 {
+func (s *sender) origin(t *Track) int64 {
 	return ntpTicks(t.report.ntp, s.passing) - scale(t.report.at, t.rate)
 }
 
 // wall is the time of day of RTP time at; zero if unknown, or too far from ours to be one.
-func (s *sender) wall(t *track, at int64, now time.Time) time.Time {
+func (s *sender) wall(t *Track, at int64, now time.Time) time.Time {
 	if !t.reported() {
 		return time.Time{}
 	}
@@ -121,10 +121,10 @@ func (s *sender) wall(t *track, at int64, now time.Time) time.Time {
 const maxClockError = 10 * time.Second
 
 // reference is the track that the others are aligned to: the first picture, else the first that has come.
-func reference(tracks []*track, ok func(*track) bool) *track {
-	var ref *track
+func reference(tracks []*Track, ok func(*Track) bool) *Track {
+	var ref *Track
 	for _, t := range tracks {
-		if ok(t) && (ref == nil || t.carriage.codec.IsVideo() && !ref.carriage.codec.IsVideo()) {
+		if ok(t) && (ref == nil || t.codec.IsVideo() && !ref.codec.IsVideo()) {
 			ref = t
 		}
 	}
@@ -132,8 +132,8 @@ func reference(tracks []*track, ok func(*track) bool) *track {
 }
 
 // align gives an offset to every track that has a unit waiting, so that the earliest begins at base.
-func (s *sender) align(tracks []*track, base int64) {
-	waiting := func(t *track) bool { return t.waiting }
+func (s *sender) align(tracks []*Track, base int64) {
+	waiting := func(t *Track) bool { return t.waiting }
 	ref := reference(tracks, waiting)
 	if ref == nil {
 		return
@@ -158,8 +158,8 @@ func (s *sender) align(tracks []*track, base int64) {
 }
 
 // correct compares the offsets in use with the reports. What has to change moves forward, never back; moved is the farthest.
-func (s *sender) correct(tracks []*track) (moved time.Duration) {
-	ref := reference(tracks, func(t *track) bool { return t.aligned && t.reported() })
+func (s *sender) correct(tracks []*Track) (moved time.Duration) {
+	ref := reference(tracks, func(t *Track) bool { return t.aligned && t.reported() })
 	if ref == nil || !s.proven {
 		return 0
 	}
@@ -182,7 +182,7 @@ func (s *sender) correct(tracks []*track) (moved time.Duration) {
 }
 
 // contradiction is by how much the offset of t has to grow against that of ref, if it is to be corrected now.
-func (s *sender) contradiction(t, ref *track) int64 {
+func (s *sender) contradiction(t, ref *Track) int64 {
 	if t == ref || !t.aligned || !s.believed(t, ref) {
 		return 0
 	}
@@ -209,7 +209,7 @@ func (s *sender) contradiction(t, ref *track) int64 {
 }
 
 // senderReport stores what a sender said about t, if it is about t.
-func (t *track) senderReport(r *rtcp.SenderReport, now time.Time) bool {
+func (t *Track) senderReport(r *rtcp.SenderReport, now time.Time) bool {
 	if r.NTPTime == 0 || t.seen && r.SSRC != t.ssrc {
 		return false
 	}

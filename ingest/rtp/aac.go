@@ -1,4 +1,4 @@
-package rtsp
+package rtp
 
 import (
 	"errors"
@@ -9,66 +9,24 @@ import (
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/internal/es"
 )
-
-// AAC travels bare in RTP; in MPEG-TS each access unit has an ADTS header (ISO/IEC 14496-3, 1.A.2.2).
-
-// adts is the form in which the units of one configuration are wrapped.
-type adts mpeg4audio.AudioSpecificConfig
-
-// newADTS checks that ADTS can say what c says: the object types 1 to 4, of which LC is the one that is used. SBR and PS are
-// extensions that decoders of LC find by themselves.
-func newADTS(c *mpeg4audio.AudioSpecificConfig) (*adts, error) {
-	a := (*adts)(c)
-	if _, err := a.wrap(nil, nil); err != nil {
-		return nil, fmt.Errorf("aac of object type %d at %d Hz has no ADTS form: send AAC-LC", c.Type, c.SampleRate)
-	}
-	return a, nil
-}
-
-const maxADTS = 1<<13 - 1 // bytes of a frame, header included
-
-func (a *adts) wrap(dst, au []byte) ([]byte, error) {
-	if len(au)+7 > maxADTS {
-		return dst, errors.New("aac access unit is too large for ADTS")
-	}
-	out, err := mpeg4audio.ADTSPackets{{
-		Type: a.Type, SampleRate: a.SampleRate, ChannelConfig: a.ChannelConfig, AU: au,
-	}}.Marshal()
-	return append(dst, out...), err
-}
-
-// samples is the number of samples of an access unit.
-func (a *adts) samples() int64 {
-	if a.FrameLengthFlag {
-		return 960
-	}
-	return 1024
-}
-
-func (a *adts) about(t *ingest.Track) {
-	t.Config, _ = mpeg4audio.AudioSpecificConfig(*a).Marshal()
-	t.SampleRate, t.Channels = a.SampleRate, int(a.ChannelConfig)
-	if a.ChannelConfig == 7 {
-		t.Channels = 8
-	}
-}
 
 // newAAC takes mpeg4-generic in AAC-hbr mode (RFC 3640). The RTP clock is the SDP's: for HE-AAC it may be that of the doubled rate.
 func newAAC(m *format.MPEG4Audio, clock int) (*frames, error) {
 	if m.SizeLength > 16 || m.IndexLength > 8 || m.IndexDeltaLength > 8 {
 		return nil, errors.New("aac with unusual lengths of the AU header fields") // RFC 3640, 3.3.6: 13, 3 and 3
 	}
-	a, err := newADTS(m.Config)
+	a, err := es.NewADTS(m.Config)
 	if err != nil {
 		return nil, err
 	}
-	f := &frames{rate: clock, wrap: a.wrap, about: a.about}
+	f := &frames{rate: clock, wrap: a.Append, about: a.Describe}
 	f.open = func() (func(*rtp.Packet) ([][]byte, error), error) {
 		d, err := m.CreateDecoder()
 		return d.Decode, err
 	}
-	f.length = func([]byte) (int64, int64) { return a.samples(), int64(a.SampleRate) }
+	f.length = func([]byte) (int64, int64) { return a.Samples(), int64(a.SampleRate) }
 	return f, nil
 }
 
@@ -96,11 +54,11 @@ func newLATM(m *format.MPEG4AudioLATM, clock int) (*frames, error) {
 			return l.units(element, &f.news)
 		}, err
 	}
-	f.length = func([]byte) (int64, int64) { return l.adts.samples(), int64(l.adts.SampleRate) }
-	f.wrap = func(dst, au []byte) ([]byte, error) { return l.adts.wrap(dst, au) }
+	f.length = func([]byte) (int64, int64) { return l.adts.Samples(), int64(l.adts.SampleRate) }
+	f.wrap = func(dst, au []byte) ([]byte, error) { return l.adts.Append(dst, au) }
 	f.about = func(t *ingest.Track) {
 		if l.adts != nil {
-			l.adts.about(t)
+			l.adts.Describe(t)
 		}
 	}
 	return f, nil
@@ -110,14 +68,14 @@ func newLATM(m *format.MPEG4AudioLATM, clock int) (*frames, error) {
 type latm struct {
 	inBand bool
 	mux    *mpeg4audio.StreamMuxConfig // nil until known
-	adts   *adts                       // of mux
+	adts   *es.ADTS                    // of mux
 }
 
 func (l *latm) configure() (err error) {
 	if len(l.mux.Programs) != 1 || len(l.mux.Programs[0].Layers) != 1 {
 		return errors.New("latm with several programs or layers")
 	}
-	l.adts, err = newADTS(l.mux.Programs[0].Layers[0].AudioSpecificConfig)
+	l.adts, err = es.NewADTS(l.mux.Programs[0].Layers[0].AudioSpecificConfig)
 	return err
 }
 

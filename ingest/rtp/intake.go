@@ -1,4 +1,4 @@
-package rtsp
+package rtp
 
 import (
 	"errors"
@@ -8,36 +8,57 @@ import (
 	"sync"
 	"time"
 
-	"github.com/bluenviron/gortsplib/v4/pkg/base"
-	"github.com/bluenviron/gortsplib/v4/pkg/description"
+	"github.com/bluenviron/gortsplib/v4/pkg/format"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
 )
 
-// output is the way to the sink that all sessions of a source share, one after the other.
-type output struct {
-	mu    sync.Mutex // held while a session's packet is worked on, and so during every call of sink
-	sink  ingest.Sink
+// Output is the way to the sink that all sessions of a source share, one after the other: time never goes back between them, and the
+// first sample of each track of a later one is marked as a discontinuity.
+type Output struct {
 	stats *ingest.Stats
 	log   *slog.Logger
 	start time.Time // program time is counted from here
-	next  int64     // program time that no sample has reached
-	begun bool      // a sample went out: what a new session sends first is a discontinuity
+
+	mu    sync.Mutex // held while a session's packet is worked on, and so during every call of sink
+	sink  ingest.Sink
+	next  int64 // program time that no sample has reached
+	begun bool  // a sample went out: what a new session sends first is a discontinuity
 }
 
-// intake is one session, from the description to the last packet. Its methods may be called by any goroutine; panics of the
-// libraries within are the caller's to recover.
-type intake struct {
-	out     *output
-	title   string
-	tracks  []*track
-	sender  sender
-	loss    limiter
-	trouble limiter
+// NewOutput leads to sink, which is called by one session at a time. Program time is counted from start.
+func NewOutput(sink ingest.Sink, stats *ingest.Stats, log *slog.Logger, start time.Time) *Output {
+	return &Output{sink: sink, stats: stats, log: log, start: start}
+}
 
-	datagrams bool // packets come over UDP. Set before the first
+// Stream is one elementary stream that a session is going to send.
+type Stream struct {
+	Media  int // of the session's description, counted from 0: reports are about a media
+	Format format.Format
+	Clock  int // of RTP, Hz, as the description says it
+}
+
+// Config is what is known of a session before its first packet.
+type Config struct {
+	Title   string
+	Agent   string // what the sender calls itself: some are known for their sender reports
+	Streams []Stream
+}
+
+// Intake is one session, from the description to the last packet. Its methods may be called by any goroutine; panics of the
+// libraries within are the caller's to recover.
+type Intake struct {
+	// Datagrams says that packets may overtake one another, and get lost. Set before the first.
+	Datagrams bool
+
+	out     *Output
+	title   string
+	tracks  []*Track
+	sender  sender
+	loss    Limiter
+	trouble Limiter
 
 	// All below under out.mu.
 	closed  bool
@@ -51,36 +72,20 @@ type intake struct {
 
 // heldUnit waits for the alignment; its data is its own.
 type heldUnit struct {
-	track *track
+	track *Track
 	unit  unit
 	now   time.Time
 }
 
-// newIntake understands a description, whose SDP is body and whose sender calls itself agent. What cannot be carried is left out and logged; if that is everything,
-// there is no intake. The formats of d are replaced by taps.
-func newIntake(out *output, d *description.Session, body []byte, agent base.HeaderValue) (*intake, error) {
-	in := &intake{out: out, title: titleOf(d)}
-	in.sender.passing = strings.Contains(strings.Join(agent, " "), nameOfPassing)
-	rates := clocks(body)
+// NewIntake begins a session. What cannot be carried is left out and logged; if that is everything, there is no intake.
+func NewIntake(out *Output, c Config) (*Intake, error) {
+	in := &Intake{out: out, title: c.Title}
+	in.sender.passing = strings.Contains(c.Agent, nameOfPassing)
 	var refused []string
-	for i, m := range d.Medias {
-		for j, f := range m.Formats {
-			clock := clockOf(rates, i, f)
-			decoder, how, err := depacketizerOf(f, clock)
-			switch {
-			case m.IsBackChannel:
-				continue
-			case err == nil && (clock <= 0 || len(in.tracks) == ingest.MaxTracks):
-				err = fmt.Errorf("%s without a clock, or too many tracks", name(f))
-			}
-			if err != nil {
-				refused = append(refused, err.Error())
-				out.log.Warn("rtsp track left out", "media", i, "reason", err)
-				continue
-			}
-			t := &track{id: uint8(len(in.tracks)), media: i, tap: &tap{Format: f}, rate: clock, carriage: how, decoder: decoder}
-			m.Formats[j] = t.tap
-			in.tracks = append(in.tracks, t)
+	for _, s := range c.Streams {
+		if err := in.add(s); err != nil {
+			refused = append(refused, err.Error())
+			out.log.Warn("track left out", "media", s.Media, "reason", err)
 		}
 	}
 	if len(in.tracks) == 0 {
@@ -91,8 +96,30 @@ func newIntake(out *output, d *description.Session, body []byte, agent base.Head
 
 var errNothing = errors.New("nothing in the stream can be carried")
 
-// packet takes an RTP packet of track t that arrived now.
-func (in *intake) packet(t *track, p *rtp.Packet, now time.Time) {
+func (in *Intake) add(s Stream) error {
+	decoder, codec, err := depacketizerOf(s.Format, s.Clock)
+	if err == nil && (s.Clock <= 0 || len(in.tracks) == ingest.MaxTracks) {
+		err = fmt.Errorf("%s without a clock, or too many tracks", name(s.Format))
+	}
+	if err != nil {
+		return err
+	}
+	in.tracks = append(in.tracks, &Track{Stream: s, id: uint8(len(in.tracks)), rate: s.Clock, codec: codec, decoder: decoder})
+	return nil
+}
+
+// Tracks are the streams that are carried.
+func (in *Intake) Tracks() []*Track { return in.tracks }
+
+// Program is the table of tracks as far as it is known.
+func (in *Intake) Program() *ingest.Program {
+	in.out.mu.Lock()
+	defer in.out.mu.Unlock()
+	return program(in.title, in.tracks)
+}
+
+// Packet takes an RTP packet of track t that arrived now.
+func (in *Intake) Packet(t *Track, p *rtp.Packet, now time.Time) {
 	in.out.mu.Lock()
 	defer in.out.mu.Unlock()
 	if in.closed {
@@ -106,7 +133,7 @@ func (in *intake) packet(t *track, p *rtp.Packet, now time.Time) {
 	if in.started.IsZero() {
 		in.started = now
 	}
-	if !in.datagrams {
+	if !in.Datagrams {
 		in.follow(t, p, now)
 	} else {
 		t.queue.push(p, now, in.follower(t))
@@ -120,12 +147,12 @@ func (in *intake) packet(t *track, p *rtp.Packet, now time.Time) {
 var errSender = errors.New("packet of another sender")
 
 // follower is follow for what a queue hands out.
-func (in *intake) follower(t *track) func(arrived) {
+func (in *Intake) follower(t *Track) func(arrived) {
 	return func(a arrived) { in.follow(t, a.packet, a.at) }
 }
 
 // follow takes the packet that is next in order.
-func (in *intake) follow(t *track, p *rtp.Packet, now time.Time) {
+func (in *Intake) follow(t *Track, p *rtp.Packet, now time.Time) {
 	lost, gap, fresh := t.sequence(p)
 	if !fresh {
 		return
@@ -144,15 +171,15 @@ func (in *intake) follow(t *track, p *rtp.Packet, now time.Time) {
 	}
 }
 
-// report takes a sender report of a media that arrived now.
-func (in *intake) report(media int, r *rtcp.SenderReport, now time.Time) {
+// Report takes a sender report of a media that arrived now.
+func (in *Intake) Report(media int, r *rtcp.SenderReport, now time.Time) {
 	in.out.mu.Lock()
 	defer in.out.mu.Unlock()
 	if in.closed {
 		return
 	}
 	for _, t := range in.tracks {
-		if t.media == media && t.senderReport(r, now) {
+		if t.Media == media && t.senderReport(r, now) {
 			in.sender.learn(t, in.tracks)
 		}
 	}
@@ -166,8 +193,8 @@ func (in *intake) report(media int, r *rtcp.SenderReport, now time.Time) {
 	}
 }
 
-// close delivers what is held; nothing goes out after it.
-func (in *intake) close(now time.Time) {
+// Close delivers what is held; nothing goes out after it.
+func (in *Intake) Close(now time.Time) {
 	in.out.mu.Lock()
 	defer in.out.mu.Unlock()
 	if in.closed {
@@ -184,7 +211,7 @@ func (in *intake) close(now time.Time) {
 }
 
 // take holds a unit, or delivers it.
-func (in *intake) take(t *track, u unit, now time.Time) {
+func (in *Intake) take(t *Track, u unit, now time.Time) {
 	if in.decided {
 		in.deliver(t, u, now)
 		return
@@ -202,20 +229,20 @@ func (in *intake) take(t *track, u unit, now time.Time) {
 }
 
 // settle ends the holding if it is of no more use. A report may come before the first packet.
-func (in *intake) settle(now time.Time) {
+func (in *Intake) settle(now time.Time) {
 	if !in.decided && !in.started.IsZero() && in.ready(now) {
 		in.decide()
 	}
 }
 
 // ready tells whether holding on would be of no use.
-func (in *intake) ready(now time.Time) bool {
+func (in *Intake) ready(now time.Time) bool {
 	if now.Sub(in.started) >= holdFor || in.bytes > holdBytes || len(in.held) > holdUnits {
 		return true
 	}
 	wanted := 0
 	for _, t := range in.tracks {
-		if t.carriage.codec == ingest.Data {
+		if t.codec == ingest.Data {
 			continue // may come once a minute
 		}
 		wanted++
@@ -227,7 +254,7 @@ func (in *intake) ready(now time.Time) bool {
 }
 
 // decide aligns the tracks and lets go of what is held.
-func (in *intake) decide() {
+func (in *Intake) decide() {
 	base := max(in.out.next, ticks(in.started.Sub(in.out.start)))
 	in.sender.align(in.tracks, base)
 	for _, t := range in.tracks {
@@ -242,22 +269,22 @@ func (in *intake) decide() {
 	}
 }
 
-func (in *intake) setProgram() {
+func (in *Intake) setProgram() {
 	for _, t := range in.tracks {
 		t.decoder.changed()
 	}
-	in.out.sink.SetProgram(newProgram(in.title, in.tracks))
+	in.out.sink.SetProgram(program(in.title, in.tracks))
 }
 
 // deliver gives a unit its times and hands it on.
-func (in *intake) deliver(t *track, u unit, now time.Time) {
+func (in *Intake) deliver(t *Track, u unit, now time.Time) {
 	if t.decoder.changed() {
 		in.setProgram()
 	}
 	if !t.aligned {
 		in.join(t, u, now)
 	}
-	if t.carriage.codec.IsAudio() && !in.video() {
+	if t.codec.IsAudio() && !in.video() {
 		u.flags |= ingest.RandomAccess
 	}
 	s, clamped := t.place(u)
@@ -271,9 +298,9 @@ func (in *intake) deliver(t *track, u unit, now time.Time) {
 }
 
 // video tells whether the session has pictures.
-func (in *intake) video() bool {
+func (in *Intake) video() bool {
 	for _, t := range in.tracks {
-		if t.carriage.codec.IsVideo() {
+		if t.codec.IsVideo() {
 			return true
 		}
 	}
@@ -281,10 +308,10 @@ func (in *intake) video() bool {
 }
 
 // join aligns a track that comes late, or whose clock has jumped: by its reports, else so that the unit is as new as it is.
-func (in *intake) join(t *track, u unit, now time.Time) {
+func (in *Intake) join(t *Track, u unit, now time.Time) {
 	t.aligned, t.exact = true, false
 	t.offset = in.newest + ticks(now.Sub(in.at)) - scale(u.dts, t.rate)
-	ref := reference(in.tracks, func(r *track) bool { return r != t && r.aligned && in.sender.believed(t, r) })
+	ref := reference(in.tracks, func(r *Track) bool { return r != t && r.aligned && in.sender.believed(t, r) })
 	if ref == nil {
 		return
 	}
@@ -295,28 +322,28 @@ func (in *intake) join(t *track, u unit, now time.Time) {
 }
 
 // jump forgets how t was aligned: its RTP time no longer continues what it was. What came before goes out as it was.
-func (in *intake) jump(t *track, now time.Time) {
+func (in *Intake) jump(t *Track, now time.Time) {
 	t.decoder.flush(func(u unit) { in.take(t, u, now) })
 	if !in.decided {
 		in.decide()
 	}
 	t.report, t.aligned, t.breaks = nil, false, true
 	in.out.stats.Discontinuities.Add(1)
-	in.out.log.Warn("rtp time of a track jumped", "track", t.id, "codec", t.carriage.codec)
+	in.out.log.Warn("rtp time of a track jumped", "track", t.id, "codec", t.codec)
 	t.decoder.jumped()
 }
 
-func (in *intake) lose(t *track, lost int, now time.Time) {
+func (in *Intake) lose(t *Track, lost int, now time.Time) {
 	in.out.stats.LostPackets.Add(uint64(lost))
-	if n, ok := in.loss.pass(uint64(lost), now); ok {
-		in.out.log.Warn("rtp packets lost", "track", t.id, "codec", t.carriage.codec, "packets", n)
+	if n, ok := in.loss.Pass(uint64(lost), now); ok {
+		in.out.log.Warn("rtp packets lost", "track", t.id, "codec", t.codec, "packets", n)
 	}
 }
 
-func (in *intake) complain(t *track, err error, now time.Time) {
+func (in *Intake) complain(t *Track, err error, now time.Time) {
 	in.out.stats.SetError(err)
-	if n, ok := in.trouble.pass(1, now); ok {
-		in.out.log.Warn("rtp packet not understood", "track", t.id, "codec", t.carriage.codec, "packets", n, "reason", err)
+	if n, ok := in.trouble.Pass(1, now); ok {
+		in.out.log.Warn("rtp packet not understood", "track", t.id, "codec", t.codec, "packets", n, "reason", err)
 	}
 }
 
@@ -329,19 +356,4 @@ func count(stats *ingest.Stats, s ingest.Sample, guessed bool, now time.Time) {
 	if guessed {
 		stats.DTSFallbacks.Add(1)
 	}
-}
-
-// limiter lets one message pass every five seconds, with the sum of what was not said since the last.
-type limiter struct {
-	last time.Time
-	sum  uint64
-}
-
-func (l *limiter) pass(n uint64, now time.Time) (sum uint64, ok bool) {
-	l.sum += n
-	if !l.last.IsZero() && now.Sub(l.last) < 5*time.Second {
-		return 0, false
-	}
-	sum, l.last, l.sum = l.sum, now, 0
-	return sum, true
 }

@@ -1,4 +1,6 @@
-package rtsp
+// Package ingesttest is what the tests of sources have in common: a Sink that keeps everything, and the rules that hold for whatever a
+// Source delivers.
+package ingesttest
 
 import (
 	"context"
@@ -11,23 +13,26 @@ import (
 	"tailcast/ingest"
 )
 
-// record is a sink that keeps everything.
-type record struct {
+// Record is a Sink that keeps everything.
+type Record struct {
 	mu       sync.Mutex
 	programs []*ingest.Program
 	samples  []ingest.Sample
 	changed  chan struct{} // closed and replaced with each sample
 }
 
-func newRecord() *record { return &record{changed: make(chan struct{})} }
+// NewRecord returns an empty one.
+func NewRecord() *Record { return &Record{changed: make(chan struct{})} }
 
-func (r *record) SetProgram(p *ingest.Program) {
+// SetProgram implements ingest.Sink.
+func (r *Record) SetProgram(p *ingest.Program) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.programs = append(r.programs, p)
 }
 
-func (r *record) WriteSample(s ingest.Sample) {
+// WriteSample implements ingest.Sink.
+func (r *Record) WriteSample(s ingest.Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s.Data = append([]byte(nil), s.Data...)
@@ -36,16 +41,16 @@ func (r *record) WriteSample(s ingest.Sample) {
 	r.changed = make(chan struct{})
 }
 
-// all is a copy of what has come so far.
-func (r *record) all() []ingest.Sample {
+// All is a copy of what has come so far.
+func (r *Record) All() []ingest.Sample {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]ingest.Sample(nil), r.samples...)
 }
 
-// of is what has come of one track.
-func (r *record) of(track uint8) (out []ingest.Sample) {
-	for _, s := range r.all() {
+// Of is what has come of one track.
+func (r *Record) Of(track uint8) (out []ingest.Sample) {
+	for _, s := range r.All() {
 		if s.Track == track {
 			out = append(out, s)
 		}
@@ -53,8 +58,8 @@ func (r *record) of(track uint8) (out []ingest.Sample) {
 	return out
 }
 
-// program is the newest table.
-func (r *record) program(t *testing.T) *ingest.Program {
+// Program is the newest table.
+func (r *Record) Program(t *testing.T) *ingest.Program {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,8 +69,15 @@ func (r *record) program(t *testing.T) *ingest.Program {
 	return r.programs[len(r.programs)-1]
 }
 
-// wait returns when n samples are there.
-func (r *record) wait(t *testing.T, n int) []ingest.Sample {
+// Programs are all tables that were set.
+func (r *Record) Programs() []*ingest.Program {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]*ingest.Program(nil), r.programs...)
+}
+
+// Wait returns when n samples are there.
+func (r *Record) Wait(t *testing.T, n int) []ingest.Sample {
 	t.Helper()
 	deadline := time.NewTimer(10 * time.Second)
 	defer deadline.Stop()
@@ -74,7 +86,7 @@ func (r *record) wait(t *testing.T, n int) []ingest.Sample {
 		have, changed := len(r.samples), r.changed
 		r.mu.Unlock()
 		if have >= n {
-			return r.all()
+			return r.All()
 		}
 		select {
 		case <-changed:
@@ -84,8 +96,8 @@ func (r *record) wait(t *testing.T, n int) []ingest.Sample {
 	}
 }
 
-// checkTimes fails unless decoding times rise and stay at or below presentation times, in every track.
-func checkTimes(t *testing.T, samples []ingest.Sample) {
+// CheckTimes fails unless decoding times rise and stay at or below presentation times, in every track.
+func CheckTimes(t *testing.T, samples []ingest.Sample) {
 	t.Helper()
 	last := map[uint8]int64{}
 	for i, s := range samples {
@@ -99,8 +111,8 @@ func checkTimes(t *testing.T, samples []ingest.Sample) {
 	}
 }
 
-// start runs a source until the test ends, and fails the test unless it ends by its context.
-func start(t *testing.T, s ingest.Source, sink ingest.Sink) (stop func()) {
+// Start runs a source until the test ends, and fails the test unless it ends by its context.
+func Start(t *testing.T, s ingest.Source, sink ingest.Sink) (stop func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
@@ -115,18 +127,5 @@ func start(t *testing.T, s ingest.Source, sink ingest.Sink) (stop func()) {
 	return stop
 }
 
-// quiet is a logger for tests that provoke complaints.
-func quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
-
-// listen starts a server on loopback.
-func listen(t *testing.T, cfg ServerConfig) (*Server, *record) {
-	t.Helper()
-	cfg.Addr, cfg.Logger = "127.0.0.1:0", quiet()
-	s, err := Listen(cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := newRecord()
-	start(t, s, r)
-	return s, r
-}
+// Quiet is a logger for tests that provoke complaints.
+func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }

@@ -1,16 +1,14 @@
-package rtsp
+package rtp
 
 import (
 	"slices"
 	"time"
 
-	"github.com/bluenviron/gortsplib/v4/pkg/format"
 	"github.com/pion/rtp"
 )
 
-// Over UDP packets overtake one another, and get lost. gortsplib puts them in order, but where one is lost it waits until 64 later
-// ones have come: two hundred milliseconds of video, and ten seconds of sound from ffmpeg, which sends seven packets a second.
-// So we wait ourselves, and by the clock.
+// Over UDP packets overtake one another, and get lost. For those that are late we wait by the clock: a number of later packets is a
+// moment of video, and many seconds of sound.
 
 const (
 	reorderFor  = 100 * time.Millisecond // a packet that is later than the one after it by more is lost
@@ -82,19 +80,4 @@ func (r *reorder) run(emit func(arrived)) {
 		n, r.next = n+1, r.next+1
 	}
 	r.waiting = slices.Delete(r.waiting, 0, n)
-}
-
-// tap is a format that passes packets on as they arrive: gortsplib asks a format about every packet before it puts them in order,
-// and calls nobody else.
-type tap struct {
-	format.Format
-	on func(*rtp.Packet) // nil: nobody listens. Set before the session's first packet
-}
-
-// PTSEqualsDTS implements format.Format.
-func (t *tap) PTSEqualsDTS(p *rtp.Packet) bool {
-	if t.on != nil {
-		t.on(p)
-	}
-	return t.Format.PTSEqualsDTS(p)
 }

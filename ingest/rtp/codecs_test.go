@@ -1,4 +1,4 @@
-package rtsp
+package rtp
 
 import (
 	"bytes"
@@ -10,6 +10,8 @@ import (
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/ingest/rtp/rtptest"
+	"tailcast/internal/es"
 )
 
 // deliver puts packets of a library's encoder onto a session's first track, with RTP time at.
@@ -21,21 +23,9 @@ func (s *session) deliver(packets []*rtp.Packet, err error, at uint32) {
 	for _, p := range packets {
 		p.Timestamp, p.SSRC, p.SequenceNumber = p.Timestamp+at, 1, s.seq[0]
 		s.seq[0]++
-		s.in.packet(s.in.tracks[0], p, s.start.Add(time.Duration(at)*time.Second/90000))
+		s.in.Packet(s.in.tracks[0], p, s.start.Add(time.Duration(at)*time.Second/90000))
 	}
 }
-
-// fill is n bytes that no start code is in.
-func fill(n int) []byte {
-	out := make([]byte, n)
-	for i := range out {
-		out[i] = byte(i%255) + 1
-	}
-	return out
-}
-
-// frameWith is n bytes beginning with header.
-func frameWith(n int, header ...byte) []byte { return append(header, fill(n-len(header))...) }
 
 func TestCodecs(t *testing.T) {
 	aacConfig := &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 44100, ChannelConfig: 2}
@@ -50,7 +40,7 @@ func TestCodecs(t *testing.T) {
 		return b
 	}
 	adtsOf := func(au []byte) []byte {
-		b, err := (*adts)(aacConfig).wrap(nil, au)
+		b, err := (*es.ADTS)(aacConfig).Append(nil, au)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,20 +59,20 @@ func TestCodecs(t *testing.T) {
 	klv := &format.KLV{PayloadTyp: 96}
 	mpeg := &format.MPEG1Video{}
 
-	mp2Frame := frameWith(96, 0xff, 0xfd, 0x14, 0xc0)                        // layer II, 32 kbit/s, 48 kHz, mono
-	ac3Frame := frameWith(128, 0x0b, 0x77, 1, 2, 0x00, 0x40, 0x40, 1)        // 48 kHz, 32 kbit/s, stereo
-	klvItem := frameWith(16+1+100, 0x06, 0x0e, 0x2b, 0x34)                   // a universal label, then length and value
-	sequence := []byte{8, 0, 0, 0, 66, 167, 191, 228, 96, 13, 0, 64}         // AV1, 1920x804
-	key := []byte{0x82, 0x49, 0x83, 0x42, 0x00, 0x77, 0xf0, 0x32, 0x34, 0x1} // VP9, 1920x804
+	mp2Frame := rtptest.FrameWith(96, 0xff, 0xfd, 0x14, 0xc0)                 // layer II, 32 kbit/s, 48 kHz, mono
+	ac3Frame := rtptest.FrameWith(128, 0x0b, 0x77, 1, 2, 0x00, 0x40, 0x40, 1) // 48 kHz, 32 kbit/s, stereo
+	klvItem := rtptest.FrameWith(16+1+100, 0x06, 0x0e, 0x2b, 0x34)            // a universal label, then length and value
+	sequence := []byte{8, 0, 0, 0, 66, 167, 191, 228, 96, 13, 0, 64}          // AV1, 1920x804
+	key := []byte{0x82, 0x49, 0x83, 0x42, 0x00, 0x77, 0xf0, 0x32, 0x34, 0x1}  // VP9, 1920x804
 	klvItem[16] = 100
 	mpegPicture := bytes.Join([][]byte{ // sequence header, its extension, group, picture, slice
 		{0, 0, 1, 0xb3, 0x2d, 0x02, 0x40, 0x33, 1, 1, 1, 1},
 		{0, 0, 1, 0xb5, 0x14, 0x8a, 1, 1},
 		{0, 0, 1, 0xb8, 1, 1, 1, 0x40},
 		{0, 0, 1, 0, 1, 1, 1, 1},
-		frameWith(3000, 0, 0, 1, 1),
+		rtptest.FrameWith(3000, 0, 0, 1, 1),
 	}, nil)
-	big := fill(4000)
+	big := rtptest.Fill(4000)
 
 	for _, c := range []struct {
 		name   string
@@ -97,27 +87,27 @@ func TestCodecs(t *testing.T) {
 		{
 			"H.265", h265, func() ([]*rtp.Packet, error) {
 				e, _ := h265.CreateEncoder()
-				return e.Encode([][]byte{frameWith(4000, 19<<1, 1), frameWith(20, 19<<1, 1)})
+				return e.Encode([][]byte{rtptest.FrameWith(4000, 19<<1, 1), rtptest.FrameWith(20, 19<<1, 1)})
 			}, ingest.H265,
-			[][]byte{annexB(nil, [][]byte{frameWith(4000, 19<<1, 1), frameWith(20, 19<<1, 1)})},
+			[][]byte{es.AnnexB(nil, [][]byte{rtptest.FrameWith(4000, 19<<1, 1), rtptest.FrameWith(20, 19<<1, 1)})},
 			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 0x24, StreamID: 0xe0, Descriptors: []byte("\x05\x04HEVC")},
 		},
 		{
 			"AV1", av1, func() ([]*rtp.Packet, error) {
 				e, _ := av1.CreateEncoder()
-				return e.Encode([][]byte{sequence, frameWith(3000, 0x30)})
+				return e.Encode([][]byte{sequence, rtptest.FrameWith(3000, 0x30)})
 			}, ingest.AV1,
-			[][]byte{append(append([]byte{10, 11}, sequence[1:]...), append([]byte{0x32, 0xb7, 0x17}, frameWith(3000, 0x30)[1:]...)...)},
+			[][]byte{append(append([]byte{10, 11}, sequence[1:]...), append([]byte{0x32, 0xb7, 0x17}, rtptest.FrameWith(3000, 0x30)[1:]...)...)},
 			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04AV01"), Width: 1920, Height: 804, Config: sequence},
 		},
 		{
 			"VP9", vp9, func() ([]*rtp.Packet, error) {
 				e, _ := vp9.CreateEncoder()
-				return e.Encode(frameWith(3000, key...))
+				return e.Encode(rtptest.FrameWith(3000, key...))
 			}, ingest.VP9,
-			[][]byte{frameWith(3000, key...)},
+			[][]byte{rtptest.FrameWith(3000, key...)},
 			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04VP09"), Width: 1920, Height: 804},
 		},
@@ -133,9 +123,9 @@ func TestCodecs(t *testing.T) {
 		{
 			"AAC", aacFormat, func() ([]*rtp.Packet, error) {
 				e, _ := aacFormat.CreateEncoder()
-				return e.Encode([][]byte{fill(200), fill(300), big})
+				return e.Encode([][]byte{rtptest.Fill(200), rtptest.Fill(300), big})
 			}, ingest.AAC,
-			[][]byte{adtsOf(fill(200)), adtsOf(fill(300)), adtsOf(big)},
+			[][]byte{adtsOf(rtptest.Fill(200)), adtsOf(rtptest.Fill(300)), adtsOf(big)},
 			2089, ingest.RandomAccess,
 			ingest.Track{StreamType: 0x0f, StreamID: 0xc0, SampleRate: 44100, Channels: 2, Config: []byte{0x12, 0x10}},
 		},
@@ -178,10 +168,10 @@ func TestCodecs(t *testing.T) {
 		{
 			"Opus", opus, func() ([]*rtp.Packet, error) {
 				e, _ := opus.CreateEncoder()
-				p, err := e.Encode(frameWith(300, 0xfc)) // stereo, though the SDP does not say so
+				p, err := e.Encode(rtptest.FrameWith(300, 0xfc)) // stereo, though the SDP does not say so
 				return []*rtp.Packet{p}, err
 			}, ingest.Opus,
-			[][]byte{append([]byte{0x7f, 0xe0, 255, 45}, frameWith(300, 0xfc)...)},
+			[][]byte{append([]byte{0x7f, 0xe0, 255, 45}, rtptest.FrameWith(300, 0xfc)...)},
 			0, ingest.RandomAccess,
 			ingest.Track{StreamType: 6, StreamID: 0xbd, Descriptors: []byte("\x05\x04Opus\x7f\x02\x80\x02"), SampleRate: 48000, Channels: 2},
 		},
@@ -199,8 +189,8 @@ func TestCodecs(t *testing.T) {
 			s := newSession(t, c.format)
 			packets, err := c.encode()
 			s.deliver(packets, err, 12345)
-			s.in.close(s.start)
-			got := s.rec.all()
+			s.in.Close(s.start)
+			got := s.rec.All()
 			if len(got) != len(c.want) {
 				t.Fatalf("%d samples, want %d; %s", len(got), len(c.want), s.stats.LastError())
 			}
@@ -216,7 +206,7 @@ func TestCodecs(t *testing.T) {
 				}
 			}
 			c.track.Codec, c.track.PID = c.codec, 0x100
-			if is := s.rec.program(t).Tracks[0]; !sameTrack(is, c.track) {
+			if is := s.rec.Program(t).Tracks[0]; !sameTrack(is, c.track) {
 				t.Errorf("track is %+v, want %+v", is, c.track)
 			}
 		})
@@ -232,31 +222,31 @@ func sameTrack(a, b ingest.Track) bool {
 // After a loss nothing is emitted that was pieced together across the gap.
 func TestLossInFragmentedFrames(t *testing.T) {
 	latm := &format.MPEG4AudioLATM{PayloadTyp: 96, StreamMuxConfig: &mpeg4audio.StreamMuxConfig{Programs: []*mpeg4audio.StreamMuxConfigProgram{{
-		Layers: []*mpeg4audio.StreamMuxConfigLayer{{AudioSpecificConfig: audioFormat().Config, LatmBufferFullness: 255}},
+		Layers: []*mpeg4audio.StreamMuxConfigLayer{{AudioSpecificConfig: rtptest.AAC().Config, LatmBufferFullness: 255}},
 	}}}}
 	av1, vp9, mp2, mpeg := &format.AV1{PayloadTyp: 96}, &format.VP9{PayloadTyp: 96}, &format.MPEG1Audio{}, &format.MPEG1Video{}
-	mp2Frame := frameWith(1152, 0xff, 0xfd, 0xe4, 0xc0) // 384 kbit/s
+	mp2Frame := rtptest.FrameWith(1152, 0xff, 0xfd, 0xe4, 0xc0) // 384 kbit/s
 	for _, c := range []struct {
 		name   string
 		format format.Format
 		encode func() ([]*rtp.Packet, error)
 	}{
 		{"LATM", latm, func() ([]*rtp.Packet, error) {
-			b, _ := mpeg4audio.AudioMuxElement{StreamMuxConfig: latm.StreamMuxConfig, Payloads: [][][][]byte{{{fill(5000)}}}}.Marshal()
+			b, _ := mpeg4audio.AudioMuxElement{StreamMuxConfig: latm.StreamMuxConfig, Payloads: [][][][]byte{{{rtptest.Fill(5000)}}}}.Marshal()
 			e, _ := latm.CreateEncoder()
 			return e.Encode(b)
 		}},
 		{"AV1", av1, func() ([]*rtp.Packet, error) {
 			e, _ := av1.CreateEncoder()
-			return e.Encode([][]byte{frameWith(5000, 0x30)})
+			return e.Encode([][]byte{rtptest.FrameWith(5000, 0x30)})
 		}},
 		{"VP9", vp9, func() ([]*rtp.Packet, error) {
 			e, _ := vp9.CreateEncoder()
-			return e.Encode(frameWith(5000, 0x82, 0x49, 0x83, 0x42, 0x00, 0x77, 0xf0, 0x32, 0x34, 0x1))
+			return e.Encode(rtptest.FrameWith(5000, 0x82, 0x49, 0x83, 0x42, 0x00, 0x77, 0xf0, 0x32, 0x34, 0x1))
 		}},
 		{"MPEG-2 video", mpeg, func() ([]*rtp.Packet, error) {
 			e, _ := mpeg.CreateEncoder()
-			return e.Encode(frameWith(5000, 0, 0, 1, 1))
+			return e.Encode(rtptest.FrameWith(5000, 0, 0, 1, 1))
 		}},
 		{"MPEG audio", mp2, func() ([]*rtp.Packet, error) {
 			e, _ := mp2.CreateEncoder()
@@ -282,7 +272,7 @@ func TestLossInFragmentedFrames(t *testing.T) {
 				again, err := c.encode()
 				s.deliver(again, err, uint32(len(whole)+i+1)*4000)
 			}
-			got := s.rec.all()
+			got := s.rec.All()
 			if len(got) < 2 || len(got) > 3 {
 				t.Fatalf("%d samples, want the first and at least one of the last two", len(got))
 			}
@@ -296,9 +286,9 @@ func TestLossInFragmentedFrames(t *testing.T) {
 }
 
 func TestRefusedConfigurations(t *testing.T) {
-	wide := audioFormat()
+	wide := rtptest.AAC()
 	wide.SizeLength = 64
-	main := audioFormat()
+	main := rtptest.AAC()
 	main.Config = &mpeg4audio.AudioSpecificConfig{Type: 42, SampleRate: 48000, ChannelConfig: 2}
 	for _, f := range []format.Format{
 		wide, main, &format.MPEGTS{}, &format.Opus{PayloadTyp: 96, ChannelCount: 9}, &format.H264{PayloadTyp: 96, PacketizationMode: 2},
@@ -310,25 +300,16 @@ func TestRefusedConfigurations(t *testing.T) {
 	}
 }
 
-// The RTP clock of HE-AAC may be that of the doubled rate; gortsplib takes the other for granted.
-func TestClockOfSDP(t *testing.T) {
-	body := []byte("v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=x\r\nc=IN IP4 127.0.0.1\r\nt=0 0\r\n" +
-		"m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\nm=audio 0 RTP/AVP 97\r\na=rtpmap:97 mpeg4-generic/48000/2\r\n")
-	he := audioFormat()
+// The RTP clock of HE-AAC may be that of the doubled rate.
+func TestClockOfHEAAC(t *testing.T) {
+	he := rtptest.AAC()
 	he.Config.SampleRate = 24000
-	rates := clocks(body)
-	if got := clockOf(rates, 1, he); got != 48000 {
-		t.Errorf("clock is %d, want the SDP's, 48000", got)
-	}
-	if got := clockOf(nil, 1, he); got != 24000 {
-		t.Errorf("clock without an SDP is %d, want gortsplib's, 24000", got)
-	}
 	d, err := newAAC(he, 48000)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var at []int64
-	err = d.depacketize(&rtp.Packet{Header: rtp.Header{Marker: true}, Payload: aac(3)}, 0, false, func(u unit) { at = append(at, u.pts) })
+	err = d.depacketize(&rtp.Packet{Header: rtp.Header{Marker: true}, Payload: rtptest.AACPacket(3)}, 0, false, func(u unit) { at = append(at, u.pts) })
 	if err != nil || len(at) != 3 || at[1] != 2048 || at[2] != 4096 {
 		t.Errorf("frames are at %v (%v), want 0, 2048, 4096", at, err)
 	}

@@ -1,4 +1,4 @@
-package rtsp
+package rtp
 
 import (
 	"time"
@@ -8,14 +8,13 @@ import (
 	"tailcast/ingest"
 )
 
-// track is one elementary stream of a session. All of it is owned by the intake, under its lock.
-type track struct {
-	id       uint8
-	media    int // index in the session's description
-	tap      *tap
-	rate     int // of the RTP clock, Hz
-	carriage carriage
-	decoder  depacketizer
+// Track is one elementary stream of a session. All of it but the Stream, which does not change, is owned by the Intake, under its lock.
+type Track struct {
+	Stream
+	id      uint8
+	rate    int // of the RTP clock, Hz
+	codec   ingest.Codec
+	decoder depacketizer
 
 	// The RTP packets.
 	queue reorder // of datagrams
@@ -47,7 +46,7 @@ const maxJump = 10 * time.Second
 
 // sequence takes the next packet's number into account: how many are missing before it, whether it follows the one before, and
 // whether it is new at all.
-func (t *track) sequence(p *rtp.Packet) (lost int, gap, fresh bool) {
+func (t *Track) sequence(p *rtp.Packet) (lost int, gap, fresh bool) {
 	step := int16(p.SequenceNumber - t.seq)
 	if t.seen && step == 0 {
 		return 0, false, false
@@ -60,7 +59,7 @@ func (t *track) sequence(p *rtp.Packet) (lost int, gap, fresh bool) {
 }
 
 // advance puts a packet on the track's clock and tells whether that jumped.
-func (t *track) advance(p *rtp.Packet, now time.Time) (at int64, jumped bool) {
+func (t *Track) advance(p *rtp.Packet, now time.Time) (at int64, jumped bool) {
 	before := t.clock.last
 	at = t.clock.next(p.Timestamp)
 	if t.seen {
@@ -72,7 +71,7 @@ func (t *track) advance(p *rtp.Packet, now time.Time) (at int64, jumped bool) {
 }
 
 // place gives a unit its times on the program's clock. A decoding time is always above the one before.
-func (t *track) place(u unit) (s ingest.Sample, clamped bool) {
+func (t *Track) place(u unit) (s ingest.Sample, clamped bool) {
 	s = ingest.Sample{Track: t.id, Flags: u.flags, Data: u.data}
 	s.PTS, s.DTS = scale(u.pts, t.rate)+t.offset, scale(u.dts, t.rate)+t.offset
 	if t.sent && s.DTS <= t.last {

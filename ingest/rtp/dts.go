@@ -1,4 +1,4 @@
-package rtsp
+package rtp
 
 import (
 	"slices"
@@ -6,6 +6,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/codecs/h264"
 
 	"tailcast/ingest"
+	"tailcast/internal/es"
 )
 
 // RTP transmits presentation times alone; decoding times have to be derived.
@@ -18,18 +19,12 @@ import (
 // H.264 need not say its depth. Then mediacommon's extractor estimates it from picture order counts; where even that fails the time
 // is guessed, which degrades a stream for some pictures and never ends it.
 
-// maxDepth is the most pictures H.264 and H.265 let a decoder hold back.
-const maxDepth = 16
-
 // defaultFrame is the duration of a picture that nothing is known of.
 const defaultFrame = ingest.ClockRate / 30
 
-// depthUnknown is the depth of a stream that does not say it.
-const depthUnknown = -1
-
 // decodeClock derives the decoding times of one video track, in ticks of 90 kHz on the track's own RTP clock.
 type decodeClock struct {
-	depth   int                // pictures of reordering, or depthUnknown
+	depth   int                // pictures of reordering, or es.DepthUnknown
 	frame   int64              // duration of a picture, as far as known
 	started bool               // last is valid
 	last    int64              // newest decoding time
@@ -43,7 +38,7 @@ func (d *decodeClock) reset(depth int, frame int64) {
 	if frame <= 0 || frame > ingest.ClockRate {
 		frame = defaultFrame
 	}
-	*d = decodeClock{depth: min(depth, maxDepth), frame: frame, started: d.started, last: d.last}
+	*d = decodeClock{depth: min(depth, es.MaxDepth), frame: frame, started: d.started, last: d.last}
 }
 
 // next returns the times of the unit that follows in decoding order: the decoding time is above all before it and not above the
@@ -52,7 +47,7 @@ func (d *decodeClock) next(nalus [][]byte, pts int64, idr, key bool) (outPTS, dt
 	if key {
 		d.key = pts
 	}
-	if d.depth == depthUnknown {
+	if d.depth == es.DepthUnknown {
 		dts, guessed = d.extract(nalus, pts, idr)
 	} else {
 		dts = d.reorder(pts, idr)
@@ -76,7 +71,7 @@ func (d *decodeClock) reorder(pts int64, idr bool) int64 {
 	d.waiting = slices.Insert(d.waiting, at, pts)
 	// A picture that should have been decoded before now belies the depth. Leading pictures of the point we joined at do not:
 	// nobody can decode them.
-	if d.started && pts <= d.last && pts > d.key && d.depth < maxDepth {
+	if d.started && pts <= d.last && pts > d.key && d.depth < es.MaxDepth {
 		d.depth++
 		return d.last + 1
 	}
@@ -89,9 +84,9 @@ func (d *decodeClock) reorder(pts int64, idr bool) int64 {
 // shown before it, by as much as a decoder can hold back.
 func (d *decodeClock) begin(pts int64, idr bool) {
 	if !idr {
-		pts -= maxDepth * d.frame
+		pts -= es.MaxDepth * d.frame
 	}
-	d.waiting = make([]int64, 0, maxDepth+1)
+	d.waiting = make([]int64, 0, es.MaxDepth+1)
 	for i := d.depth; i > 0; i-- {
 		d.waiting = append(d.waiting, pts-int64(i)*d.frame)
 	}

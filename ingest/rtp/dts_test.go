@@ -1,10 +1,13 @@
-package rtsp
+package rtp
 
 import (
 	"slices"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"tailcast/ingest/rtp/rtptest"
+	"tailcast/internal/es"
 )
 
 // decode gives the units with these presentation times, in frames of 100 ticks, their decoding times.
@@ -55,7 +58,7 @@ func TestDecodingTimes(t *testing.T) {
 // Without a declared depth, and before anything is known, times are guessed; they still rise and stay below presentation.
 func TestDecodingTimesWithoutParameterSets(t *testing.T) {
 	var d decodeClock
-	d.reset(depthUnknown, 0)
+	d.reset(es.DepthUnknown, 0)
 	_, dts, guessed := decode(&d, []int64{0, 100, 200})
 	if want := []int64{0, defaultFrame, 2 * defaultFrame}; !slices.Equal(dts, want) || guessed != 3 {
 		t.Errorf("got %v, %d of them guessed, want %v, all", dts, guessed, want)
@@ -66,19 +69,19 @@ func TestDecodingTimesWithoutParameterSets(t *testing.T) {
 func TestDecodingTimesAlwaysRise(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		var d decodeClock
-		d.reset(rapid.IntRange(depthUnknown, 20).Draw(t, "depth"), rapid.Int64Range(-1, 1<<40).Draw(t, "frame"))
+		d.reset(rapid.IntRange(es.DepthUnknown, 20).Draw(t, "depth"), rapid.Int64Range(-1, 1<<40).Draw(t, "frame"))
 		last, first := int64(0), true
 		for range rapid.IntRange(1, 200).Draw(t, "units") {
 			in := rapid.Int64Range(-1e6, 1e6).Draw(t, "pts")
 			key := rapid.Bool().Draw(t, "key")
-			pts, dts, guessed := d.next([][]byte{idr}, in, key, key)
+			pts, dts, guessed := d.next([][]byte{rtptest.IDR}, in, key, key)
 			if dts > pts || !first && dts <= last {
 				t.Fatalf("PTS %d gave %d and %d after %d", in, pts, dts, last)
 			}
 			if pts != in && !guessed {
 				t.Fatalf("PTS %d became %d and nobody says so", in, pts)
 			}
-			if len(d.waiting) > maxDepth+1 {
+			if len(d.waiting) > es.MaxDepth+1 {
 				t.Fatalf("%d times wait", len(d.waiting))
 			}
 			last, first = dts, false
