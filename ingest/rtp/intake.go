@@ -1,6 +1,7 @@
 package rtp
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -45,6 +46,12 @@ type Config struct {
 	Title   string
 	Agent   string // what the sender calls itself: some are known for their sender reports
 	Streams []Stream
+	// Wait is for how long a packet is waited for that those after it have overtaken. If zero, 100 ms.
+	Wait time.Duration
+	// NeedKey, if set, is called when pictures cannot be decoded before the next random access point: for each that is left out until the
+	// first has come with its parameter sets, and, after a loss, for each until the next. It must not block, nor call the Intake.
+	// If nil, the sender is not to be asked, and what cannot be decoded goes out too: somebody may conceal it.
+	NeedKey func(*Track)
 }
 
 // Intake is one session, from the description to the last packet. Its methods may be called by any goroutine; panics of the
@@ -56,6 +63,7 @@ type Intake struct {
 	out     *Output
 	title   string
 	tracks  []*Track
+	needKey func(*Track) // nil if nobody is to be asked
 	sender  sender
 	loss    Limiter
 	trouble Limiter
@@ -79,11 +87,11 @@ type heldUnit struct {
 
 // NewIntake begins a session. What cannot be carried is left out and logged; if that is everything, there is no intake.
 func NewIntake(out *Output, c Config) (*Intake, error) {
-	in := &Intake{out: out, title: c.Title}
+	in := &Intake{out: out, title: c.Title, needKey: c.NeedKey}
 	in.sender.passing = strings.Contains(c.Agent, nameOfPassing)
 	var refused []string
 	for _, s := range c.Streams {
-		if err := in.add(s); err != nil {
+		if err := in.add(s, c.Wait); err != nil {
 			refused = append(refused, err.Error())
 			out.log.Warn("track left out", "media", s.Media, "reason", err)
 		}
@@ -96,7 +104,7 @@ func NewIntake(out *Output, c Config) (*Intake, error) {
 
 var errNothing = errors.New("nothing in the stream can be carried")
 
-func (in *Intake) add(s Stream) error {
+func (in *Intake) add(s Stream, wait time.Duration) error {
 	decoder, codec, err := depacketizerOf(s.Format, s.Clock)
 	if err == nil && (s.Clock <= 0 || len(in.tracks) == ingest.MaxTracks) {
 		err = fmt.Errorf("%s without a clock, or too many tracks", name(s.Format))
@@ -104,7 +112,9 @@ func (in *Intake) add(s Stream) error {
 	if err != nil {
 		return err
 	}
-	in.tracks = append(in.tracks, &Track{Stream: s, id: uint8(len(in.tracks)), rate: s.Clock, codec: codec, decoder: decoder})
+	t := &Track{Stream: s, id: uint8(len(in.tracks)), rate: s.Clock, codec: codec, decoder: decoder}
+	t.queue.wait = cmp.Or(wait, reorderFor)
+	in.tracks = append(in.tracks, t)
 	return nil
 }
 
@@ -116,6 +126,13 @@ func (in *Intake) Program() *ingest.Program {
 	in.out.mu.Lock()
 	defer in.out.mu.Unlock()
 	return program(in.title, in.tracks)
+}
+
+// SSRC is the sender of t, once a packet has come.
+func (in *Intake) SSRC(t *Track) (ssrc uint32, ok bool) {
+	in.out.mu.Lock()
+	defer in.out.mu.Unlock()
+	return t.ssrc, t.seen
 }
 
 // Packet takes an RTP packet of track t that arrived now.
@@ -165,6 +182,10 @@ func (in *Intake) follow(t *Track, p *rtp.Packet, now time.Time) {
 	if jumped {
 		in.jump(t, now)
 	}
+	if t.gap = t.gap || gap; len(p.Payload) == 0 {
+		return // padding, by which browsers find out what the network carries
+	}
+	gap, t.gap = t.gap, false
 	err := t.decoder.depacketize(p, at, gap, func(u unit) { in.take(t, u, now) })
 	if err != nil {
 		in.complain(t, err, now)
@@ -212,6 +233,9 @@ func (in *Intake) Close(now time.Time) {
 
 // take holds a unit, or delivers it.
 func (in *Intake) take(t *Track, u unit, now time.Time) {
+	if in.needKey != nil && t.codec.IsVideo() && !in.decodable(t, u) {
+		return
+	}
 	if in.decided {
 		in.deliver(t, u, now)
 		return
@@ -226,6 +250,17 @@ func (in *Intake) take(t *Track, u unit, now time.Time) {
 	}
 	u.data = append([]byte(nil), u.data...)
 	in.held, in.bytes = append(in.held, heldUnit{t, u, now}), in.bytes+len(u.data)
+}
+
+// decodable tells whether a picture is of use to somebody who saw those before.
+func (in *Intake) decodable(t *Track, u unit) bool {
+	if u.flags&ingest.RandomAccess != 0 && u.flags&ingest.Damaged == 0 && t.configured() {
+		t.keyed, t.broken = true, false
+	}
+	if !t.keyed || t.broken {
+		in.needKey(t)
+	}
+	return t.keyed
 }
 
 // settle ends the holding if it is of no more use. A report may come before the first packet.
@@ -334,6 +369,7 @@ func (in *Intake) jump(t *Track, now time.Time) {
 }
 
 func (in *Intake) lose(t *Track, lost int, now time.Time) {
+	t.broken = true
 	in.out.stats.LostPackets.Add(uint64(lost))
 	if n, ok := in.loss.Pass(uint64(lost), now); ok {
 		in.out.log.Warn("rtp packets lost", "track", t.id, "codec", t.codec, "packets", n)

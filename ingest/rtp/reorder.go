@@ -11,13 +11,14 @@ import (
 // moment of video, and many seconds of sound.
 
 const (
-	reorderFor  = 100 * time.Millisecond // a packet that is later than the one after it by more is lost
+	reorderFor  = 100 * time.Millisecond // unless somebody wants to wait longer
 	reorderMost = 1024                   // packets that wait
 	reorderOld  = 32                     // packets from the past, in a row, that mean that the sender began anew
 )
 
 // reorder puts the packets of one track in order of their sequence numbers.
 type reorder struct {
+	wait    time.Duration // a packet that is later than the one after it by more is lost
 	started bool
 	next    uint16    // the number that comes out next
 	waiting []arrived // ascending; all are after next
@@ -58,7 +59,7 @@ func (r *reorder) push(p *rtp.Packet, now time.Time, emit func(arrived)) {
 
 // expire gives up on packets that are overdue.
 func (r *reorder) expire(now time.Time, emit func(arrived)) {
-	for len(r.waiting) > 0 && now.Sub(r.waiting[0].at) > reorderFor {
+	for len(r.waiting) > 0 && now.Sub(r.waiting[0].at) > r.wait {
 		r.next = r.waiting[0].packet.SequenceNumber
 		r.run(emit)
 	}

@@ -25,7 +25,7 @@ func TestReorder(t *testing.T) {
 		{"begun anew", append([]uint16{1000, 1001}, count16(reorderOld+1)...), []uint16{1000, 1001, reorderOld - 1, reorderOld}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var r reorder
+			r := reorder{wait: reorderFor}
 			var got []uint16
 			emit := func(a arrived) { got = append(got, a.packet.SequenceNumber) }
 			now := time.Unix(0, 0)
@@ -52,7 +52,7 @@ func count16(n int) (out []uint16) {
 // Whatever comes, numbers come out in order until the sender begins anew, none twice, and what waits is bounded.
 func TestReorderAlways(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		var r reorder
+		r := reorder{wait: reorderFor}
 		out, last := 0, -1
 		emit := func(a arrived) {
 			if n := int(a.packet.SequenceNumber); n <= last {

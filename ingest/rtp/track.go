@@ -18,6 +18,7 @@ type Track struct {
 
 	// The RTP packets.
 	queue reorder // of datagrams
+	gap   bool    // packets are missing before the next that has a payload
 	seen  bool    // one has arrived; seq, ssrc, clock and arrival are valid
 	seq   uint16
 	ssrc  uint32
@@ -34,6 +35,10 @@ type Track struct {
 	exact   bool    // offset is by sender reports
 	offset  int64   // program time minus RTP time
 	odd     int     // sender reports in a row that contradict offset
+
+	// What can be decoded, if somebody wants to know.
+	keyed  bool // a random access point has come
+	broken bool // something was lost since the last
 
 	// What went out.
 	sent   bool
@@ -68,6 +73,16 @@ func (t *Track) advance(p *rtp.Packet, now time.Time) (at int64, jumped bool) {
 	}
 	t.seen, t.ssrc, t.arrival = true, p.SSRC, now
 	return at, jumped
+}
+
+// configured tells whether a decoder knows all that it needs before the first unit.
+func (t *Track) configured() bool {
+	if t.codec != ingest.H264 && t.codec != ingest.H265 {
+		return true
+	}
+	var info ingest.Track
+	t.decoder.describe(&info)
+	return info.Config != nil
 }
 
 // place gives a unit its times on the program's clock. A decoding time is always above the one before.

@@ -25,6 +25,7 @@ var Allowed = map[string][]string{
 	"ingest/mpegts": {"ingest", "internal/ts"},
 	"ingest/rtp":    {"ingest", "internal/es"},
 	"ingest/rtsp":   {"ingest", "ingest/rtp"},
+	"ingest/whip":   {"ingest", "ingest/rtp"},
 
 	"ingest/ingesttest":  {"ingest"},
 	"ingest/rtp/rtptest": {},
@@ -65,6 +66,8 @@ var Allowed = map[string][]string{
 
 // Foreign maps packages of others, and all below them, to the only packages of ours that may import them, tests aside.
 var Foreign = map[string][]string{
-	"filippo.io/age":             {"internal/seal"}, // who watches has no passphrases
-	"github.com/libp2p/zeroconf": {"discovery/lan"}, // so that its traps are avoided in one place
+	"filippo.io/age":                  {"internal/seal"}, // who watches has no passphrases
+	"github.com/libp2p/zeroconf":      {"discovery/lan"}, // so that its traps are avoided in one place
+	"github.com/pion/webrtc":          {"ingest/whip"},   // who watches receives nothing by WebRTC or RTSP
+	"github.com/bluenviron/gortsplib": {"ingest/rtp", "ingest/rtp/rtptest", "ingest/rtsp", "ingest/whip"},
 }

@@ -1,0 +1,180 @@
+// Package whip takes in what encoders and browsers push by WHIP (RFC 9725): an HTTP POST brings the offer of a WebRTC session and is
+// answered at once, the media comes over UDP. WebRTC itself (ICE, DTLS, SRTP, negative acknowledgements, reports) is pion's; what comes
+// out of it goes through package ingest/rtp.
+//
+//	POST offer ─▶ one codec a media is chosen ─▶ 201, answer, Location ─▶ ICE, DTLS ─▶ RTP ─▶ ingest/rtp ─▶ ingest.Sink
+//	DELETE Location ─▶ the session ends                                  ◀─ NACK, PLI, reports
+//
+// What is carried: H.264, H.265, VP9, AV1 and Opus. An offer with a media of which nothing is carried (VP8 alone, say) is refused as a whole,
+// with a sentence: the RFC wants no half answers (4.4.3). Of a browser, which offers much, H.264 is taken, since it plays everywhere.
+//
+// ICE is lite: the encoder looks for us, we never send to an address that we were told. So no STUN server is needed, candidates of the
+// encoder are of no use (browsers hide theirs behind mDNS names, which nobody resolves here), and there is nothing to trickle: PATCH is
+// answered with 405, as the RFC allows who supports neither trickle ICE nor restarts (4.3).
+//
+// Who may publish is for the handler around this one to decide.
+package whip
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/webrtc/v4"
+
+	"tailcast/ingest"
+	"tailcast/ingest/rtp"
+)
+
+// Config says where media arrives.
+type Config struct {
+	// Addr is the UDP address that media of all sessions comes to; port 0 picks a free one. If empty, 127.0.0.1:8189. It is what the
+	// answers name: with an unspecified host (0.0.0.0), the addresses of all interfaces.
+	Addr string
+	// Logger, if nil, is slog.Default().
+	Logger *slog.Logger
+}
+
+// defaultAddr has the port that other WebRTC servers use for media.
+const defaultAddr = "127.0.0.1:8189"
+
+const udpBuffer = 4 << 20 // bytes asked for; the kernel gives what it allows
+
+// Server is an http.Handler for publishers, and the ingest.Source of what they send: one publisher at a time. While one sends, another is
+// refused; who has fallen silent makes way. Time never goes back between publishers; the first sample of each track of a later one is
+// marked as a discontinuity.
+type Server struct {
+	log   *slog.Logger
+	stats ingest.Stats
+	udp   *net.UDPConn
+
+	mu    sync.Mutex
+	run   *running // nil while Run is not running
+	pub   *session // who publishes, or is about to; nil if nobody
+	count int      // of sessions that sent media
+}
+
+// running is what there is while a Server runs.
+type running struct {
+	ctx context.Context
+	out *rtp.Output
+	mux ice.UDPMux
+}
+
+// Listen binds the UDP address of cfg, so that errors come early and the address is known; Run takes publishers in.
+func Listen(cfg Config) (*Server, error) {
+	c, err := net.ListenPacket("udp", cmp.Or(cfg.Addr, defaultAddr))
+	if err != nil {
+		return nil, fmt.Errorf("whip: %w", err)
+	}
+	udp := c.(*net.UDPConn)
+	_ = udp.SetReadBuffer(udpBuffer) // less loses packets under load, and then says so
+	return &Server{log: cmp.Or(cfg.Logger, slog.Default()), udp: udp}, nil
+}
+
+// Addr is where media arrives.
+func (s *Server) Addr() netip.AddrPort { return s.udp.LocalAddr().(*net.UDPAddr).AddrPort() }
+
+// Stats counts what has come in; safe at any time.
+func (s *Server) Stats() *ingest.Stats { return &s.stats }
+
+// Run implements ingest.Source: it takes publishers in until ctx ends. Call it once.
+func (s *Server) Run(ctx context.Context, sink ingest.Sink) error {
+	mux := webrtc.NewICEUDPMux(quiet{s.log}, s.udp)
+	defer mux.Close() // and s.udp with it
+	s.mu.Lock()
+	s.run = &running{ctx: ctx, out: rtp.NewOutput(sink, &s.stats, s.log, time.Now()), mux: mux}
+	s.mu.Unlock()
+
+	<-ctx.Done()
+	s.mu.Lock()
+	s.run = nil
+	last := s.pub
+	s.mu.Unlock()
+	if last != nil {
+		<-last.gone
+	}
+	return ctx.Err()
+}
+
+// A refusal is an error with the HTTP status that it is answered with.
+type refusal struct {
+	status int
+	err    error
+}
+
+func (r refusal) Error() string { return r.err.Error() }
+
+func refuse(status int, format string, args ...any) error {
+	return refusal{status, fmt.Errorf(format, args...)}
+}
+
+var (
+	errOff  = refusal{http.StatusServiceUnavailable, errors.New("not on air: try again when the streamer runs")}
+	errBusy = refusal{http.StatusConflict, errors.New("somebody else is publishing here: stop that first, there can be only one")}
+)
+
+// claim makes p the publisher, if nobody publishes. One that has fallen silent makes way: it is most likely the same encoder, which has come
+// back before its end was noticed.
+func (s *Server) claim(ctx context.Context, p *session) (*running, error) {
+	for {
+		s.mu.Lock()
+		run, old := s.run, s.pub
+		switch {
+		case run == nil:
+			s.mu.Unlock()
+			return nil, errOff
+		case old == nil:
+			s.pub = p
+			s.mu.Unlock()
+			return run, nil
+		}
+		s.mu.Unlock()
+		if old.alive(time.Now()) {
+			return nil, errBusy
+		}
+		old.end(errReplaced)
+		select {
+		case <-old.gone:
+		case <-ctx.Done():
+			return nil, errBusy
+		}
+	}
+}
+
+// leave makes room for the next.
+func (s *Server) leave(p *session) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pub == p {
+		s.pub = nil
+	}
+	close(p.gone)
+}
+
+// current is the session of an id, or nil.
+func (s *Server) current(id string) *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.pub == nil || s.pub.id != id {
+		return nil
+	}
+	return s.pub
+}
+
+// came counts a session whose media begins.
+func (s *Server) came() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.count++; s.count > 1 {
+		s.stats.Reconnects.Add(1)
+	}
+}
