@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -24,8 +25,21 @@ const (
 	unwantedTime = 2 * time.Second
 )
 
-// ingestPath is where encoders send streams to: the only place that takes a body. Whoever takes one lifts its deadline (mpegts.Push does).
-const ingestPath = "/ingest"
+// Where encoders send to is all that takes a body: streams, and offers of WebRTC. Whoever takes one sets its own deadline, or none.
+const (
+	ingestPath = "/ingest"
+	whipPath   = "/whip"
+)
+
+// takesBody tells whether a body is wanted at a path.
+func takesBody(path string) bool {
+	for _, way := range []string{ingestPath, whipPath} {
+		if path == way || strings.HasPrefix(path, way+"/") {
+			return true
+		}
+	}
+	return false
+}
 
 // A door is a listener that counts who comes in.
 type door struct {
@@ -148,7 +162,7 @@ func brief(next http.Handler) http.Handler {
 			return
 		}
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(unwantedTime)) // a writer without deadlines is a test's
-		if r.URL.Path == ingestPath {
+		if takesBody(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -241,4 +241,5 @@ type Warning struct {
 type Push struct {
 	HTTP string `json:"http,omitempty"` // MPEG-TS by PUT or POST
 	RTSP string `json:"rtsp,omitempty"`
+	WHIP string `json:"whip,omitempty"` // WebRTC; the stream key goes into the bearer token
 }

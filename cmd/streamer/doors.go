@@ -139,8 +139,6 @@ func (d *doors) handlers(mux *http.ServeMux) {
 	for _, w := range d.ways {
 		if w.handler != nil {
 			mux.Handle(w.path, w.handler)
-		}
-		if w.handler != nil && w.many != nil {
 			mux.Handle(w.path+"/", w.handler)
 		}
 	}

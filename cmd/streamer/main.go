@@ -19,6 +19,7 @@ type options struct {
 	program uint16
 	loop    bool
 	rtsp    string
+	whip    string
 	rtspUDP bool
 	keyFile string
 	key     string // from keyFile; never logged
@@ -37,7 +38,7 @@ func command(sealer seal.Sealer) *cobra.Command {
 
 INPUT is a .ts file, - (TS on standard input), udp://host:port (unicast or multicast, ?interface=eth0),
 rtsp://host/path, or http(s)://host/path (TS). Without INPUT the streamer waits for an encoder to push:
-RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http.
+RTSP to --rtsp, WHIP (WebRTC) to /whip of --http, or a TS body by PUT or POST to /ingest of --http.
 
 Several renditions of one programme are --rendition NAME=INPUT each, best first; viewers choose one and follow that alone. Where INPUT is push,
 an encoder sends it by its name: to /NAME of --rtsp, or to /ingest/NAME of --http.`,
@@ -64,6 +65,7 @@ an encoder sends it by its name: to /NAME of --rtsp, or to /ingest/NAME of --htt
 	flags.Uint16Var(&o.program, "program", 0, "program_number to take of a TS with several; 0 takes the first")
 	flags.BoolVar(&o.loop, "loop", false, "begin a file again at its end, with a continuous clock")
 	flags.StringVar(&o.rtsp, "rtsp", "127.0.0.1:8554", "`address` to wait at for an RTSP push; empty is off")
+	flags.StringVar(&o.whip, "whip", "127.0.0.1:8189", "UDP `address` to receive WebRTC at that is pushed by WHIP, with offers to /whip of --http; empty is off")
 	flags.StringVar(&o.keyFile, "stream-key-file", "", "`file` with the key that encoders must show; needed to listen for them beyond this machine")
 	flags.IntVar(&o.copies, "copies", 2, "send each block so often, 1 or 2: one costs half of the uplink, and viewers more when somebody leaves")
 	flags.Var(&o.pinned, "pin", "a relay of ours, as `NODEKEY@HOST:PORT` (repeatable): it always has a place here; a relay prints what to write")

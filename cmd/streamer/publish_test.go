@@ -44,6 +44,48 @@ func TestWhoMayPublish(t *testing.T) {
 	}
 }
 
+// Web pages publish by WHIP, if they show the key; a browser is told so, and no more.
+func TestPagesMayPublishWithTheKey(t *testing.T) {
+	const page = "http://studio.example"
+	for _, c := range []struct {
+		name, key, method, origin, token string
+		want                             int
+		allowed                          string // Access-Control-Allow-Origin
+	}{
+		{"an encoder, no key set", "", "POST", "", "", 200, ""},
+		{"an encoder that shows it", "sesame-open", "POST", "", "sesame-open", 200, ""},
+		{"an encoder without", "sesame-open", "POST", "", "", 401, ""},
+		{"a page that shows it", "sesame-open", "POST", page, "sesame-open", 200, page},
+		{"a page that ends its session", "sesame-open", "DELETE", page, "sesame-open", 200, page},
+		{"a page that shows another", "sesame-open", "POST", page, "sesame-shut", 401, page}, // and may read why
+		{"a page without", "sesame-open", "POST", page, "", 401, page},
+		{"its browser asks before", "sesame-open", "OPTIONS", page, "", 200, page},
+		{"a page, no key set", "", "POST", page, "", 403, ""},
+		{"its browser asks before, no key set", "", "OPTIONS", page, "", 403, ""},
+		{"a page from nowhere", "sesame-open", "POST", "null", "", 401, "null"},
+	} {
+		reached := false
+		h := guardPages(c.key, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached = true }))
+		r := httptest.NewRequest(c.method, "/whip", nil)
+		r.RemoteAddr = "127.0.0.1:9"
+		if c.origin != "" {
+			r.Header.Set("Origin", c.origin)
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+		}
+		if c.token != "" {
+			r.Header.Set("Authorization", "Bearer "+c.token)
+		}
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		if got := w.Header().Get("Access-Control-Allow-Origin"); w.Code != c.want || reached != (c.want == 200) || got != c.allowed {
+			t.Errorf("%s: got %d, reached %v, allowed %q, want %d, allowed %q", c.name, w.Code, reached, got, c.want, c.allowed)
+		}
+		if h := w.Header(); h.Get("Access-Control-Allow-Credentials") != "" || h.Get("Access-Control-Allow-Origin") == "*" {
+			t.Errorf("%s: allows more than it should: %v", c.name, h)
+		}
+	}
+}
+
 // TestRecipesPublish: what the page says to paste lets an encoder in, once the key stands where it says; and it does not give the key away. Of
 // several renditions each has an address of its own.
 func TestRecipesPublish(t *testing.T) {

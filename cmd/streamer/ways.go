@@ -27,7 +27,7 @@ type way struct {
 	stats  *ingest.Stats
 	many   *many
 
-	handler http.Handler // what the HTTP server serves at path, and below it if there are many; nil if the way has a listener of its own
+	handler http.Handler // what the HTTP server serves at path and below; nil if the way has a listener of its own
 	path    string
 	// tell writes into p where an encoder can send to. base is our HTTP address; mark shows where in a URL the stream key goes.
 	tell func(p *node.Push, base string, mark func(url string) string)
@@ -52,7 +52,7 @@ func (w *way) statsOf(rendition string) *ingest.Stats {
 }
 
 // waysIn are all protocols that encoders can push by. Each opens what it listens on, and is nil if it is switched off.
-var waysIn = []func(*options, *slog.Logger) (*way, error){httpWay, rtspWay}
+var waysIn = []func(*options, *slog.Logger) (*way, error){httpWay, rtspWay, whipWay}
 
 // httpWay takes a TS body by PUT or POST, at /ingest or /ingest/NAME.
 func httpWay(o *options, log *slog.Logger) (*way, error) {

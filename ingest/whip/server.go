@@ -37,8 +37,10 @@ import (
 // Config says where media arrives.
 type Config struct {
 	// Addr is the UDP address that media of all sessions comes to; port 0 picks a free one. If empty, 127.0.0.1:8189. It is what the
-	// answers name: with an unspecified host (0.0.0.0), the addresses of all interfaces.
+	// answers name: with an unspecified host (0.0.0.0), the addresses of all interfaces. No host means this machine alone.
 	Addr string
+	// Keyed says that publishers have to show a key. Without one, an address that others than this machine can reach is an error.
+	Keyed bool
 	// Logger, if nil, is slog.Default().
 	Logger *slog.Logger
 }
@@ -71,13 +73,31 @@ type running struct {
 
 // Listen binds the UDP address of cfg, so that errors come early and the address is known; Run takes publishers in.
 func Listen(cfg Config) (*Server, error) {
-	c, err := net.ListenPacket("udp", cmp.Or(cfg.Addr, defaultAddr))
+	addr, err := resolve(cmp.Or(cfg.Addr, defaultAddr), cfg.Keyed)
+	if err != nil {
+		return nil, err
+	}
+	udp, err := net.ListenUDP("udp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("whip: %w", err)
 	}
-	udp := c.(*net.UDPConn)
 	_ = udp.SetReadBuffer(udpBuffer) // less loses packets under load, and then says so
 	return &Server{log: cmp.Or(cfg.Logger, slog.Default()), udp: udp}, nil
+}
+
+// resolve reads an address under the rule that publishing is closed until there is a key.
+func resolve(addr string, keyed bool) (*net.UDPAddr, error) {
+	a, err := net.ResolveUDPAddr("udp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("whip: address %q: %w", addr, err)
+	}
+	if a.IP == nil {
+		a.IP = net.IPv4(127, 0, 0, 1)
+	}
+	if !keyed && !a.IP.IsLoopback() {
+		return nil, fmt.Errorf("whip: anybody could publish on %s: set a stream key, or listen on 127.0.0.1", addr)
+	}
+	return a, nil
 }
 
 // Addr is where media arrives.

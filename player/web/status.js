@@ -144,9 +144,11 @@ export const sentence = text => {
 // reached is where an encoder can send to, in addresses by which this page has reached the node: it may be on another machine, and the node
 // names itself by where it listens. RTSP stays where it listens, if that is not everywhere.
 export function reached(push, base) {
-  const here = new URL(base), { http, rtsp } = push;
+  const here = new URL(base), { http, rtsp, whip } = push;
+  const through = url => url?.replace(/^\w+:\/\/([^/@]*@)?[^/]+/, (_, user = '') => `${here.protocol}//${user}${here.host}`);
   return {
-    http: http?.replace(/^\w+:\/\/([^/@]*@)?[^/]+/, (_, user = '') => `${here.protocol}//${user}${here.host}`),
+    http: through(http),
+    whip: through(whip),
     rtsp: rtsp?.replace(/(\/\/|@)(\[::\]|0\.0\.0\.0)(?=[:/])/, (_, before) => before + here.hostname),
   };
 }

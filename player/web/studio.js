@@ -64,11 +64,17 @@ function link(status, base) {
 // recipes are for the way that is open: a push, or a UDP port.
 function recipes(i, base) {
   const push = reached(i.push ?? {}, base), out = [];
-  const http = push.http, rtsp = push.rtsp, udp = /^udp:/.test(i.input ?? '') ? i.input : '';
+  const { http, rtsp, whip } = push, keyed = /YOUR-KEY/.test(http + rtsp), udp = /^udp:/.test(i.input ?? '') ? i.input : '';
   const url = http ?? (udp ? `${udp}?pkt_size=1316` : '');
   const to = `-f mpegts ${http ? '-method PUT ' : ''}"${url}"`;
+  if (whip) {
+    out.push(recipe('OBS Studio, over WHIP', 'Settings → Stream; then “Start Streaming”.', [
+      ['Service', 'WHIP'], ['Server', whip], ['Bearer Token', keyed ? 'YOUR-KEY' : '(leave it empty)'],
+      ['Keyframe Interval (Output)', '1 s'], ['B-frames (Output)', '0'],
+    ]));
+  }
   if (url) {
-    out.push(recipe('OBS Studio', 'Settings → Output → Output Mode “Advanced” → tab “Recording”, then “Start Recording”.', [
+    out.push(recipe('OBS Studio, over HTTP', 'Settings → Output → Output Mode “Advanced” → tab “Recording”, then “Start Recording”.', [
       ['Type', 'Custom Output (FFmpeg)'], ['FFmpeg Output Type', 'Output to URL'], ['File path or URL', url], ['Container Format', 'mpegts'],
       ['Video Bitrate', '4000 Kbps'], ['Keyframe interval (frames)', '30'], ['Video Encoder', 'libx264'],
       ['Video Encoder Settings', 'preset=veryfast tune=zerolatency'], ['Audio Bitrate', '128 Kbps'], ['Audio Encoder', 'aac'],
@@ -83,7 +89,7 @@ function recipes(i, base) {
     const text = `This run airs ${i.input || 'its own input'}. Start “streamer” without an INPUT, and it waits for OBS or ffmpeg; this page then shows what to paste.`;
     out.push(make('p', { className: 'note', textContent: text }));
   }
-  if (/YOUR-KEY/.test(url + rtsp)) {
+  if (keyed) {
     out.push(make('p', { className: 'note', textContent: 'YOUR-KEY stands for the stream key: what is in the file that --stream-key-file names. This page does not show it.' }));
   }
   const why = 'A keyframe each second (here: every 30 frames) lets people join and seek within a second. H.264 with AAC plays in every browser.';

@@ -196,7 +196,7 @@ async function studio(w) {
   await status({
     role: 'streamer', stripes: [], bytes: { sent: { media: 230e6 }, wire_sent: 240e6, appended: 100e6 }, audience: { connected: 24, heard_of: 131, delivered: 15.5e9, sent: 240e6 },
     ingest: {
-      input: 'rtsp://127.0.0.1:8554/live', bytes: 104e6, lost_packets: 3, bitrate_bps: 4.1e6, fps: 29.97, keyframe_s: 10, tracks: ['H.264 1920×1080', 'AAC 48 kHz (eng)'], push: { http: `${url}/ingest`, rtsp: 'rtsp://127.0.0.1:8554/live' },
+      input: 'rtsp://127.0.0.1:8554/live', bytes: 104e6, lost_packets: 3, bitrate_bps: 4.1e6, fps: 29.97, keyframe_s: 10, tracks: ['H.264 1920×1080', 'AAC 48 kHz (eng)'], push: { http: `${url}/ingest`, rtsp: 'rtsp://127.0.0.1:8554/live', whip: `${url}/whip` },
       warnings: [{ id: 'gop', what: 'keyframes are up to 10.0 s apart: who joins waits for the next one, and seeking is coarse', todo: 'set the keyframe interval of the encoder to 1 s' }],
     },
   });

@@ -49,12 +49,12 @@ test('numbers for people', () => {
 });
 
 test('what an encoder is told to send to is where the page is', () => {
-  const push = { http: 'http://key:YOUR-KEY@127.0.0.1:8080/ingest', rtsp: 'rtsp://key:YOUR-KEY@[::]:8554/live' };
+  const push = { http: 'http://key:YOUR-KEY@127.0.0.1:8080/ingest', rtsp: 'rtsp://key:YOUR-KEY@[::]:8554/live', whip: 'http://127.0.0.1:8080/whip' };
   assert.deepEqual(reached(push, 'http://192.168.1.5:8080/'), {
-    http: 'http://key:YOUR-KEY@192.168.1.5:8080/ingest', rtsp: 'rtsp://key:YOUR-KEY@192.168.1.5:8554/live',
+    http: 'http://key:YOUR-KEY@192.168.1.5:8080/ingest', rtsp: 'rtsp://key:YOUR-KEY@192.168.1.5:8554/live', whip: 'http://192.168.1.5:8080/whip',
   });
   assert.deepEqual(reached({ http: 'http://127.0.0.1:8080/ingest', rtsp: 'rtsp://127.0.0.1:8554/live' }, 'https://studio.example/'), {
-    http: 'https://studio.example/ingest', rtsp: 'rtsp://127.0.0.1:8554/live',
+    http: 'https://studio.example/ingest', rtsp: 'rtsp://127.0.0.1:8554/live', whip: undefined,
   });
-  assert.deepEqual(reached({}, 'http://127.0.0.1:8080/'), { http: undefined, rtsp: undefined });
+  assert.deepEqual(reached({}, 'http://127.0.0.1:8080/'), { http: undefined, rtsp: undefined, whip: undefined });
 });
