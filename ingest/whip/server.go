@@ -106,6 +106,9 @@ func (s *Server) Addr() netip.AddrPort { return s.udp.LocalAddr().(*net.UDPAddr)
 // Stats counts what has come in; safe at any time.
 func (s *Server) Stats() *ingest.Stats { return &s.stats }
 
+// Close releases the address of a Server that is never run; Run does it by itself.
+func (s *Server) Close() error { return s.udp.Close() }
+
 // Run implements ingest.Source: it takes publishers in until ctx ends. Call it once.
 func (s *Server) Run(ctx context.Context, sink ingest.Sink) error {
 	mux := webrtc.NewICEUDPMux(quiet{s.log}, s.udp)
