@@ -21,6 +21,7 @@ type Ready struct {
 	LAN    []string `json:"lan,omitempty"`   // URLs of it for others on the local network; whoever knows one may watch
 	Listen []string `json:"listen"`          // addresses other nodes can dial
 	RTSP   string   `json:"rtsp,omitempty"`  // URL an encoder can push to
+	WHIP   string   `json:"whip,omitempty"`  // URL that takes offers of WebRTC
 	Input  string   `json:"input,omitempty"`
 }
 
@@ -30,7 +31,7 @@ func (r Ready) Print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
-	facts := [][2]string{{"http", r.HTTP}, {"rtsp", r.RTSP}, {"input", r.Input}, {"pin", r.Pin}}
+	facts := [][2]string{{"http", r.HTTP}, {"rtsp", r.RTSP}, {"whip", r.WHIP}, {"input", r.Input}, {"pin", r.Pin}}
 	links := r.Links
 	if len(links) == 0 {
 		links = []string{r.Link}

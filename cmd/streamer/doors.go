@@ -126,10 +126,11 @@ func (d *doors) path(rendition string) string {
 }
 
 // ready is what scripts are told of the inputs: the addresses are those without a key, of the best rendition that waits.
-func (d *doors) ready(list []input) node.Ready {
+func (d *doors) ready(list []input, page string) node.Ready {
 	r := node.Ready{Input: list[0].text}
 	if len(d.names) > 0 {
-		r.RTSP = d.pushes(d.names[0], "", false).RTSP
+		p := d.pushes(d.names[0], page, false)
+		r.RTSP, r.WHIP = p.RTSP, p.WHIP
 	}
 	return r
 }

@@ -81,7 +81,7 @@ func run(ctx context.Context, o *options, list []input, open opener) (err error)
 	}
 	n.Ingest(b.inputs)
 	n.Register(b.page.Metrics()...)
-	if err := o.Announce(n.Ready(b.doors.ready(list))); err != nil {
+	if err := o.Announce(n.Ready(b.doors.ready(list, n.URL()))); err != nil {
 		return errors.Join(err, n.Close())
 	}
 	return o.withHelp(b.air(ctx))
