@@ -13,6 +13,7 @@ import (
 
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtph264"
 	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
 	"github.com/pion/rtcp"
 	pionrtp "github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -36,6 +37,12 @@ func newPlace(t *testing.T, sink ingest.Sink) *place {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serve(t, s, sink)
+}
+
+// serve runs s. If sink is nil, what comes is kept.
+func serve(t *testing.T, s *Server, sink ingest.Sink) *place {
+	t.Helper()
 	p := &place{Server: s, rec: ingesttest.NewRecord()}
 	if sink == nil {
 		sink = p.rec
@@ -135,7 +142,8 @@ func newClient(t *testing.T, codecs ...webrtc.RTPCodecParameters) *client {
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetIPFilter(net.IP.IsLoopback)
 	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
-	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
+	api := webrtc.NewAPI(webrtc.WithMediaEngine(engine), webrtc.WithSettingEngine(settings), webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,6 +252,37 @@ func (c *client) write(kind string, packets ...*pionrtp.Packet) {
 			c.t.Fatal(err)
 		}
 	}
+}
+
+// resend answers negative acknowledgements with what is in kept, most of the time, until the client is closed.
+func (c *client) resend(kind string, kept *sync.Map, loses func() bool) {
+	s := c.tracks[kind]
+	go func() {
+		for seen := 0; ; {
+			c.mu.Lock()
+			list, changed := c.feedback[seen:], c.changed
+			c.mu.Unlock()
+			seen += len(list)
+			for _, p := range list {
+				nack, ok := p.(*rtcp.TransportLayerNack)
+				if !ok {
+					continue
+				}
+				for _, pair := range nack.Nacks {
+					for _, number := range pair.PacketList() {
+						if p, ok := kept.Load(number); ok && !loses() {
+							_ = s.local.WriteRTP(p.(*pionrtp.Packet)) // after the end there is nobody to tell
+						}
+					}
+				}
+			}
+			select {
+			case <-changed:
+			case <-c.t.Context().Done():
+				return
+			}
+		}
+	}()
 }
 
 // report sends a true sender report about media time media.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -192,13 +193,67 @@ func TestAlive(t *testing.T) {
 		{time.Hour, silence, false},
 	} {
 		now := born.Add(c.born)
-		s := &session{born: born}
+		s := &session{born: born, server: &Server{patience: becomeWithin}}
 		if c.last != 0 {
 			s.last.Store(now.Add(-c.last).UnixNano())
 		}
 		if got := s.alive(now); got != c.want {
 			t.Errorf("offered %v ago, newest packet %v ago: alive is %v", c.born, c.last, got)
 		}
+	}
+}
+
+// Who offers and never comes is given up, and leaves nothing behind.
+func TestNeverComes(t *testing.T) {
+	s, err := Listen(Config{Addr: "127.0.0.1:0", Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.patience = 50 * ms
+	p := serve(t, s, nil)
+	if res, text := ask(t, "POST", p.url, typeSDP, newClient(t, h264Codec, opusCodec).offer()); res.StatusCode != 201 {
+		t.Fatalf("got %s, %s", res.Status, text)
+	}
+	p.mu.Lock()
+	pub := p.pub
+	p.mu.Unlock()
+	if pub == nil { // it is over already
+		return
+	}
+	select {
+	case <-pub.gone:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the session is still there")
+	}
+	if reason := context.Cause(pub.ctx); reason != errSilent {
+		t.Errorf("it ended by %v, want %v", reason, errSilent)
+	}
+}
+
+// However many publishers come and go, nothing of them stays.
+func TestNothingStays(t *testing.T) {
+	p := newPlace(t, nil)
+	turn := func(n int) {
+		c := newClient(t, h264Codec)
+		c.publish(p)
+		c.one(0)
+		p.rec.Wait(t, n+1)
+		if res, _ := ask(t, "DELETE", c.location, "", ""); res.StatusCode != 200 {
+			t.Fatalf("DELETE: got %s", res.Status)
+		}
+		c.close()
+		http.DefaultClient.CloseIdleConnections()
+	}
+	turn(0)
+	before := runtime.NumGoroutine()
+	for n := range 10 {
+		turn(n + 1)
+	}
+	for i := 0; runtime.NumGoroutine() > before+5; i++ { // what ends by itself may take a moment
+		if i == 1000 {
+			t.Fatalf("%d goroutines after 10 more publishers, %d before", runtime.NumGoroutine(), before)
+		}
+		<-time.After(10 * ms)
 	}
 }
 

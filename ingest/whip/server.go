@@ -57,6 +57,8 @@ type Server struct {
 	log   *slog.Logger
 	stats ingest.Stats
 	udp   *net.UDPConn
+	patience time.Duration // within what time of its offer a publisher sends, or is given up
+	wait     time.Duration // for packets that are to be sent again
 
 	mu    sync.Mutex
 	run   *running // nil while Run is not running
@@ -82,7 +84,7 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("whip: %w", err)
 	}
 	_ = udp.SetReadBuffer(udpBuffer) // less loses packets under load, and then says so
-	return &Server{log: cmp.Or(cfg.Logger, slog.Default()), udp: udp}, nil
+	return &Server{log: cmp.Or(cfg.Logger, slog.Default()), udp: udp, patience: becomeWithin, wait: waitForResent}, nil
 }
 
 // resolve reads an address under the rule that publishing is closed until there is a key.

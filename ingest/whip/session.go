@@ -53,7 +53,7 @@ var (
 )
 
 const (
-	becomeWithin = 10 * time.Second       // of its offer a publisher sends, or is given up
+	becomeWithin = 10 * time.Second
 	silence      = 3 * time.Second        // without a packet: another may publish
 	gatherWithin = 5 * time.Second        // our own addresses are known at once
 	askPause     = 500 * time.Millisecond // between two requests for a keyframe: one has to have had time to come
@@ -82,7 +82,7 @@ func (s *Server) admit(r *http.Request, o *offer) (p *session, answer string, er
 // answer makes the peer connection and its answer. What an offer does to pion comes back as an error, a panic too.
 func (p *session) answer(run *running, o *offer, agent string) (text string, err error) {
 	defer p.recovered(func(reason any) { err = refuse(http.StatusBadRequest, "the offer made the parser panic: %v", reason) })
-	c := rtp.Config{Agent: agent, Wait: waitForResent, NeedKey: p.needKey}
+	c := rtp.Config{Agent: agent, Wait: p.server.wait, NeedKey: p.needKey}
 	for _, m := range o.media {
 		c.Streams = append(c.Streams, m.stream)
 	}
@@ -121,7 +121,7 @@ func (p *session) describe() (string, error) {
 
 // run is there until the session has ended.
 func (p *session) run(serving context.Context) {
-	patience := time.NewTimer(becomeWithin)
+	patience := time.NewTimer(p.server.patience)
 	defer patience.Stop()
 	var asked time.Time
 	for p.ctx.Err() == nil {
@@ -168,7 +168,7 @@ func (p *session) alive(now time.Time) bool {
 	if last := p.last.Load(); last != 0 {
 		return now.Sub(time.Unix(0, last)) < silence
 	}
-	return now.Sub(p.born) < becomeWithin
+	return now.Sub(p.born) < p.server.patience
 }
 
 // onState is called by pion. Of an answerer that is controlled, "disconnected" may pass.

@@ -2,8 +2,10 @@ package whip
 
 import (
 	"bytes"
+	"math/rand/v2"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -145,6 +147,74 @@ func TestLostPacketsComeAgain(t *testing.T) {
 	}
 	if n := p.Stats().LostPackets.Load(); n != 0 {
 		t.Errorf("%d packets are counted as lost, want 0", n)
+	}
+}
+
+// A network that loses one packet in ten, and as many of those that are sent again, and lets some overtake others, costs nothing but time.
+func TestBadNetwork(t *testing.T) {
+	s, err := Listen(Config{Addr: "127.0.0.1:0", Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.wait = 5 * time.Second // of a busy machine
+	p := serve(t, s, nil)
+	c := newClient(t, h264Codec)
+	c.publish(p)
+	var kept sync.Map
+	var mu sync.Mutex
+	dice := rand.New(rand.NewPCG(1, 2))
+	loses := func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return dice.IntN(10) == 0
+	}
+	c.resend("video", &kept, loses)
+	video, lost := c.tracks["video"], 0
+	var want [][]byte
+	for n := range 150 {
+		nalus := picture(n, n%50 == 0)
+		want = append(want, es.AnnexB(nil, nalus))
+		packets := video.packets(time.Duration(n)*frame, payloads(t, nalus)...)
+		for _, packet := range packets {
+			kept.Store(packet.SequenceNumber, packet)
+		}
+		if loses() {
+			packets[0], packets[1] = packets[1], packets[0]
+		}
+		for _, packet := range packets {
+			if n > 0 && n < 149 && loses() { // the first starts the clock, and the last shows what is missing before
+				lost++
+				continue
+			}
+			c.write("video", packet)
+		}
+		<-time.After(10 * ms) // four times as fast as they are played
+	}
+	got := p.rec.Wait(t, len(want))
+	for n, g := range got {
+		if !bytes.Equal(g.Data, want[n]) || g.Flags&ingest.Damaged != 0 {
+			t.Errorf("picture %d is not what was sent, or damaged", n)
+		}
+	}
+	ingesttest.CheckTimes(t, got)
+	if n := p.Stats().LostPackets.Load(); n != 0 || lost == 0 {
+		t.Errorf("%d of %d lost packets did not come again", n, lost)
+	}
+}
+
+// Listening on all interfaces, every address of this machine is in the answer, and leads here.
+func TestAllInterfaces(t *testing.T) {
+	s, err := Listen(Config{Addr: "0.0.0.0:0", Keyed: true, Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t, s, nil)
+	c := newClient(t, h264Codec)
+	c.publish(p)
+	c.write("video", c.tracks["video"].packets(0, payloads(t, picture(0, true))...)...)
+	p.rec.Wait(t, 1)
+	if strings.Contains(c.answer, "0.0.0.0 "+p.Addr().String()[len("0.0.0.0:"):]) {
+		t.Errorf("the answer names no address:\n%s", c.answer)
 	}
 }
 
