@@ -32,6 +32,8 @@ func TestBodiesThatNobodyWants(t *testing.T) {
 		{"with the secret", "192.168.1.9", "GET /" + servedToken + "/ HTTP/1.1", "Content-Length: 100", "413"},
 		{"this machine", "127.0.0.1", "POST /live.ts HTTP/1.1", "Content-Length: 100", "413"},
 		{"an encoder without a key", "127.0.0.1", "PUT /ingest HTTP/1.1", "Transfer-Encoding: chunked", "401"},
+		{"an offer without a key", "127.0.0.1", "POST /whip/radio HTTP/1.1", "Content-Length: 100", "401"},
+		{"what only begins like a way in", "127.0.0.1", "POST /whipped HTTP/1.1", "Content-Length: 100", "413"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			serving(t, func(t *testing.T, p *pipes) {

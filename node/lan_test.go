@@ -193,6 +193,7 @@ func serving(t *testing.T, test func(t *testing.T, p *pipes)) {
 		page.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, "page") })
 		page.HandleFunc("/large", func(w http.ResponseWriter, r *http.Request) { _, _ = w.Write(make([]byte, largePage)) })
 		page.HandleFunc("/ingest", takeAll)
+		page.HandleFunc("/whip/", takeAll)
 		h := gate(servedToken, Handler(Face{Status: func() any { return nil }, Page: page}, prometheus.NewRegistry()))
 		done := make(chan error, 1)
 		go func() { done <- Serve(ctx, p, h, slog.New(slog.DiscardHandler)) }()

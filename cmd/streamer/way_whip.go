@@ -3,6 +3,7 @@ package main
 import (
 	"log/slog"
 	"net/http"
+	"net/netip"
 
 	"tailcast/ingest/whip"
 	"tailcast/node"
@@ -16,7 +17,7 @@ func whipWay(o *options, log *slog.Logger) (*way, error) {
 		return nil, nil
 	}
 	server, err := free(o, "whip", o.whip, log, func(addr string) (*whip.Server, error) {
-		return whip.Listen(whip.Config{Addr: addr, Keyed: o.key != "", Logger: log})
+		return whip.Listen(whip.Config{Addr: addr, Public: literal(o.Advertise), Keyed: o.key != "", Logger: log})
 	})
 	if err != nil {
 		return nil, err
@@ -25,6 +26,16 @@ func whipWay(o *options, log *slog.Logger) (*way, error) {
 		name: "WHIP", source: server, stats: server.Stats(), handler: guardPages(o.key, server), path: whipPath,
 		tell: func(p *node.Push, base string, _ func(string) string) { p.WHIP = base + whipPath }, // the key goes into a field of its own
 	}, nil
+}
+
+// literal are the addresses in a list of host:port, without the names.
+func literal(list []string) (addrs []netip.Addr) {
+	for _, text := range list {
+		if ap, err := netip.ParseAddrPort(text); err == nil {
+			addrs = append(addrs, ap.Addr())
+		}
+	}
+	return addrs
 }
 
 // guardPages is guard for what web pages publish to as well as encoders: a page of any origin may, if it shows the stream key. Nothing else

@@ -3,6 +3,7 @@ package whip
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
@@ -32,7 +33,7 @@ const (
 )
 
 // connect makes a peer connection that answers with what was chosen of an offer and nothing else.
-func connect(mux ice.UDPMux, o *offer, log *slog.Logger) (*webrtc.PeerConnection, error) {
+func connect(mux ice.UDPMux, public []netip.Addr, o *offer, log *slog.Logger) (*webrtc.PeerConnection, error) {
 	codecs, around, err := engine(o)
 	if err != nil {
 		return nil, fmt.Errorf("whip: %w", err)
@@ -47,8 +48,23 @@ func connect(mux ice.UDPMux, o *offer, log *slog.Logger) (*webrtc.PeerConnection
 	if err := settings.SetAnsweringDTLSRole(webrtc.DTLSRoleServer); err != nil { // who sends the first packet is who knows the way
 		return nil, fmt.Errorf("whip: %w", err)
 	}
+	if err := settings.SetICEAddressRewriteRules(besides(public)...); err != nil {
+		return nil, fmt.Errorf("whip: %w", err)
+	}
 	api := webrtc.NewAPI(webrtc.WithMediaEngine(codecs), webrtc.WithInterceptorRegistry(around), webrtc.WithSettingEngine(settings))
 	return api.NewPeerConnection(webrtc.Configuration{})
+}
+
+// besides is the rule by which addresses are named besides our own.
+func besides(public []netip.Addr) []webrtc.ICEAddressRewriteRule {
+	if len(public) == 0 {
+		return nil
+	}
+	rule := webrtc.ICEAddressRewriteRule{AsCandidateType: webrtc.ICECandidateTypeHost, Mode: webrtc.ICEAddressRewriteAppend}
+	for _, a := range public {
+		rule.External = append(rule.External, a.String())
+	}
+	return []webrtc.ICEAddressRewriteRule{rule}
 }
 
 // engine knows the chosen codecs, and what is done around their packets: reports, negative acknowledgements, and the feedback by which

@@ -39,6 +39,9 @@ type Config struct {
 	// Addr is the UDP address that media of all sessions comes to; port 0 picks a free one. If empty, 127.0.0.1:8189. It is what the
 	// answers name: with an unspecified host (0.0.0.0), the addresses of all interfaces. No host means this machine alone.
 	Addr string
+	// Public are addresses by which this machine is reached although it has not got them: behind a NAT that forwards the port of Addr
+	// unchanged. Answers name them besides.
+	Public []netip.Addr
 	// Keyed says that publishers have to show a key. Without one, an address that others than this machine can reach is an error.
 	Keyed bool
 	// Logger, if nil, is slog.Default().
@@ -54,9 +57,10 @@ const udpBuffer = 4 << 20 // bytes asked for; the kernel gives what it allows
 // refused; who has fallen silent makes way. Time never goes back between publishers; the first sample of each track of a later one is
 // marked as a discontinuity.
 type Server struct {
-	log   *slog.Logger
-	stats ingest.Stats
-	udp   *net.UDPConn
+	log      *slog.Logger
+	stats    ingest.Stats
+	udp      *net.UDPConn
+	public   []netip.Addr
 	patience time.Duration // within what time of its offer a publisher sends, or is given up
 	wait     time.Duration // for packets that are to be sent again
 
@@ -84,7 +88,7 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("whip: %w", err)
 	}
 	_ = udp.SetReadBuffer(udpBuffer) // less loses packets under load, and then says so
-	return &Server{log: cmp.Or(cfg.Logger, slog.Default()), udp: udp, patience: becomeWithin, wait: waitForResent}, nil
+	return &Server{log: cmp.Or(cfg.Logger, slog.Default()), udp: udp, public: cfg.Public, patience: becomeWithin, wait: waitForResent}, nil
 }
 
 // resolve reads an address under the rule that publishing is closed until there is a key.

@@ -90,7 +90,7 @@ func (p *session) answer(run *running, o *offer, agent string) (text string, err
 		return "", refusal{http.StatusUnprocessableEntity, err}
 	}
 	p.intake.Datagrams = true
-	if p.pc, err = connect(run.mux, o, p.log); err != nil {
+	if p.pc, err = connect(run.mux, p.server.public, o, p.log); err != nil {
 		return "", err
 	}
 	p.pc.OnTrack(p.onTrack)

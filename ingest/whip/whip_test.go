@@ -2,7 +2,9 @@ package whip
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -215,6 +217,25 @@ func TestAllInterfaces(t *testing.T) {
 	p.rec.Wait(t, 1)
 	if strings.Contains(c.answer, "0.0.0.0 "+p.Addr().String()[len("0.0.0.0:"):]) {
 		t.Errorf("the answer names no address:\n%s", c.answer)
+	}
+}
+
+// Behind a NAT the answer names the address that is forwarded, too.
+func TestPublicAddress(t *testing.T) {
+	public := []netip.Addr{netip.MustParseAddr("192.0.2.7"), netip.MustParseAddr("192.0.2.8")}
+	s, err := Listen(Config{Addr: "127.0.0.1:0", Public: public, Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := serve(t, s, nil)
+	c := newClient(t, h264Codec)
+	c.publish(p)
+	c.write("video", c.tracks["video"].packets(0, payloads(t, picture(0, true))...)...)
+	p.rec.Wait(t, 1)
+	for _, host := range []string{"127.0.0.1", "192.0.2.7", "192.0.2.8"} {
+		if !strings.Contains(c.answer, fmt.Sprintf(" %s %d typ host", host, p.Addr().Port())) {
+			t.Errorf("the answer lacks %s:\n%s", host, c.answer)
+		}
 	}
 }
 
