@@ -358,7 +358,7 @@ func FuzzOffer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if len(o.media) == 0 || len(o.media) > 2 || strings.Contains(o.sdp, "a=candidate:") {
+		if len(o.media) == 0 || len(o.media) > 2 || strings.Contains(o.sdp, "\na=candidate:") {
 			t.Errorf("took %d media of %q", len(o.media), o.sdp)
 		}
 		for _, m := range o.media {
