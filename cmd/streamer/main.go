@@ -41,7 +41,7 @@ rtsp://host/path, or http(s)://host/path (TS). Without INPUT the streamer waits 
 RTSP to --rtsp, WHIP (WebRTC) to /whip of --http, or a TS body by PUT or POST to /ingest of --http.
 
 Several renditions of one programme are --rendition NAME=INPUT each, best first; viewers choose one and follow that alone. Where INPUT is push,
-an encoder sends it by its name: to /NAME of --rtsp, or to /ingest/NAME of --http.`,
+an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest/NAME of --http.`,
 		Example: `  streamer film.ts --loop
   ffmpeg -re -i film.mp4 -c copy -f mpegts - | streamer -
   streamer udp://239.1.1.1:5000

@@ -11,20 +11,26 @@ import (
 
 const whipPath = "/whip"
 
-// whipWay takes WebRTC: offers at /whip of --http, media at --whip.
+// whipWay takes WebRTC: offers at /whip or /whip/NAME of --http, media at --whip.
 func whipWay(o *options, log *slog.Logger) (*way, error) {
 	if o.whip == "" {
 		return nil, nil
 	}
 	server, err := free(o, "whip", o.whip, log, func(addr string) (*whip.Server, error) {
-		return whip.Listen(whip.Config{Addr: addr, Public: literal(o.Advertise), Keyed: o.key != "", Logger: log})
+		return whip.Listen(whip.Config{Addr: addr, Public: literal(o.Advertise), Path: whipPath, Keyed: o.key != "", Logger: log})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &way{
-		name: "WHIP", source: server, stats: server.Stats(), handler: guardPages(o.key, server), path: whipPath,
-		tell: func(p *node.Push, base string, _ func(string) string) { p.WHIP = base + whipPath }, // the key goes into a field of its own
+		name: "WHIP", handler: guardPages(o.key, server), path: whipPath,
+		many: &many{
+			run:   server.RunPaths,
+			stats: server.StatsOf,
+			tell: func(p *node.Push, base, path string, _ func(string) string) { // the key goes into a field of its own
+				p.WHIP = base + whipPath + path
+			},
+		},
 	}, nil
 }
 

@@ -16,8 +16,8 @@ const (
 	typeSDP   = "application/sdp"
 )
 
-// ServeHTTP implements http.Handler: POST at any path that does not name a session begins one, whose address is below; DELETE there
-// ends it.
+// ServeHTTP implements http.Handler: POST at the path, or at the name of a stream below it, begins a session, whose address is below that; DELETE
+// there ends it.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
 	id := path.Base(r.URL.Path)
@@ -40,20 +40,17 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) post(w http.ResponseWriter, r *http.Request) {
-	p, answer, err := s.begin(w, r)
+	run, room, err := s.enter(strings.Trim(strings.TrimPrefix(r.URL.Path, s.path), "/"))
 	if err != nil {
-		status := http.StatusInternalServerError
-		if refused := (refusal{}); errors.As(err, &refused) {
-			status = refused.status
+		s.complain(w, r, err)
+		return
+	}
+	p, answer, err := s.begin(w, r, run, room)
+	if err != nil {
+		if err != error(errBusy) { // who is on air is well
+			room.stats.SetError(err)
 		}
-		s.log.Warn("whip publisher refused", "peer", r.RemoteAddr, "status", status, "reason", err)
-		if status != http.StatusConflict { // who is on air is well
-			s.stats.SetError(err)
-		}
-		if status == http.StatusServiceUnavailable || status == http.StatusConflict {
-			w.Header().Set("Retry-After", "3")
-		}
-		http.Error(w, err.Error(), status)
+		s.complain(w, r, err)
 		return
 	}
 	w.Header().Set("Content-Type", typeSDP)
@@ -62,8 +59,21 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, answer) // who has gone does not connect either, and is given up
 }
 
+// complain answers that a publisher cannot come.
+func (s *Server) complain(w http.ResponseWriter, r *http.Request, err error) {
+	status := http.StatusInternalServerError
+	if refused := (refusal{}); errors.As(err, &refused) {
+		status = refused.status
+	}
+	s.log.Warn("whip publisher refused", "peer", r.RemoteAddr, "status", status, "reason", err)
+	if status == http.StatusServiceUnavailable || status == http.StatusConflict {
+		w.Header().Set("Retry-After", "3")
+	}
+	http.Error(w, err.Error(), status)
+}
+
 // begin reads an offer and answers it.
-func (s *Server) begin(w http.ResponseWriter, r *http.Request) (p *session, answer string, err error) {
+func (s *Server) begin(w http.ResponseWriter, r *http.Request, run *running, to *room) (p *session, answer string, err error) {
 	if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != typeSDP {
 		return nil, "", refuse(http.StatusUnsupportedMediaType, "want an SDP offer as %s", typeSDP)
 	}
@@ -79,7 +89,7 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request) (p *session, answ
 	if err != nil {
 		return nil, "", err
 	}
-	return s.admit(r, o)
+	return s.admit(r, run, to, o)
 }
 
 // delete ends a session. RFC 9725, 4.2: 200 OK.

@@ -43,17 +43,28 @@ func newPlace(t *testing.T, sink ingest.Sink) *place {
 // serve runs s. If sink is nil, what comes is kept.
 func serve(t *testing.T, s *Server, sink ingest.Sink) *place {
 	t.Helper()
-	p := &place{Server: s, rec: ingesttest.NewRecord()}
+	rec := ingesttest.NewRecord()
 	if sink == nil {
-		sink = p.rec
+		sink = rec
 	}
-	p.stop = ingesttest.Start(t, s, sink)
+	stop := ingesttest.Start(t, s, sink)
+	p := open(t, s)
+	p.rec, p.stop = rec, stop
+	return p
+}
+
+// open puts s, which runs, behind HTTP.
+func open(t *testing.T, s *Server) *place {
+	t.Helper()
 	web := httptest.NewServer(s)
 	t.Cleanup(web.Close)
-	p.url = web.URL + "/whip"
+	p := &place{Server: s, url: web.URL + "/whip"}
 	p.running()
 	return p
 }
+
+// only is the room of a place with one.
+func (p *place) only() *room { return p.run.rooms[""] }
 
 // running returns when publishers are let in.
 func (p *place) running() {

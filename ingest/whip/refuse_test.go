@@ -151,7 +151,7 @@ func TestClosedConnection(t *testing.T) {
 	a.one(0)
 	p.rec.Wait(t, 1)
 	p.mu.Lock()
-	gone := p.pub.gone
+	gone := p.only().pub.gone
 	p.mu.Unlock()
 	a.close()
 	select {
@@ -173,12 +173,56 @@ func TestSilentMakesWay(t *testing.T) {
 	a.one(0)
 	p.rec.Wait(t, 1)
 	p.mu.Lock()
-	p.pub.last.Add(-int64(silence)) // it is as if
+	p.only().pub.last.Add(-int64(silence)) // it is as if
 	p.mu.Unlock()
 	b := newClient(t, h264Codec)
 	b.publish(p)
 	b.one(0)
 	p.rec.Wait(t, 2)
+}
+
+// Each name has a publisher and a sink of its own; who asks for another is told which there are.
+func TestNamesAreStreams(t *testing.T) {
+	s, err := Listen(Config{Addr: "127.0.0.1:0", Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	high, low := ingesttest.NewRecord(), ingesttest.NewRecord()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- s.RunPaths(ctx, map[string]ingest.Sink{"high": high, "low": low}) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	p := open(t, s)
+	base := p.url
+	for name, rec := range map[string]*ingesttest.Record{"high": high, "low": low} {
+		c := newClient(t, h264Codec)
+		p.url = base + "/" + name
+		c.publish(p)
+		c.one(0)
+		rec.Wait(t, 1)
+		if !strings.Contains(c.location, "/whip/"+name+"/"+idPrefix) {
+			t.Errorf("the session of %s is at %s", name, c.location)
+		}
+		if res, _ := ask(t, "POST", p.url, typeSDP, newClient(t, h264Codec).offer()); res.StatusCode != 409 {
+			t.Errorf("a second publisher of %s: got %s, want 409", name, res.Status)
+		}
+		if name == "high" {
+			if res, _ := ask(t, "DELETE", c.location, "", ""); res.StatusCode != 200 {
+				t.Errorf("DELETE: got %s", res.Status)
+			}
+		}
+	}
+	for _, url := range []string{base, base + "/other"} {
+		if res, text := ask(t, "POST", url, typeSDP, newClient(t, h264Codec).offer()); res.StatusCode != 404 || !strings.Contains(text, "/whip/high or /whip/low") {
+			t.Errorf("%s: got %s, %s, want 404 and the names", url, res.Status, text)
+		}
+	}
+	if n, m := s.StatsOf("high").Samples.Load(), s.StatsOf("low").Samples.Load(); n != 1 || m != 1 {
+		t.Errorf("counted %d and %d samples, want 1 each", n, m)
+	}
 }
 
 func TestAlive(t *testing.T) {
@@ -215,7 +259,7 @@ func TestNeverComes(t *testing.T) {
 		t.Fatalf("got %s, %s", res.Status, text)
 	}
 	p.mu.Lock()
-	pub := p.pub
+	pub := p.only().pub
 	p.mu.Unlock()
 	if pub == nil { // it is over already
 		return
@@ -264,7 +308,7 @@ func TestPanicIsContained(t *testing.T) {
 	a := newClient(t, h264Codec)
 	a.publish(p)
 	p.mu.Lock()
-	gone := p.pub.gone
+	gone := p.only().pub.gone
 	p.mu.Unlock()
 	for n := range 3 {
 		a.one(n)
@@ -298,7 +342,7 @@ func TestNotOnAir(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.claim(context.Background(), &session{}); err != errOff {
+	if _, _, err := s.enter(""); err != error(errOff) {
 		t.Errorf("before Run: got %v, want %v", err, errOff)
 	}
 	if err := s.Close(); err != nil {

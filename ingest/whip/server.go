@@ -18,16 +18,13 @@ package whip
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"net/http"
 	"net/netip"
 	"sync"
 	"time"
 
-	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 
 	"tailcast/ingest"
@@ -42,6 +39,8 @@ type Config struct {
 	// Public are addresses by which this machine is reached although it has not got them: behind a NAT that forwards the port of Addr
 	// unchanged. Answers name them besides.
 	Public []netip.Addr
+	// Path is where the handler is served; with several streams, each has its name below. If empty, /whip.
+	Path string
 	// Keyed says that publishers have to show a key. Without one, an address that others than this machine can reach is an error.
 	Keyed bool
 	// Logger, if nil, is slog.Default().
@@ -53,28 +52,20 @@ const defaultAddr = "127.0.0.1:8189"
 
 const udpBuffer = 4 << 20 // bytes asked for; the kernel gives what it allows
 
-// Server is an http.Handler for publishers, and the ingest.Source of what they send: one publisher at a time. While one sends, another is
-// refused; who has fallen silent makes way. Time never goes back between publishers; the first sample of each track of a later one is
-// marked as a discontinuity.
+// Server is an http.Handler for publishers, and the ingest.Source of what they send: one publisher at a time, of each stream if there are several.
+// While one sends, another is refused; who has fallen silent makes way. Time never goes back between publishers; the first sample of each
+// track of a later one is marked as a discontinuity.
 type Server struct {
 	log      *slog.Logger
-	stats    ingest.Stats
 	udp      *net.UDPConn
 	public   []netip.Addr
+	path     string
 	patience time.Duration // within what time of its offer a publisher sends, or is given up
 	wait     time.Duration // for packets that are to be sent again
 
-	mu    sync.Mutex
+	mu    sync.Mutex // guards all below, and the rooms
+	stats map[string]*ingest.Stats
 	run   *running // nil while Run is not running
-	pub   *session // who publishes, or is about to; nil if nobody
-	count int      // of sessions that sent media
-}
-
-// running is what there is while a Server runs.
-type running struct {
-	ctx context.Context
-	out *rtp.Output
-	mux ice.UDPMux
 }
 
 // Listen binds the UDP address of cfg, so that errors come early and the address is known; Run takes publishers in.
@@ -88,7 +79,10 @@ func Listen(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("whip: %w", err)
 	}
 	_ = udp.SetReadBuffer(udpBuffer) // less loses packets under load, and then says so
-	return &Server{log: cmp.Or(cfg.Logger, slog.Default()), udp: udp, public: cfg.Public, patience: becomeWithin, wait: waitForResent}, nil
+	return &Server{
+		log: cmp.Or(cfg.Logger, slog.Default()), udp: udp, public: cfg.Public, path: cmp.Or(cfg.Path, "/whip"),
+		patience: becomeWithin, wait: waitForResent, stats: map[string]*ingest.Stats{},
+	}, nil
 }
 
 // resolve reads an address under the rule that publishing is closed until there is a key.
@@ -110,100 +104,56 @@ func resolve(addr string, keyed bool) (*net.UDPAddr, error) {
 func (s *Server) Addr() netip.AddrPort { return s.udp.LocalAddr().(*net.UDPAddr).AddrPort() }
 
 // Stats counts what has come in; safe at any time.
-func (s *Server) Stats() *ingest.Stats { return &s.stats }
+func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
+
+// StatsOf is Stats of one of the streams of RunPaths.
+func (s *Server) StatsOf(name string) *ingest.Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stats[name] == nil {
+		s.stats[name] = &ingest.Stats{}
+	}
+	return s.stats[name]
+}
 
 // Close releases the address of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error { return s.udp.Close() }
 
-// Run implements ingest.Source: it takes publishers in until ctx ends. Call it once.
+// Run implements ingest.Source: it takes publishers in until ctx ends, whatever their path. Call it, or RunPaths, once.
 func (s *Server) Run(ctx context.Context, sink ingest.Sink) error {
+	return s.RunPaths(ctx, map[string]ingest.Sink{"": sink})
+}
+
+// RunPaths takes publishers of several streams in: what is published at a name below the path goes to the sink of that name. If there is one
+// alone, it takes every name.
+func (s *Server) RunPaths(ctx context.Context, sinks map[string]ingest.Sink) error {
 	mux := webrtc.NewICEUDPMux(quiet{s.log}, s.udp)
 	defer mux.Close() // and s.udp with it
+	run := &running{ctx: ctx, mux: mux, rooms: map[string]*room{}}
+	for name, sink := range sinks {
+		stats := s.StatsOf(name)
+		run.rooms[name] = &room{out: rtp.NewOutput(sink, stats, s.log, time.Now()), stats: stats}
+	}
 	s.mu.Lock()
-	s.run = &running{ctx: ctx, out: rtp.NewOutput(sink, &s.stats, s.log, time.Now()), mux: mux}
+	s.run = run
 	s.mu.Unlock()
 
 	<-ctx.Done()
-	s.mu.Lock()
-	s.run = nil
-	last := s.pub
-	s.mu.Unlock()
-	if last != nil {
+	for _, last := range s.stop() {
 		<-last.gone
 	}
 	return ctx.Err()
 }
 
-// A refusal is an error with the HTTP status that it is answered with.
-type refusal struct {
-	status int
-	err    error
-}
-
-func (r refusal) Error() string { return r.err.Error() }
-
-func refuse(status int, format string, args ...any) error {
-	return refusal{status, fmt.Errorf(format, args...)}
-}
-
-var (
-	errOff  = refusal{http.StatusServiceUnavailable, errors.New("not on air: try again when the streamer runs")}
-	errBusy = refusal{http.StatusConflict, errors.New("somebody else is publishing here: stop that first, there can be only one")}
-)
-
-// claim makes p the publisher, if nobody publishes. One that has fallen silent makes way: it is most likely the same encoder, which has come
-// back before its end was noticed.
-func (s *Server) claim(ctx context.Context, p *session) (*running, error) {
-	for {
-		s.mu.Lock()
-		run, old := s.run, s.pub
-		switch {
-		case run == nil:
-			s.mu.Unlock()
-			return nil, errOff
-		case old == nil:
-			s.pub = p
-			s.mu.Unlock()
-			return run, nil
-		}
-		s.mu.Unlock()
-		if old.alive(time.Now()) {
-			return nil, errBusy
-		}
-		old.end(errReplaced)
-		select {
-		case <-old.gone:
-		case <-ctx.Done():
-			return nil, errBusy
-		}
-	}
-}
-
-// leave makes room for the next.
-func (s *Server) leave(p *session) {
+// stop lets nobody in any more, and returns who is there.
+func (s *Server) stop() (last []*session) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.pub == p {
-		s.pub = nil
+	for _, r := range s.run.rooms {
+		if r.pub != nil {
+			last = append(last, r.pub)
+		}
 	}
-	close(p.gone)
-}
-
-// current is the session of an id, or nil.
-func (s *Server) current(id string) *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.pub == nil || s.pub.id != id {
-		return nil
-	}
-	return s.pub
-}
-
-// came counts a session whose media begins.
-func (s *Server) came() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.count++; s.count > 1 {
-		s.stats.Reconnects.Add(1)
-	}
+	s.run = nil
+	return last
 }

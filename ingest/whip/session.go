@@ -28,6 +28,7 @@ type session struct {
 	id     string
 	log    *slog.Logger
 	server *Server
+	room   *room
 	born   time.Time
 	last   atomic.Int64 // when the newest packet came, unix ns; 0 before the first
 
@@ -60,14 +61,13 @@ const (
 )
 
 // admit makes who offers o the publisher, and answers.
-func (s *Server) admit(r *http.Request, o *offer) (p *session, answer string, err error) {
+func (s *Server) admit(r *http.Request, run *running, to *room, o *offer) (p *session, answer string, err error) {
 	p = &session{
-		id: idPrefix + rand.Text(), server: s, born: time.Now(), gone: make(chan struct{}), wanted: make(chan *rtp.Track, len(o.media)),
+		id: idPrefix + rand.Text(), server: s, room: to, born: time.Now(), gone: make(chan struct{}), wanted: make(chan *rtp.Track, len(o.media)),
 		log: s.log.With("peer", r.RemoteAddr),
 	}
 	p.ctx, p.end = context.WithCancelCause(context.Background())
-	run, err := s.claim(r.Context(), p)
-	if err != nil {
+	if err := s.claim(r.Context(), p); err != nil {
 		return nil, "", err
 	}
 	if answer, err = p.answer(run, o, r.UserAgent()); err != nil {
@@ -86,7 +86,7 @@ func (p *session) answer(run *running, o *offer, agent string) (text string, err
 	for _, m := range o.media {
 		c.Streams = append(c.Streams, m.stream)
 	}
-	if p.intake, err = rtp.NewIntake(run.out, c); err != nil {
+	if p.intake, err = rtp.NewIntake(p.room.out, c); err != nil {
 		return "", refusal{http.StatusUnprocessableEntity, err}
 	}
 	p.intake.Datagrams = true
@@ -233,7 +233,7 @@ func (p *session) readPackets(t *rtp.Track, remote *webrtc.TrackRemote) {
 func (p *session) took(t *rtp.Track, packet *pionrtp.Packet) {
 	now := time.Now()
 	if p.last.Swap(now.UnixNano()) == 0 {
-		p.server.came()
+		p.server.came(p.room)
 		p.log.Info("whip publisher came", "tracks", len(p.intake.Tracks()))
 	}
 	p.intake.Packet(t, packet, now)
@@ -289,6 +289,6 @@ func (p *session) recovered(f func(reason any)) {
 // crash ends a session whose media made a library panic.
 func (p *session) crash(reason any) {
 	err := fmt.Errorf("whip: media made the parser panic: %v", reason)
-	p.server.stats.SetError(err)
+	p.room.stats.SetError(err)
 	p.end(err)
 }
