@@ -32,7 +32,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && !isID(id):
 		s.post(w, r)
 	case r.Method == http.MethodDelete && isID(id):
-		s.delete(w, id)
+		s.delete(w, r, id)
 	default:
 		w.Header().Set("Allow", allow)
 		http.Error(w, "WHIP: POST an SDP offer here, DELETE the address that the answer names", http.StatusMethodNotAllowed)
@@ -93,14 +93,17 @@ func (s *Server) begin(w http.ResponseWriter, r *http.Request, run *running, to 
 }
 
 // delete ends a session. RFC 9725, 4.2: 200 OK.
-func (s *Server) delete(w http.ResponseWriter, id string) {
+func (s *Server) delete(w http.ResponseWriter, r *http.Request, id string) {
 	p := s.current(id)
 	if p == nil {
 		http.Error(w, "there is no such session", http.StatusNotFound)
 		return
 	}
 	p.end(errDeleted)
-	<-p.gone
+	select {
+	case <-p.gone:
+	case <-r.Context().Done():
+	}
 	w.WriteHeader(http.StatusOK)
 }
 
