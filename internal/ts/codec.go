@@ -30,6 +30,8 @@ const (
 	tagVBIData      = 0x45
 	tagVBITeletext  = 0x46
 	tagService      = 0x48
+	tagShortEvent   = 0x4d
+	tagLongEvent    = 0x4e
 	tagTeletext     = 0x56
 	tagSubtitling   = 0x59
 	tagAC3          = 0x6a

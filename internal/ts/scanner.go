@@ -18,7 +18,7 @@ type Config struct {
 
 // Scanner takes a transport stream apart. It is not safe for concurrent use; it calls the Sink from within its methods.
 //
-//	bytes ─ synchronizer ─ packets ─┬─ sections ── PAT, PMT, SDT ─▶ tables ─▶ Program
+//	bytes ─ synchronizer ─ packets ─┬─ sections ── PAT, PMT, SDT, EIT ─▶ tables ─▶ Program
 //	                                ├─ sections ── of a data track ────────▶ Sample
 //	                                └─ PES packets ─ splitter of the codec ─▶ Samples
 type Scanner struct {
@@ -65,6 +65,7 @@ func NewScanner(cfg Config) *Scanner {
 	s.out = output{sink: cfg.Sink, stats: s.stats, program: &s.tables.program, gathering: true}
 	s.pids[patPID] = &pid{number: patPID}
 	s.pids[sdtPID] = &pid{number: sdtPID}
+	s.pids[eitPID] = &pid{number: eitPID}
 	return s
 }
 
