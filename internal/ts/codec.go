@@ -26,6 +26,7 @@ const (
 // Descriptors (H.222.0, 2.6; ETSI EN 300 468).
 const (
 	tagRegistration = 0x05
+	tagCA           = 0x09
 	tagLanguage     = 0x0a
 	tagVBIData      = 0x45
 	tagVBITeletext  = 0x46

@@ -3,6 +3,7 @@ package ts
 import (
 	"bytes"
 	"log/slog"
+	"strings"
 	"time"
 
 	"tailcast/ingest"
@@ -12,7 +13,8 @@ import (
 type Config struct {
 	Sink    ingest.Sink
 	Stats   *ingest.Stats // If nil, counted for nobody.
-	Program uint16        // program_number to take. If zero, the first one the PAT lists.
+	Program uint16        // program_number to take. If zero, the first one the PAT lists, or Service.
+	Service string        // Name of the service to take, as the SDT has it, in upper or lower case. If empty, any.
 	Logger  *slog.Logger  // If nil, silent.
 }
 
@@ -40,6 +42,7 @@ type Scanner struct {
 	scrambled uint64
 	warned    trouble // last logged
 	warnedAt  time.Time
+	hoping    time.Time // for a first sample, since then
 }
 
 // pid is what is remembered of the packets of one PID: of a table (es is nil) or of an elementary stream.
@@ -54,7 +57,7 @@ type pid struct {
 // NewScanner returns a Scanner that waits for the first packet.
 func NewScanner(cfg Config) *Scanner {
 	s := &Scanner{stats: cfg.Stats, log: cfg.Logger}
-	s.tables = tables{wanted: cfg.Program, names: make(map[uint16]string), pcrPID: nullPID}
+	s.tables = tables{wanted: cfg.Program, called: strings.TrimSpace(cfg.Service), names: make(map[uint16]string), pcrPID: nullPID}
 	if s.stats == nil {
 		s.stats = new(ingest.Stats)
 	}
@@ -72,7 +75,7 @@ func NewScanner(cfg Config) *Scanner {
 // Write takes any portion of the stream; it always takes all and never fails.
 func (s *Scanner) Write(p []byte) (int, error) {
 	if s.ended {
-		s.ended, s.out.delivered, s.received, s.packets, s.scrambled = false, false, 0, 0, 0
+		s.ended, s.out.delivered, s.received, s.packets, s.scrambled, s.hoping = false, false, 0, 0, 0, time.Time{}
 	}
 	s.received += uint64(len(p))
 	s.stats.Bytes.Add(uint64(len(p)))

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"reflect"
 	"slices"
+	"strings"
 
 	"tailcast/ingest"
 )
@@ -25,7 +26,8 @@ const maxNames = 1024
 
 // tables is what the tables have told about the stream and the program taken from it.
 type tables struct {
-	wanted uint16            // 0: any
+	wanted uint16            // 0: any, or not known yet
+	called string            // name of the service that is wanted; empty: any
 	listed []uint16          // the programs of the newest PAT section, to tell what there is
 	names  map[uint16]string // of services, by program number
 	pmt    []byte            // newest section that was taken
@@ -73,7 +75,7 @@ func (s *Scanner) associations(x []byte) {
 			continue // the network's own table, or nonsense
 		}
 		t.listed = append(t.listed, n)
-		if n == t.wanted || t.wanted == 0 && (number == 0 || n == t.program.Number) {
+		if n == t.wanted || t.wanted == 0 && t.called == "" && (number == 0 || n == t.program.Number) {
 			number, pid = n, p
 		}
 	}
@@ -204,6 +206,9 @@ func (s *Scanner) services(x []byte) {
 		eachDescriptor(b[5:n], func(tag byte, d []byte) {
 			if name, ok := serviceName(tag, d); ok && len(t.names) < maxNames {
 				t.names[number] = name
+				if t.called != "" && strings.EqualFold(name, t.called) {
+					t.wanted = number // the next PAT says where it is
+				}
 			}
 		})
 		b = b[n:]
