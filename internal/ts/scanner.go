@@ -87,11 +87,12 @@ func (s *Scanner) Write(p []byte) (int, error) {
 }
 
 // Idle delivers the PES packets whose length was not declared but whose end is evident: they would wait for the beginning of
-// the next. Call it when nothing has arrived for about 20 ms.
+// the next. Call it when nothing has arrived for about 20 ms. A stream that has shown that its ends are what they seem does not
+// need it.
 func (s *Scanner) Idle() {
 	for _, es := range s.tables.streams {
 		if es.evident {
-			es.idled = true
+			es.early = true
 			s.endPES(es)
 		}
 	}
@@ -123,7 +124,7 @@ func (s *Scanner) Rewind() {
 	s.Flush()
 	s.clock, s.timed = clock{}, false
 	for _, es := range s.tables.streams {
-		es.known, es.jumped = false, false
+		es.known, es.sure, es.jumped, es.order = false, false, false, order{}
 	}
 }
 
