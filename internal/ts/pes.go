@@ -299,7 +299,7 @@ func (s *Scanner) unit(es *elementary, u unit) {
 
 // time unwraps the times of u, or gives it some, and looks for jumps.
 func (s *Scanner) time(es *elementary, u *unit) {
-	before := s.clock.last
+	before, started := s.clock.last, s.clock.known
 	switch {
 	case u.timed:
 		ahead := signed33(u.pts - u.dts)
@@ -319,17 +319,26 @@ func (s *Scanner) time(es *elementary, u *unit) {
 		}
 		u.pts = u.dts
 	}
+	if u.pts < u.dts { // nobody can show a picture before it is decoded: one of the two is wrong
+		s.stats.DTSFallbacks.Add(1)
+		if es.known && abs(u.dts-es.dts) < abs(u.pts-es.dts) {
+			u.pts = u.dts
+		} else {
+			u.dts = u.pts
+		}
+	}
 	delta := u.dts - es.dts
-	if es.known && (delta < 0 || delta > jump && (es.isMedia() || abs(u.dts-before) > jump)) {
+	switch {
+	case !es.known: // of a table that is new, after another program or encoder
+		if started && es.isMedia() && abs(u.dts-before) > jump {
+			u.flags |= ingest.Discontinuity
+		}
+	case delta < 0 || delta > jump && (es.isMedia() || abs(u.dts-before) > jump):
 		u.flags |= ingest.Discontinuity
-	} else if es.known && u.timed && delta > 0 {
+	case u.timed && delta > 0:
 		es.step = delta
 	}
 	es.known, es.sure, es.dts = true, u.timed, u.dts
-	if u.pts < u.dts { // nobody can show a picture before it is decoded: one of the two is wrong
-		u.dts = u.pts
-		s.stats.DTSFallbacks.Add(1)
-	}
 }
 
 func abs(x int64) int64 { return max(x, -x) }
