@@ -148,7 +148,7 @@ func (s *Scanner) grow(es *elementary, b []byte, stuffed bool) {
 	switch {
 	case full && !mayGoOn:
 		s.endPES(es)
-	case ends && es.evidence >= trusted:
+	case ends && es.evidence >= trusted && len(es.buf) > len(b): // the first packet may be stuffed where a PCR was taken out
 		es.early = true
 		s.endPES(es)
 	case s.held > maxHeld:

@@ -125,6 +125,9 @@ func (s *Scanner) Rewind() {
 	s.clock, s.timed = clock{}, false
 	for _, es := range s.tables.streams {
 		es.known, es.sure, es.jumped, es.order = false, false, false, order{}
+		if es.frames != nil {
+			es.frames.sent = false
+		}
 	}
 }
 
