@@ -166,7 +166,7 @@ func (es *elementary) confirm(b []byte) {
 	switch {
 	case es.early && es.goesOn(b):
 		es.evidence = -1
-	case es.need == 0 && es.evident && es.evidence >= 0:
+	case es.need == 0 && (es.evident || es.early) && es.evidence >= 0:
 		es.evidence = min(es.evidence+1, trusted)
 	}
 }
