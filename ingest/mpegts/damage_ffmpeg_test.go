@@ -36,12 +36,15 @@ func encoded(t *testing.T, args string) (parts [][][]byte) {
 // TestDamageOfOthers is the matrix with what ffmpeg encodes and multiplexes, in other codecs and in its own way.
 func TestDamageOfOthers(t *testing.T) {
 	seed := maphash.MakeSeed()
-	for _, args := range []string{
+	for i, args := range []string{
 		"-c:v libx264 -preset ultrafast -bf 2 -g 25 -c:a aac",
 		"-c:v libx265 -preset ultrafast -x265-params log-level=none:keyint=25:bframes=2 -c:a:0 ac3 -c:a:1 eac3",
 		"-c:v mpeg2video -g 12 -bf 2 -c:a:0 mp2 -c:a:1 libopus",
 		"-c:v libx264 -preset ultrafast -g 25 -c:a aac -mpegts_flags latm+system_b -pes_payload_size 0",
 	} {
+		if i > 0 && testing.Short() {
+			break
+		}
 		parts := encoded(t, args)
 		clean := airPackets(t, seed, copyOf(parts), true)
 		for i, h := range harms {
