@@ -87,6 +87,18 @@ type Program struct {
 	Descriptors []byte // of the PMT's program loop, byte-exact
 	Name        string // service name, if known
 	Tracks      []Track
+	// Events are what is on and what comes next, in order of start; empty if the source has no guide. They come and go without
+	// any change to the tracks.
+	Events []Event `json:",omitempty"`
+}
+
+// Event is a broadcast as a programme guide lists it.
+type Event struct {
+	Start    time.Time     // UTC
+	Duration time.Duration // 0 if unknown
+	Title    string
+	Text     string // what it is about, perhaps of several lines; empty if unknown
+	Language string // of title and text, ISO 639-2, lower case; empty if unknown
 }
 
 // Flags of a Sample.

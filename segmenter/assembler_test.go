@@ -19,7 +19,7 @@ func interleaved(count int) []event {
 			flags = ingest.RandomAccess
 		}
 		at := int64(i) * frame
-		events = append(events, sample(0, flags, at, 9000), sample(1, 0, at+100, 300))
+		events = append(events, sample(0, flags, at, 12000), sample(1, 0, at+100, 300))
 	}
 	return events
 }

@@ -86,17 +86,17 @@ func measure(t testing.TB, cfg Config, s stream, length time.Duration, sleepUnti
 	return &w
 }
 
-// How long a picture waits for the end of its block, in virtual time. At 4 Mbit/s the aim was 12 ms in the mean and 42 ms for 19
-// of 20. The rule "half of 8 KiB" misses the first, with 22 ms: half of all pictures end in less than half a block and wait for
-// the next picture. A quarter would give 11 ms for 7 % more blocks. At 0.87 Mbit/s the aim was 36 and 83 ms.
+// How long a picture waits for the end of its block, in virtual time. At 4 Mbit/s the aim is 25 ms for one of two and 60 ms for 19 of 20.
+// A picture either ends its block or waits for the next, 40 ms: by the rule "half of 8 KiB" 55 of 100 wait, by three eighths 41, by
+// a quarter 28, for 3 and 6 blocks in 100 more. At 0.87 Mbit/s the aim was 36 ms in the mean and 83 ms for 19 of 20.
 func TestWait(t *testing.T) {
 	for _, test := range []struct {
-		stream              stream
-		mean, p95, overhead float64 // ms, ms, ratio
+		stream                   stream
+		mean, p50, p95, overhead float64 // ms, ms, ms, ratio
 	}{
-		{fourMbit, 24, 42, 0.003},
-		{smallVideo, 36, 83, 0.012},
-		{radioStream, 115, 200, 0.035},
+		{fourMbit, 18, 0, 42, 0.003},
+		{smallVideo, 18, 0, 83, 0.012},
+		{radioStream, 115, 115, 200, 0.035},
 	} {
 		t.Run(test.stream.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -104,12 +104,12 @@ func TestWait(t *testing.T) {
 				now := func() time.Duration { return time.Since(begin) }
 				w := measure(t, Config{}, test.stream, time.Minute, func(d time.Duration) { time.Sleep(d - now()) }, now)
 				waited := w.leading()
-				gotMean, gotP95 := mean(waited).Seconds()*1e3, percentile(waited, 95).Seconds()*1e3
-				t.Logf("wait mean %.1f ms, p95 %.1f ms; sound %.1f, %.1f ms; %.1f blocks/s of %d bytes, units %.2f %%, proofs %.2f %%", gotMean, gotP95,
+				gotMean, gotP50, gotP95 := mean(waited).Seconds()*1e3, percentile(waited, 50).Seconds()*1e3, percentile(waited, 95).Seconds()*1e3
+				t.Logf("wait mean %.1f ms, p50 %.1f ms, p95 %.1f ms; sound %.1f, %.1f ms; %.1f blocks/s of %d bytes, units %.2f %%, proofs %.2f %%", gotMean, gotP50, gotP95,
 					mean(w.audio).Seconds()*1e3, percentile(w.audio, 95).Seconds()*1e3, float64(w.blocks)/60, w.payload/w.blocks, 100*w.overhead(), 100*w.proofs())
-				if gotMean > test.mean || gotP95 > test.p95 || w.overhead() > test.overhead {
-					t.Errorf("wait mean %.1f ms, p95 %.1f ms, overhead %.4f; want <= %v ms, %v ms, %v",
-						gotMean, gotP95, w.overhead(), test.mean, test.p95, test.overhead)
+				if gotMean > test.mean || gotP50 > test.p50 || gotP95 > test.p95 || w.overhead() > test.overhead {
+					t.Errorf("wait mean %.1f ms, p50 %.1f ms, p95 %.1f ms, overhead %.4f; want <= %v ms, %v ms, %v ms, %v",
+						gotMean, gotP50, gotP95, w.overhead(), test.mean, test.p50, test.p95, test.overhead)
 				}
 			})
 		})

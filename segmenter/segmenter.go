@@ -5,7 +5,7 @@
 // The format is docs/segment.md; testdata/vectors.json has examples for other implementations.
 //
 // When to end a block is a bargain: every block costs some 240 bytes of proofs and every byte in it waits for its end. So a
-// block ends with a picture once it is half full, when it is full, or when a tenth of a second of media has gone by.
+// block ends with a picture once it is three eighths full, when it is full, or when a tenth of a second of media has gone by.
 package segmenter
 
 import (
@@ -160,7 +160,7 @@ func (s *Segmenter) complete(m *ingest.Sample, lead bool) bool {
 	switch {
 	case s.room() <= maxHead:
 		return true
-	case s.clock.class(m.Track) == video && len(s.buf) >= s.size/2:
+	case s.clock.class(m.Track) == video && len(s.buf) >= s.size*3/8:
 		return true
 	case s.clock.best != video && s.room() < len(m.Data)+maxHead:
 		return true // the next would be torn and wait for the next block's end
@@ -227,6 +227,9 @@ func (s *Segmenter) room() int {
 
 // open begins a block in which carry bytes of the unit before come first.
 func (s *Segmenter) open(dts int64, carry int) {
+	if cap(s.buf) < s.size {
+		s.buf = make([]byte, 0, s.size)
+	}
 	s.buf = appendCarry(s.buf[:0], carry)
 	s.block = Block{DTS: dts}
 	s.base = base{}
@@ -242,13 +245,22 @@ func (s *Segmenter) cut() {
 		return
 	}
 	b := s.block
-	b.Payload = make([]byte, len(s.buf))
-	copy(b.Payload, s.buf)
 	b.Duration = uint32(min(s.reached-s.told, math.MaxUint32))
 	s.told = s.reached
 	s.bytes += int64(len(s.buf))
-	s.buf = s.buf[:0]
+	b.Payload = s.payload()
 	if err := s.emit(b); err != nil {
 		s.err, s.fresh = cmp.Or(s.err, err), true
 	}
+}
+
+// payload takes what is in the buffer: with it if it is nearly full, else in as much memory as it needs, since blocks are kept.
+func (s *Segmenter) payload() []byte {
+	p := s.buf
+	if len(p) < cap(p)/4*3 {
+		s.buf = p[:0]
+		return append(make([]byte, 0, len(p)), p...)
+	}
+	s.buf = nil
+	return p
 }

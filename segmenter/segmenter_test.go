@@ -115,8 +115,8 @@ func TestBlocksEnd(t *testing.T) {
 		events []event
 		want   []int64 // DTS of each block, in frames
 	}{
-		{"with a picture once half full", Config{BlockSize: 4096}, pictures(6, 1500, 0), []int64{0, 2, 4}},
-		{"with each picture over half", Config{BlockSize: 4096}, pictures(3, 2100, 0), []int64{0, 1, 2}},
+		{"with a picture once it is three eighths full", Config{BlockSize: 4096}, pictures(6, 1400, 0), []int64{0, 2, 4}},
+		{"with each picture over that", Config{BlockSize: 4096}, pictures(3, 1600, 0), []int64{0, 1, 2}},
 		{"a large picture goes on", Config{BlockSize: 4096}, pictures(2, 10500, 0), []int64{0, 0, 0, 1, 1, 1}},
 		{"before a picture that would be too late", Config{BlockSize: 65536}, pictures(7, 100, 0), []int64{0, 3, 6}},
 		{"other delay", Config{BlockSize: 65536, MaxDelay: 40 * time.Millisecond}, pictures(3, 100, 0), []int64{0, 1, 2}},

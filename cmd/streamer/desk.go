@@ -35,6 +35,7 @@ type outlet struct {
 
 	state  *feed.Rendition // what the catalog says; nil until it is on air. It stays when the input is lost
 	called string          // the name of its programme
+	guide  []feed.Programme
 	writer *feed.Writer    // of the epoch of out
 	out    *feed.LogWriter // nil until it is on air
 	last   time.Time       // when a block was last signed
@@ -50,13 +51,13 @@ func (d *desk) outlet(name string) *outlet {
 }
 
 // begin goes on air.
-func (o *outlet) begin(s feed.Rendition, called string) error {
+func (o *outlet) begin(n notice) error {
 	o.desk.mu.Lock()
 	defer o.desk.mu.Unlock()
 	if err := o.enter(o.desk.writer); err != nil {
 		return err
 	}
-	o.state, o.called = &s, called
+	o.state, o.called, o.guide = &n.state, n.called, n.guide
 	return o.desk.announce()
 }
 
@@ -69,10 +70,10 @@ func (o *outlet) enter(w *feed.Writer) (err error) {
 }
 
 // tell says in the catalog what is on now.
-func (o *outlet) tell(s feed.Rendition, called string) error {
+func (o *outlet) tell(n notice) error {
 	o.desk.mu.Lock()
 	defer o.desk.mu.Unlock()
-	o.state, o.called = &s, called
+	o.state, o.called, o.guide = &n.state, n.called, n.guide
 	return o.desk.announce()
 }
 
@@ -83,6 +84,9 @@ func (d *desk) announce() error {
 		if o.state != nil {
 			state.Renditions = append(state.Renditions, *o.state)
 			called = cmp.Or(called, o.called)
+			if state.Guide == nil { // that of the best rendition with one
+				state.Guide = o.guide
+			}
 		}
 	}
 	state.Title = fit(cmp.Or(d.title, called), feed.MaxTitle)

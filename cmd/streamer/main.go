@@ -16,7 +16,8 @@ type options struct {
 	node.Flags
 	title   string
 	named   []string // --rendition
-	program uint16
+	program uint16   // 0: by service
+	service string   // a name; empty: any
 	loop    bool
 	rtsp    string
 	whip    string
@@ -62,7 +63,7 @@ an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest
 	flags := root.PersistentFlags()
 	flags.StringVar(&o.title, "title", "", "what people call the channel; the programme's own name if empty")
 	root.Flags().StringArrayVar(&o.named, "rendition", nil, "a version of the programme that can be watched alone, as `NAME=INPUT` (repeatable, best first, 15 at most); NAME is of a-z, 0-9 and -")
-	flags.Uint16Var(&o.program, "program", 0, "program_number to take of a TS with several; 0 takes the first")
+	flags.Var(&choice{o}, "program", "what to take of a TS with several programmes, by `NUMBER|NAME` of the service; the first if empty")
 	flags.BoolVar(&o.loop, "loop", false, "begin a file again at its end, with a continuous clock")
 	flags.StringVar(&o.rtsp, "rtsp", "127.0.0.1:8554", "`address` to wait at for an RTSP push; empty is off")
 	flags.StringVar(&o.whip, "whip", "127.0.0.1:8189", "UDP `address` to receive WebRTC at that is pushed by WHIP, with offers to /whip of --http; empty is off")

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 	"unicode/utf8"
 
 	"tailcast/feed"
@@ -39,6 +41,9 @@ type onAir struct {
 	state     feed.Rendition
 	kinds     []string             // the codecs of the program, as we call them
 	cutter    *segmenter.Segmenter // nil while probing
+	said      notice               // what the catalog was told, at saidAt
+	saidAt    time.Time
+	behind    bool // there is more to say, but it is too early
 }
 
 func (a *onAir) SetProgram(p *ingest.Program) {
@@ -53,9 +58,8 @@ func (a *onAir) SetProgram(p *ingest.Program) {
 	}
 	a.cutter.SetProgram(p)
 	before := a.state
-	if a.describe(); !slices.Equal(before.Codecs, a.state.Codecs) || before.Width != a.state.Width || before.Height != a.state.Height {
-		a.announce()
-	}
+	a.describe()
+	a.announce(!slices.Equal(before.Codecs, a.state.Codecs) || before.Width != a.state.Width || before.Height != a.state.Height)
 }
 
 func (a *onAir) WriteSample(s ingest.Sample) {
@@ -69,6 +73,9 @@ func (a *onAir) WriteSample(s ingest.Sample) {
 	}
 	if a.cutter != nil {
 		a.air(s)
+		if a.behind {
+			a.announce(false)
+		}
 		return
 	}
 	if len(a.held) == 0 {
@@ -98,7 +105,8 @@ func (a *onAir) start(passed int64) {
 	}
 	a.state = feed.Rendition{Name: a.outlet.name, Stripes: stripes(rate), Bitrate: rate}
 	a.describe()
-	if err := a.outlet.begin(a.state, a.program.Name); err != nil {
+	a.said, a.saidAt = a.notice(), time.Now()
+	if err := a.outlet.begin(a.said); err != nil {
 		a.log.Error("cannot go on air", "error", err)
 		return
 	}
@@ -149,8 +157,16 @@ func stripes(rate int64) int {
 	}
 }
 
-func (a *onAir) announce() {
-	if err := a.outlet.tell(a.state, a.program.Name); err != nil {
+// announce tells the catalog what is on, if that is news: at once if urgent, else when it is time.
+func (a *onAir) announce(urgent bool) {
+	now, next := time.Now(), a.notice()
+	news := !reflect.DeepEqual(next, a.said)
+	a.behind = news && !urgent && now.Sub(a.saidAt) < catalogEvery
+	if !news || a.behind {
+		return
+	}
+	a.said, a.saidAt = next, now
+	if err := a.outlet.tell(next); err != nil {
 		a.log.Error("cannot say in the catalog what is on", "error", err)
 	}
 }

@@ -26,7 +26,7 @@ func open(o *options, in input, d *doors, log *slog.Logger) (*source, error) {
 		return d.source(in.name), nil
 	}
 	stats := &ingest.Stats{}
-	cfg := mpegts.Config{Program: o.program, Stats: stats, Logger: log}
+	cfg := mpegts.Config{Program: o.program, Service: o.service, Stats: stats, Logger: log}
 	var s ingest.Source
 	switch in.kind {
 	case file:

@@ -56,7 +56,7 @@ var waysIn = []func(*options, *slog.Logger) (*way, error){httpWay, rtspWay, whip
 
 // httpWay takes a TS body by PUT or POST, at /ingest or /ingest/NAME.
 func httpWay(o *options, log *slog.Logger) (*way, error) {
-	b := &bodies{list: map[string]*mpegts.Push{}, config: mpegts.Config{Program: o.program, Logger: log}}
+	b := &bodies{list: map[string]*mpegts.Push{}, config: mpegts.Config{Program: o.program, Service: o.service, Logger: log}}
 	return &way{
 		name: "HTTP", handler: guard(o.key, b), path: "/ingest",
 		many: &many{

@@ -18,7 +18,8 @@ import (
 
 // Config is what all sources of this package share. The zero value is right.
 type Config struct {
-	Program uint16        // program_number to take. If zero, the first in the stream.
+	Program uint16        // program_number to take. If zero, the first in the stream, or Service.
+	Service string        // Name of the service to take, in upper or lower case. If empty, any.
 	Stats   *ingest.Stats // If nil, counted for nobody.
 	Logger  *slog.Logger  // If nil, silent.
 }
@@ -38,5 +39,5 @@ func (c Config) stats() *ingest.Stats {
 }
 
 func (c Config) scanner(sink ingest.Sink) *ts.Scanner {
-	return ts.NewScanner(ts.Config{Sink: sink, Stats: c.Stats, Program: c.Program, Logger: c.Logger})
+	return ts.NewScanner(ts.Config{Sink: sink, Stats: c.Stats, Program: c.Program, Service: c.Service, Logger: c.Logger})
 }

@@ -48,7 +48,7 @@ func TestReaderSilence(t *testing.T) {
 			synctest.Wait()
 		}
 		in := clip.Bytes()
-		from, to := pictureAt(in, 30), pictureAt(in, 31)
+		from, to := pictureAt(in, 15), pictureAt(in, 16)
 		write(in[:from])
 		before := len(s.of(pictures))
 		write(in[from : to-188])

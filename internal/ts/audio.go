@@ -23,6 +23,8 @@ type framer struct {
 	rate        int
 	channels    int  // of the last frame
 	jumped      bool // the next frame's time does not continue those before
+	sent        bool // last is valid
+	last        int64
 }
 
 // parser reads the header of the frame that b begins with.
@@ -84,10 +86,10 @@ func (s *Scanner) frame(es *elementary, b []byte, broken bool) {
 	if broken {
 		u.flags = ingest.Damaged
 	}
-	if f.jumped {
+	if f.jumped || f.sent && u.dts < f.last { // wrong headers may have let the time run ahead
 		u.flags |= ingest.Discontinuity
-		f.jumped = false
 	}
+	f.jumped, f.sent, f.last = false, true, u.dts
 	s.send(es, u)
 }
 

@@ -26,10 +26,13 @@ const (
 // Descriptors (H.222.0, 2.6; ETSI EN 300 468).
 const (
 	tagRegistration = 0x05
+	tagCA           = 0x09
 	tagLanguage     = 0x0a
 	tagVBIData      = 0x45
 	tagVBITeletext  = 0x46
 	tagService      = 0x48
+	tagShortEvent   = 0x4d
+	tagLongEvent    = 0x4e
 	tagTeletext     = 0x56
 	tagSubtitling   = 0x59
 	tagAC3          = 0x6a

@@ -2,6 +2,9 @@ package ts
 
 import (
 	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"tailcast/ingest"
@@ -64,12 +67,58 @@ func seeds() [][]byte {
 	return [][]byte{in[:188*40], in[188*100 : 188*130], b.Bytes()[:188*30], zoo.Bytes()}
 }
 
+// clips are what other encoders and multiplexers made.
+func clips(t testing.TB) (list map[string][]byte) {
+	t.Helper()
+	files, err := filepath.Glob("testdata/clips/*.ts")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no clips: %v", err)
+	}
+	list = make(map[string][]byte)
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		list[filepath.Base(file)] = b
+	}
+	return list
+}
+
+// TestClips: the seeds are what they are called.
+func TestClips(t *testing.T) {
+	want := map[string][]ingest.Codec{
+		"h264-aac-latm.ts": {ingest.H264, ingest.AACLATM},
+		"h264-eac3.ts":     {ingest.H264, ingest.EAC3},
+		"hevc-ac3.ts":      {ingest.H265, ingest.AC3},
+		"mpeg2-mp2.ts":     {ingest.MPEG2Video, ingest.MPEGAudio},
+		"opus-m2ts.ts":     {ingest.H264, ingest.Opus},
+	}
+	for name, in := range clips(t) {
+		r, stats := scanAll(in)
+		codecs := []ingest.Codec{}
+		for _, track := range r.program(t).Tracks {
+			codecs = append(codecs, track.Codec)
+		}
+		pictures, sound := r.of(256), r.of(257)
+		if name == "opus-m2ts.ts" {
+			pictures, sound = r.of(4113), r.of(4352)
+		}
+		if !slices.Equal(codecs, want[name]) || len(pictures) != 10 || len(sound) < 12 || stats.DamagedSamples.Load() != 0 {
+			t.Errorf("%s: got %v, %d pictures, %d frames of sound, %d damaged", name, codecs, len(pictures), len(sound), stats.DamagedSamples.Load())
+		}
+	}
+}
+
 // FuzzScanner: no stream makes it panic, break its promises, or depend on how it is cut into portions.
 func FuzzScanner(f *testing.F) {
 	for _, s := range seeds() {
 		f.Add(s, uint16(188), false)
 	}
 	f.Add(append([]byte{0, 0, 0, 0}, seeds()[3]...), uint16(77), true)
+	for _, c := range clips(f) {
+		f.Add(c, uint16(1316), true)
+	}
 	f.Fuzz(func(t *testing.T, in []byte, portion uint16, idle bool) {
 		run := func(portion int, idle bool) *checker {
 			c := &checker{t: t, bytes: make(map[uint16][]byte)}

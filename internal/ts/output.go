@@ -82,7 +82,7 @@ func complete(p *ingest.Program) bool {
 func cloneProgram(p *ingest.Program) *ingest.Program {
 	c := *p
 	c.Descriptors = bytes.Clone(p.Descriptors)
-	c.Tracks = slices.Clone(p.Tracks)
+	c.Tracks, c.Events = slices.Clone(p.Tracks), slices.Clone(p.Events)
 	for i := range c.Tracks {
 		t := &c.Tracks[i]
 		t.Descriptors, t.Config = bytes.Clone(t.Descriptors), bytes.Clone(t.Config)

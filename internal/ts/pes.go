@@ -34,15 +34,17 @@ type elementary struct {
 	damaged  bool // packets of it, or since it, were lost
 	restart  bool // a jump of the clock was signalled before it
 
-	begun     bool // a PES packet was seen
-	named     bool // track.StreamID is that of a PES packet, not a guess
-	idled     bool // the last one was ended by Idle
-	neverIdle bool // and that was wrong once
+	evidence int  // PES packets in a row whose evident end was their end; below 0: it was not once, and is not trusted again
+	begun    bool // a PES packet was seen
+	named    bool // track.StreamID is that of a PES packet, not a guess
+	early    bool // the last one was ended where its end was evident
 
 	known  bool  // dts is valid
+	sure   bool  // and it, or a presentation time, was told
 	jumped bool  // a jump of the clock was signalled, and no PES packet began since
 	dts    int64 // of the last unit
 	step   int64 // to it from the one before
+	order  order // of pictures
 
 	scratch []byte // parameter sets of the picture at hand
 }
@@ -52,6 +54,7 @@ type unit struct {
 	data      []byte
 	id        uint8 // stream_id
 	timed     bool
+	decoding  bool // the DTS was given by itself
 	rai       bool
 	scrambled bool
 	pts, dts  int64 // raw, then unwrapped
@@ -72,15 +75,20 @@ func (s *Scanner) payload(p *pid, k packet) {
 		p.sections.push(b, k.start, func(x []byte) { s.section(es, x) })
 	case k.start && es.open && es.goesOn(b):
 		es.need = 0
+		es.mistrust()
 		s.grow(es, b[9+int(b[8]):], k.stuffed)
 	case k.start:
+		es.confirm(b)
 		s.endPES(es)
 		s.beginPES(es, k)
 	case es.open:
+		es.mistrust()
 		s.grow(es, b, k.stuffed)
-	case es.begun && (es.damaged || es.idled):
-		// The beginning is missing: with lost packets, or because Idle was wrong to end this.
-		es.neverIdle = es.neverIdle || es.idled && !es.damaged
+	case es.begun && (es.damaged || es.early):
+		// The beginning is missing: with lost packets, or because it was wrong to end this early.
+		if es.early && !es.damaged {
+			es.evidence = -1
+		}
 		es.buf, es.open, es.headless, es.damaged, es.need, es.rai = es.buf[:0], true, true, true, 0, false
 		s.grow(es, b, k.stuffed)
 	case es.begun: // else we only came in the middle of it
@@ -119,7 +127,7 @@ func (s *Scanner) beginPES(es *elementary, k packet) {
 			es.need = 6 + n
 		}
 	}
-	es.open, es.headless, es.begun, es.idled = true, false, true, false
+	es.open, es.headless, es.begun, es.early = true, false, true, false
 	es.damaged, es.rai = k.suspect, k.randomAccess
 	es.restart, es.jumped = es.jumped, false
 	if dts, ok := timeOf(b); ok && es.isMedia() {
@@ -135,12 +143,38 @@ func (s *Scanner) grow(es *elementary, b []byte, stuffed bool) {
 	full := es.need > 0 && len(es.buf) >= es.need
 	mayGoOn := es.video && es.need >= nearlyFull
 	// A sender stuffs a packet when it has no more for this PES packet: the next begins in a packet of its own.
-	es.evident = !es.neverIdle && (full || es.need == 0 && stuffed)
-	if full && !mayGoOn {
+	ends := es.need == 0 && stuffed
+	es.evident = full || ends && es.evidence >= 0
+	switch {
+	case full && !mayGoOn:
 		s.endPES(es)
-	} else if s.held > maxHeld {
+	case ends && es.evidence >= trusted && len(es.buf) > len(b): // the first packet may be stuffed where a PCR was taken out
+		es.early = true
+		s.endPES(es)
+	case s.held > maxHeld:
 		es.damaged = true
 		s.endPES(es)
+	}
+}
+
+// trusted is how many PES packets in a row must have ended where that was evident before the next is not waited for any more.
+// For a stream of pictures whose lengths are not declared that saves the time from each to the next.
+const trusted = 25
+
+// confirm takes for evidence that a PES packet begins with b: the one before it has ended, unless b goes on with its picture.
+func (es *elementary) confirm(b []byte) {
+	switch {
+	case es.early && es.goesOn(b):
+		es.evidence = -1
+	case es.need == 0 && (es.evident || es.early) && es.evidence >= 0:
+		es.evidence = min(es.evidence+1, trusted)
+	}
+}
+
+// mistrust is called where a PES packet goes on, which may have seemed to be at its end.
+func (es *elementary) mistrust() {
+	if es.need == 0 && es.evident && es.evidence > 0 {
+		es.evidence = 0
 	}
 }
 
@@ -233,7 +267,7 @@ func (u *unit) header(b []byte) bool {
 func (u *unit) times(flags byte, h []byte) {
 	switch {
 	case flags&0xc0 == 0xc0 && len(h) >= 10:
-		u.timed, u.pts, u.dts = true, readTime(h), readTime(h[5:])
+		u.timed, u.decoding, u.pts, u.dts = true, true, readTime(h), readTime(h[5:])
 	case flags&0x80 != 0 && len(h) >= 5:
 		u.timed, u.pts = true, readTime(h)
 		u.dts = u.pts
@@ -252,6 +286,8 @@ func (s *Scanner) unit(es *elementary, u unit) {
 			s.time(es, &u)
 		}
 		s.sound(es, u)
+	case es.video && len(u.data) == 0:
+		es.jumped = es.jumped || es.restart // a header and no picture; the next one is the first after the jump
 	case es.video:
 		s.time(es, &u)
 		s.pictures(es, u)
@@ -263,12 +299,15 @@ func (s *Scanner) unit(es *elementary, u unit) {
 
 // time unwraps the times of u, or gives it some, and looks for jumps.
 func (s *Scanner) time(es *elementary, u *unit) {
-	before := s.clock.last
+	before, started := s.clock.last, s.clock.known
 	switch {
 	case u.timed:
 		ahead := signed33(u.pts - u.dts)
 		u.dts = s.clock.unwrap(u.dts)
 		u.pts = u.dts + ahead
+		if es.video {
+			s.reorder(es, u)
+		}
 	case es.video && es.known:
 		u.dts = es.dts + es.step
 		u.pts = u.dts
@@ -280,17 +319,26 @@ func (s *Scanner) time(es *elementary, u *unit) {
 		}
 		u.pts = u.dts
 	}
+	if u.pts < u.dts { // nobody can show a picture before it is decoded: one of the two is wrong
+		s.stats.DTSFallbacks.Add(1)
+		if es.known && abs(u.dts-es.dts) < abs(u.pts-es.dts) {
+			u.pts = u.dts
+		} else {
+			u.dts = u.pts
+		}
+	}
 	delta := u.dts - es.dts
-	if es.known && (delta < 0 || delta > jump && (es.isMedia() || abs(u.dts-before) > jump)) {
+	switch {
+	case !es.known: // of a table that is new, after another program or encoder
+		if started && es.isMedia() && abs(u.dts-before) > jump {
+			u.flags |= ingest.Discontinuity
+		}
+	case delta < 0 || delta > jump && (es.isMedia() || abs(u.dts-before) > jump):
 		u.flags |= ingest.Discontinuity
-	} else if es.known && u.timed && delta > 0 {
+	case u.timed && delta > 0:
 		es.step = delta
 	}
-	es.known, es.dts = true, u.dts
-	if u.pts < u.dts { // nobody can show a picture before it is decoded: one of the two is wrong
-		u.dts = u.pts
-		s.stats.DTSFallbacks.Add(1)
-	}
+	es.known, es.sure, es.dts = true, u.timed, u.dts
 }
 
 func abs(x int64) int64 { return max(x, -x) }

@@ -3,6 +3,7 @@ package ts
 import (
 	"bytes"
 	"log/slog"
+	"strings"
 	"time"
 
 	"tailcast/ingest"
@@ -12,13 +13,14 @@ import (
 type Config struct {
 	Sink    ingest.Sink
 	Stats   *ingest.Stats // If nil, counted for nobody.
-	Program uint16        // program_number to take. If zero, the first one the PAT lists.
+	Program uint16        // program_number to take. If zero, the first one the PAT lists, or Service.
+	Service string        // Name of the service to take, as the SDT has it, in upper or lower case. If empty, any.
 	Logger  *slog.Logger  // If nil, silent.
 }
 
 // Scanner takes a transport stream apart. It is not safe for concurrent use; it calls the Sink from within its methods.
 //
-//	bytes ─ synchronizer ─ packets ─┬─ sections ── PAT, PMT, SDT ─▶ tables ─▶ Program
+//	bytes ─ synchronizer ─ packets ─┬─ sections ── PAT, PMT, SDT, EIT ─▶ tables ─▶ Program
 //	                                ├─ sections ── of a data track ────────▶ Sample
 //	                                └─ PES packets ─ splitter of the codec ─▶ Samples
 type Scanner struct {
@@ -40,6 +42,7 @@ type Scanner struct {
 	scrambled uint64
 	warned    trouble // last logged
 	warnedAt  time.Time
+	hoping    time.Time // for a first sample, since then
 }
 
 // pid is what is remembered of the packets of one PID: of a table (es is nil) or of an elementary stream.
@@ -54,7 +57,7 @@ type pid struct {
 // NewScanner returns a Scanner that waits for the first packet.
 func NewScanner(cfg Config) *Scanner {
 	s := &Scanner{stats: cfg.Stats, log: cfg.Logger}
-	s.tables = tables{wanted: cfg.Program, names: make(map[uint16]string), pcrPID: nullPID}
+	s.tables = tables{wanted: cfg.Program, called: strings.TrimSpace(cfg.Service), names: make(map[uint16]string), pcrPID: nullPID}
 	if s.stats == nil {
 		s.stats = new(ingest.Stats)
 	}
@@ -65,13 +68,14 @@ func NewScanner(cfg Config) *Scanner {
 	s.out = output{sink: cfg.Sink, stats: s.stats, program: &s.tables.program, gathering: true}
 	s.pids[patPID] = &pid{number: patPID}
 	s.pids[sdtPID] = &pid{number: sdtPID}
+	s.pids[eitPID] = &pid{number: eitPID}
 	return s
 }
 
 // Write takes any portion of the stream; it always takes all and never fails.
 func (s *Scanner) Write(p []byte) (int, error) {
 	if s.ended {
-		s.ended, s.out.delivered, s.received, s.packets, s.scrambled = false, false, 0, 0, 0
+		s.ended, s.out.delivered, s.received, s.packets, s.scrambled, s.hoping = false, false, 0, 0, 0, time.Time{}
 	}
 	s.received += uint64(len(p))
 	s.stats.Bytes.Add(uint64(len(p)))
@@ -83,11 +87,12 @@ func (s *Scanner) Write(p []byte) (int, error) {
 }
 
 // Idle delivers the PES packets whose length was not declared but whose end is evident: they would wait for the beginning of
-// the next. Call it when nothing has arrived for about 20 ms.
+// the next. Call it when nothing has arrived for about 20 ms. A stream that has shown that its ends are what they seem does not
+// need it.
 func (s *Scanner) Idle() {
 	for _, es := range s.tables.streams {
 		if es.evident {
-			es.idled = true
+			es.early = true
 			s.endPES(es)
 		}
 	}
@@ -119,7 +124,10 @@ func (s *Scanner) Rewind() {
 	s.Flush()
 	s.clock, s.timed = clock{}, false
 	for _, es := range s.tables.streams {
-		es.known, es.jumped = false, false
+		es.known, es.sure, es.jumped, es.order = false, false, false, order{}
+		if es.frames != nil {
+			es.frames.sent = false
+		}
 	}
 }
 

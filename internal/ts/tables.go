@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"reflect"
 	"slices"
-	"unicode/utf8"
+	"strings"
 
 	"tailcast/ingest"
 )
@@ -13,10 +13,12 @@ import (
 const (
 	patPID   = 0x0000
 	sdtPID   = 0x0011
+	eitPID   = 0x0012
 	firstPID = 0x0010 // those below are reserved
 	tablePAT = 0x00
 	tablePMT = 0x02
 	tableSDT = 0x42
+	tableEIT = 0x4e // present and following, of this stream
 )
 
 // maxNames bounds the service names that are remembered until the program is known.
@@ -24,12 +26,14 @@ const maxNames = 1024
 
 // tables is what the tables have told about the stream and the program taken from it.
 type tables struct {
-	wanted uint16            // 0: any
+	wanted uint16            // 0: any, or not known yet
+	called string            // name of the service that is wanted; empty: any
 	listed []uint16          // the programs of the newest PAT section, to tell what there is
 	names  map[uint16]string // of services, by program number
 	pmt    []byte            // newest section that was taken
 	pmtPID uint16            // 0 until a program was chosen
 	pcrPID uint16
+	guide  guide
 
 	program ingest.Program
 	streams []*elementary // in the order of program.Tracks
@@ -38,17 +42,23 @@ type tables struct {
 
 // table takes a section of one of the tables.
 func (s *Scanner) table(pid uint16, x []byte) {
-	// Long header, current, with a CRC that fits.
-	if len(x) < 12 || x[1]&0x80 == 0 || x[5]&1 == 0 || crc(x) != 0 {
+	if len(x) < 12 || x[1]&0x80 == 0 || x[5]&1 == 0 { // not with a long header, or not current
 		return
 	}
+	take := s.associations
 	switch t := &s.tables; {
 	case pid == patPID && x[0] == tablePAT:
-		s.associations(x)
 	case pid == t.pmtPID && x[0] == tablePMT && be16(x[3:]) == t.program.Number:
-		s.streams(x)
+		take = s.streams
 	case pid == sdtPID && x[0] == tableSDT:
-		s.services(x)
+		take = s.services
+	case pid == eitPID && x[0] == tableEIT && be16(x[3:]) == t.program.Number:
+		take = s.events
+	default:
+		return
+	}
+	if crc(x) == 0 {
+		take(x)
 	}
 }
 
@@ -65,7 +75,7 @@ func (s *Scanner) associations(x []byte) {
 			continue // the network's own table, or nonsense
 		}
 		t.listed = append(t.listed, n)
-		if n == t.wanted || t.wanted == 0 && (number == 0 || n == t.program.Number) {
+		if n == t.wanted || t.wanted == 0 && t.called == "" && (number == 0 || n == t.program.Number) {
 			number, pid = n, p
 		}
 	}
@@ -86,7 +96,7 @@ func (s *Scanner) choose(number, pmtPID uint16) {
 	next := t.program
 	if next.Number != number {
 		next = ingest.Program{Number: number, Name: t.names[number]}
-		t.pcrPID = nullPID
+		t.pcrPID, t.guide = nullPID, guide{}
 	}
 	next.PMTPID = pmtPID
 	s.replace(next)
@@ -196,6 +206,9 @@ func (s *Scanner) services(x []byte) {
 		eachDescriptor(b[5:n], func(tag byte, d []byte) {
 			if name, ok := serviceName(tag, d); ok && len(t.names) < maxNames {
 				t.names[number] = name
+				if t.called != "" && strings.EqualFold(name, t.called) {
+					t.wanted = number // the next PAT says where it is
+				}
 			}
 		})
 		b = b[n:]
@@ -207,31 +220,12 @@ func (s *Scanner) services(x []byte) {
 
 // serviceName reads a service descriptor (ETSI EN 300 468, 6.2.35): type, provider, name.
 func serviceName(tag byte, d []byte) (string, bool) {
-	if tag != tagService || len(d) < 2 || len(d) < 3+int(d[1]) {
+	if tag != tagService || len(d) < 2 {
 		return "", false
 	}
-	d = d[2+int(d[1]):]
-	return text(d[1:min(len(d), 1+int(d[0]))]), true
-}
-
-// text reads a string of EN 300 468, annex A. Besides UTF-8 it knows only Latin-1, which is near enough to the other alphabets to
-// recognise a name written in ASCII.
-func text(b []byte) string {
-	if len(b) > 0 && b[0] < 0x20 { // selects the alphabet
-		n := 1
-		if b[0] == 0x10 {
-			n = 3
-		}
-		b = b[min(n, len(b)):]
-	}
-	if utf8.Valid(b) {
-		return string(b)
-	}
-	r := make([]rune, len(b))
-	for i, c := range b {
-		r[i] = rune(c)
-	}
-	return string(r)
+	_, rest := counted(d[1:])
+	name, _ := counted(rest)
+	return text(name), len(rest) > 0
 }
 
 func codecs(tracks []ingest.Track) (names []string) {

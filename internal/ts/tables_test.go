@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"tailcast/ingest"
 )
@@ -105,21 +107,57 @@ func TestScannerChoosesProgram(t *testing.T) {
 		b.unit(0x121, nil, pes(idVideo, i*3600, i*3600, true, idr(10)))
 		b.unit(0x131, nil, pes(idVideo, i*3600, i*3600, true, idr(20)))
 	}
+	b.pat(0, 0, 0x10, 2, 0x120, 3, 0x130) // tables are repeated, as always
 	for _, c := range []struct {
-		choice, want uint16
-		name         string
-	}{{0, 2, ""}, {2, 2, ""}, {3, 3, "Third"}} {
-		r, _ := scan(b.Bytes(), 1316, Config{Program: c.choice})
+		choice  uint16
+		service string
+		want    uint16
+		name    string
+	}{{0, "", 2, ""}, {2, "", 2, ""}, {3, "", 3, "Third"}, {0, " third ", 3, "Third"}, {3, "no matter what", 3, "Third"}} {
+		r, _ := scan(b.Bytes(), 1316, Config{Program: c.choice, Service: c.service})
 		p := r.program(t)
 		if p.Number != c.want || p.Name != c.name || len(r.of(0x101+0x10*c.want)) != 3 || len(r.samples) != 3 {
-			t.Errorf("choice %d: got program %d %q with %d samples, want %d %q with 3", c.choice, p.Number, p.Name, len(r.samples), c.want, c.name)
+			t.Errorf("choice %d, %q: got program %d %q with %d samples, want %d %q with 3", c.choice, c.service, p.Number, p.Name, len(r.samples), c.want, c.name)
 		}
 	}
-	s := NewScanner(Config{Sink: new(recorder), Program: 9})
-	s.Write(b.Bytes())
-	s.Flush()
-	if err := s.Diagnose(); err == nil || !strings.Contains(err.Error(), "program 9 is not in this stream; it has [2 3]") {
-		t.Errorf("got %v, want a sentence with the programs there are", err)
+	for _, c := range []struct {
+		choice  uint16
+		service string
+		want    string
+	}{
+		{9, "", `program 9 is not in this stream; it has 2, 3 ("Third")`},
+		{0, "Fourth", `no service of this stream is called "Fourth"; it has 2, 3 ("Third")`},
+	} {
+		s := NewScanner(Config{Sink: new(recorder), Program: c.choice, Service: c.service})
+		s.Write(b.Bytes())
+		s.Flush()
+		if err := s.Diagnose(); err == nil || err.Error() != c.want {
+			t.Errorf("got %v, want a sentence with the programs there are", err)
+		}
+	}
+}
+
+// TestScannerFindsServiceLater: its name comes after the pictures of others did, and its number changes.
+func TestScannerFindsServiceLater(t *testing.T) {
+	var b build
+	tell := func(number uint16) {
+		b.pat(0, 2, 0x120, 3, 0x130)
+		b.pmt(0x120, 2, 0, 0x121, nil, es(typePrivatePES, 0x121))
+		b.pmt(0x130, 3, 0, 0x131, nil, es(typePrivatePES, 0x131))
+		b.unit(0x121, nil, pes(idPrivate1, 0, 0, true, []byte("two")))
+		b.unit(0x131, nil, pes(idPrivate1, 0, 0, true, []byte("three")))
+		b.sdt(number, "Wanted")
+	}
+	tell(3)
+	tell(2)
+	tell(2)
+	r, _ := scan(b.Bytes(), 1316, Config{Service: "wanted"})
+	got := []string{}
+	for _, s := range r.samples {
+		got = append(got, string(s.Data))
+	}
+	if want := []string{"three", "two"}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
 }
 
@@ -243,8 +281,9 @@ func TestScannerDiagnose(t *testing.T) {
 	for _, b := range []*build{&scrambled, &silent, &fine} {
 		b.pmt(0x100, 1, 0, 0x101, nil, es(typeH264, 0x101))
 	}
+	scrambled.pmt(0x100, 1, 1, 0x101, []byte{tagCA, 4, 0x09, 0x63, 0xe1, 0x00}, es(typeH264, 0x101))
 	scrambled.unit(0x101, nil, pes(idVideo, 0, 0, true, idr(100)))
-	scrambled.Bytes()[4*188+3] |= 0x80
+	scrambled.Bytes()[5*188+3] |= 0x80
 	fine.unit(0x101, nil, pes(idVideo, 0, 0, true, idr(100)))
 	var nothing build
 	nothing.packet(nullPID, false, nil, make([]byte, 184))
@@ -258,7 +297,7 @@ func TestScannerDiagnose(t *testing.T) {
 		{"not TS", "not MPEG-TS", bytes.Repeat([]byte("hello world "), 1000)},
 		{"no PAT", "names no program", nothing.Bytes()},
 		{"no PMT", "no PMT on PID 256", noPMT.Bytes()},
-		{"scrambled", "scrambled", scrambled.Bytes()},
+		{"scrambled", "program 1 is scrambled by conditional access system 0x0963, and Tailcast does not descramble", scrambled.Bytes()},
 		{"silent", "none of them sent anything", silent.Bytes()},
 		{"fine", "", fine.Bytes()},
 	} {
@@ -273,6 +312,28 @@ func TestScannerDiagnose(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
 		}
 	}
+}
+
+// TestScannerDespairs: a live input never ends, so who sends it must be told meanwhile what is wrong with it.
+func TestScannerDespairs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var b build
+		b.pat(0, 1, 0x100)
+		b.pmt(0x100, 1, 0, 0x101, nil, es(typePrivatePES, 0x101))
+		stats := new(ingest.Stats)
+		s := NewScanner(Config{Sink: new(recorder), Stats: stats, Service: "Sport"})
+		for range 5 {
+			if got := stats.LastError(); got != "" {
+				t.Fatalf("got %q too early", got)
+			}
+			s.Write(b.Bytes())
+			time.Sleep(time.Second)
+		}
+		s.Write(b.Bytes())
+		if got, want := stats.LastError(), `no service of this stream is called "Sport"; it has 1`; got != want {
+			t.Errorf("got %q after five seconds, want %q", got, want)
+		}
+	})
 }
 
 func TestServiceNames(t *testing.T) {

@@ -174,6 +174,64 @@ func TestScannerUntimedPictures(t *testing.T) {
 	}
 }
 
+// TestScannerOnlyPresentationTimes: pictures in decoding order, and nothing but the times at which they are shown. A few are late, at the
+// beginning; from then on all is as the encoder meant it, up to a constant.
+func TestScannerOnlyPresentationTimes(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		group []int64 // order of what is shown, in each group
+		rough int     // the first pictures
+	}{
+		{"as shown", []int64{0}, 0},
+		{"one picture back", []int64{2, 0, 1}, 6},
+		{"a pyramid", []int64{7, 3, 1, 0, 2, 5, 4, 6}, 20},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := television()
+			n := int64(len(c.group))
+			for i := range int64(20) {
+				for _, j := range c.group {
+					at := (1<<33 - 90000 + (i*n+j)*3600) & timeMask // wraps on the way
+					b.picture(at, at)
+				}
+			}
+			r, stats := scanAll(b.Bytes())
+			got := r.of(0x101)
+			if len(got) != 20*len(c.group) || flagged(got, ingest.Discontinuity) != 0 {
+				t.Fatalf("got %d pictures and %d jumps", len(got), flagged(got, ingest.Discontinuity))
+			}
+			for i, s := range got {
+				if s.DTS > s.PTS || i > 0 && s.DTS <= got[i-1].DTS {
+					t.Fatalf("picture %d: PTS %d, DTS %d after %d", i, s.PTS, s.DTS, got[max(i, 1)-1].DTS)
+				}
+				want := 1<<33 - 90000 + (int64(i)/n*n+c.group[int64(i)%n])*3600
+				if i >= c.rough && (s.PTS != want || s.DTS-got[i-1+max(0, 1-i)].DTS != 3600 && i > c.rough) {
+					t.Errorf("picture %d: got PTS %d, DTS %d, want PTS %d and a frame to the one before", i, s.PTS, s.DTS, want)
+				}
+			}
+			if n := int(stats.DTSFallbacks.Load()); n > c.rough || c.rough == 0 && n != 0 {
+				t.Errorf("got %d times guessed, want %d at most", n, c.rough)
+			}
+		})
+	}
+}
+
+// TestScannerEmptyPES: a header and nothing else is no picture.
+func TestScannerEmptyPES(t *testing.T) {
+	b := television()
+	b.picture(90000, 90000)
+	for range 3 {
+		b.unit(0x101, nil, pes(idVideo, 91000, 91000, true, nil))
+		b.unit(0x102, nil, pes(idAudio, 91000, 91000, true, nil))
+		b.unit(0x101, nil, []byte{0, 0, 1, idVideo, 0, 0})
+	}
+	b.picture(93600, 93600)
+	r, stats := scanAll(b.Bytes())
+	if got := dtsOf(r.samples); !slices.Equal(got, []int64{90000, 93600}) || stats.DamagedSamples.Load() != 0 {
+		t.Errorf("got samples at %v, %d damaged, want the two pictures", got, stats.DamagedSamples.Load())
+	}
+}
+
 // TestScannerPictureInParts: a large picture in several PES packets, of which only the first has a time.
 func TestScannerPictureInParts(t *testing.T) {
 	big := idr(150000)
@@ -257,6 +315,58 @@ func (b *build) more(pid uint16, data []byte) {
 		n := min(184, len(data))
 		b.packet(pid, false, nil, data[:n])
 		data = data[n:]
+	}
+}
+
+// TestScannerDoesNotWaitForTheNext: after a second in which each picture ended where it seemed to, the next one comes out with its last
+// packet. One that goes on nevertheless costs one picture, and that is not risked again.
+func TestScannerDoesNotWaitForTheNext(t *testing.T) {
+	untimed := append([]byte{0, 0, 1, idVideo, 0, 0, 0x80, 0, 0}, bytes.Repeat([]byte{0x77}, 50)...)
+	for name, goOn := range map[string]func(b *build){
+		"in the same PES packet": func(b *build) { b.more(0x101, bytes.Repeat([]byte{0x77}, 50)) },
+		"in another PES packet":  func(b *build) { b.unit(0x101, nil, untimed) },
+		"not at all":             nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := new(recorder)
+			s := NewScanner(Config{Sink: r})
+			s.out.gathering = false
+			b := television()
+			at := int64(0)
+			next := func() (n int) {
+				before := len(r.samples)
+				at += 3600
+				b.picture(at, at)
+				s.Write(b.Bytes())
+				b.Reset()
+				return len(r.samples) - before
+			}
+			next()
+			for i := range trusted {
+				want := 1 // the one before
+				if i == trusted-1 {
+					want = 2 // and this one
+				}
+				if n := next(); n != want {
+					t.Fatalf("picture %d: got %d pictures, want %d", i+1, n, want)
+				}
+			}
+			for range 10 {
+				if n := next(); n != 1 || r.samples[len(r.samples)-1].DTS != at {
+					t.Fatal("the picture waits for the next")
+				}
+			}
+			if goOn == nil {
+				return
+			}
+			goOn(b)
+			for range 2 * trusted {
+				next()
+			}
+			if got := r.samples[len(r.samples)-1].DTS; got != at-3600 {
+				t.Errorf("got a picture of %d when the newest is of %d, want none before the next", got, at)
+			}
+		})
 	}
 }
 

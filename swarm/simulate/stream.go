@@ -173,7 +173,8 @@ func (w *World) signNext(e *epoch) {
 	w.later(time.Duration(float64(time.Second)/a.Frames), event{kind: evSign, ref: int32(e.number)})
 }
 
-// picture signs the blocks of one picture, as the segmenter cuts it: at the block size, and at the end of the picture if half a block is full.
+// picture signs the blocks of one picture, much as the segmenter cuts it: at the block size, and at the end of the picture if half a block
+// is full (three eighths, there).
 func (w *World) picture(e *epoch) {
 	a := &w.cfg.Stream
 	usual := a.Rate / 8 / (a.Frames - 1 + a.Peak)
