@@ -8,7 +8,9 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -87,6 +89,32 @@ type Program struct {
 	Descriptors []byte // of the PMT's program loop, byte-exact
 	Name        string // service name, if known
 	Tracks      []Track
+}
+
+// Clone is a copy that shares nothing with p.
+func (p *Program) Clone() *Program {
+	c := *p
+	c.Descriptors, c.Tracks = bytes.Clone(p.Descriptors), slices.Clone(p.Tracks)
+	for i := range c.Tracks {
+		t := &c.Tracks[i]
+		t.Descriptors, t.Config = bytes.Clone(t.Descriptors), bytes.Clone(t.Config)
+	}
+	return &c
+}
+
+// Lead is the track whose times are the program's: the first of pictures, else the first of sound, else the first. Nil if there is none.
+func (p *Program) Lead() *Track {
+	var lead *Track
+	for i := range p.Tracks {
+		t := &p.Tracks[i]
+		if t.Codec.IsVideo() {
+			return t
+		}
+		if lead == nil || t.Codec.IsAudio() && !lead.Codec.IsAudio() {
+			lead = t
+		}
+	}
+	return lead
 }
 
 // Flags of a Sample.
