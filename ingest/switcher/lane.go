@@ -65,6 +65,8 @@ type lane struct {
 	dts            int64     // of the lead's newest
 	steps          [2]int64  // between the lead's newest three
 	pace           pace
+	told           int64 // when a sample was last given a wall clock
+	wall           pace  // by PTS: a picture was captured when it came, at the latest
 	drift          drift
 }
 
@@ -121,7 +123,7 @@ func (l *lane) SetProgram(p *ingest.Program) {
 		return
 	}
 	if l.program == nil || lead.ID != l.lead.ID {
-		l.pace, l.drift, l.steps = pace{}, drift{}, [2]int64{}
+		l.pace, l.wall, l.drift, l.steps = pace{}, pace{}, drift{}, [2]int64{}
 	}
 	l.program, l.lead = p, *lead
 }
@@ -148,9 +150,10 @@ func (l *lane) WriteSample(s ingest.Sample) {
 		return
 	}
 	m.late, m.fresh, l.fresh = l.pace.least(), l.fresh, false
-	if m.entry && m.Wall.IsZero() {
-		// One clock for all samples of an input: what came with the least delay was captured when it came, or before.
-		m.Wall = now.Add(-max(0, duration(m.at-m.PTS-m.late)))
+	if m.entry && m.Wall.IsZero() && m.at-l.told >= ingest.ClockRate/2 {
+		l.told = m.at
+		// One clock for all samples of an input, told at keyframes: what came with the least delay was captured when it came, or before.
+		m.Wall = now.Add(-duration(m.at - m.PTS - l.wall.least()))
 	}
 	m.Data = bytes.Clone(s.Data)
 	l.push(m)
@@ -168,7 +171,7 @@ func (l *lane) measure(m *item, now time.Time) {
 		l.drift = drift{}
 	}
 	if jumped {
-		l.pace, step = pace{}, 0
+		l.pace, l.wall, step = pace{}, pace{}, 0
 		if !l.air {
 			l.clear()
 		}
@@ -178,6 +181,7 @@ func (l *lane) measure(m *item, now time.Time) {
 	}
 	l.picture, l.dts = now, m.DTS
 	l.pace.observe(m.at, m.DTS)
+	l.wall.observe(m.at, m.PTS)
 	l.drift.observe(m.at, m.DTS)
 }
 
