@@ -150,7 +150,7 @@ func (l *lane) WriteSample(s ingest.Sample) {
 		return
 	}
 	m.late, m.fresh, l.fresh = l.pace.least(), l.fresh, false
-	if m.entry && m.Wall.IsZero() && m.at-l.told >= ingest.ClockRate/2 {
+	if m.entry && m.Wall.IsZero() && (l.told == 0 || m.at-l.told >= ingest.ClockRate/2) {
 		l.told = m.at
 		// One clock for all samples of an input, told at keyframes: what came with the least delay was captured when it came, or before.
 		m.Wall = now.Add(-duration(m.at - m.PTS - l.wall.least()))
