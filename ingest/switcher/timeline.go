@@ -2,8 +2,11 @@ package switcher
 
 import "tailcast/ingest"
 
-// maxJump is how far the times of a track may move from one sample to the next and still go on.
-const maxJump = 10 * ingest.ClockRate
+// How far the times of a track may move from one sample to the next and still go on; back only if nothing is said of it.
+const (
+	maxJump = 10 * ingest.ClockRate
+	maxBack = ingest.ClockRate / 2
+)
 
 // line is one run of an input's clock, and where it lies on the program's: out = in + shift, for all tracks alike.
 type line struct {
@@ -62,7 +65,7 @@ func (k *track) jumps(m *item, media bool) bool {
 	if !media {
 		return step < 0 || step > maxJump
 	}
-	return step < 0 && m.Flags&ingest.Discontinuity != 0 || step < -maxJump || step > maxJump
+	return step < 0 && m.Flags&ingest.Discontinuity != 0 || step < -maxBack || step > maxJump
 }
 
 // add makes a line that begins at m, in place of the one that is older, so that m comes when it came, and need later.
