@@ -123,7 +123,7 @@ func (h *health) report(into *node.Ingest) {
 		return
 	}
 	into.Tracks = trackNames(h.program)
-	into.Warnings = append(h.warnings(into), unplayable(h.program)...)
+	into.Warnings = append(append(into.Warnings, h.warnings(into)...), unplayable(h.program)...)
 }
 
 // rates are those of the whole seconds that are over.

@@ -20,6 +20,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -163,12 +164,11 @@ func (s *Switcher) over() (over bool, err error) {
 
 // take puts lane i on air, if it has where to begin.
 func (s *Switcher) take(i int, now time.Time) {
-	l, from, why := s.lanes[i], "nothing", ""
-	urgent := true
+	l, from, why, urgent := s.lanes[i], "", "it is the first that delivers", true
 	if s.on >= 0 {
 		old := s.lanes[s.on]
 		from, urgent = old.name, old.slate || !old.alive(now)
-		why = old.condition(now)
+		why = cmp.Or(old.condition(now), fmt.Sprintf("it has been well for %v", l.well(now).Round(time.Second/10)))
 	}
 	begins, ok := s.desk.enter(l, s.lone, urgent)
 	if !ok {
@@ -185,7 +185,7 @@ func (s *Switcher) take(i int, now time.Time) {
 	s.on = i
 	s.mu.Unlock()
 	if !s.lone {
-		s.log.Warn("input on air", "input", l.name, "instead_of", from, "because", cmp.Or(why, "it is there"))
+		s.log.Info("input on air", "input", l.name, "instead_of", from, "because", why)
 	}
 	s.desk.deliverAll(begins)
 }
