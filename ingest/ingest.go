@@ -137,7 +137,8 @@ type Sample struct {
 	Flags Flags
 	PTS   int64 // 90 kHz, unwrapped; may be negative
 	DTS   int64 // 90 kHz, unwrapped, <= PTS; equal to PTS where decoding order is presentation order
-	// Wall is when the source believes the sample was captured; zero if it knows nothing better than its arrival.
+	// Wall is when the source believes the sample was captured; zero if it knows nothing better than its arrival, which
+	// whoever takes the sample knows too (switcher).
 	Wall time.Time
 	// Data is valid during the call that delivers it; who keeps it copies it.
 	Data []byte
