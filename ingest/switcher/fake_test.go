@@ -131,7 +131,6 @@ type screen struct {
 	shown   []frame
 	sounds  []frame
 	names   []string // of programs, one after the other
-	walls   int
 }
 
 type frame struct {

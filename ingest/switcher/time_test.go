@@ -171,8 +171,11 @@ func TestCuesMoveWithTheProgram(t *testing.T) {
 		}
 	}
 	for _, other := range []ingest.Sample{
-		{Track: 4, Data: bytes.Clone(cue)}, {Track: 3, Data: bytes.Clone(cue[:19])}, {Track: 3, Flags: ingest.Damaged, Data: bytes.Clone(cue)},
-		{Track: 3, Data: append([]byte{0xfc, 0x3f, 0xff}, cue[3:]...)}, {Track: 3},
+		{Track: 4, Data: bytes.Clone(cue)},
+		{Track: 3, Data: bytes.Clone(cue[:19])},
+		{Track: 3, Flags: ingest.Damaged, Data: bytes.Clone(cue)},
+		{Track: 3, Data: append([]byte{0xfc, 0x3f, 0xff}, cue[3:]...)},
+		{Track: 3},
 	} {
 		before := bytes.Clone(other.Data)
 		d.splice(&other, 90000)
