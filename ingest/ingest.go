@@ -154,6 +154,14 @@ type Sink interface {
 	WriteSample(s Sample)
 }
 
+// ClockSink is a Sink that wants to hear the encoder's clock itself, too, where a source has it apart from samples: the program
+// clock references of MPEG-TS, which leave the encoder at the very time they tell.
+type ClockSink interface {
+	Sink
+	// WriteClock says that the encoder's clock, 90 kHz and unwrapped like the samples' times, was at when it was sent.
+	WriteClock(at int64)
+}
+
 // Source brings one program.
 type Source interface {
 	// Run delivers to sink until the input ends for good (nil), ctx ends (ctx's error) or nothing can be delivered any more (an

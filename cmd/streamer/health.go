@@ -74,6 +74,13 @@ func (h *health) WriteSample(s ingest.Sample) {
 	h.next.WriteSample(s)
 }
 
+// WriteClock implements ingest.ClockSink.
+func (h *health) WriteClock(at int64) {
+	if c, ok := h.next.(ingest.ClockSink); ok {
+		c.WriteClock(at)
+	}
+}
+
 func (h *health) count(s *ingest.Sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

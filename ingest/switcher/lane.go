@@ -68,6 +68,8 @@ type lane struct {
 	told           int64 // when a sample was last given a wall clock
 	wall           pace  // by PTS: a picture was captured when it came, at the latest
 	drift          drift
+	clocked        time.Time // when the encoder's clock was last heard by itself; then drift is of that
+	clock          int64     // and where it was
 }
 
 // restart is called before each run of the source.
@@ -167,8 +169,9 @@ func (l *lane) measure(m *item, now time.Time) {
 	}
 	step := m.DTS - l.dts
 	jumped := l.pace.known && (step < 0 || step > maxJump)
-	if jumped || m.Flags&ingest.Discontinuity != 0 {
-		l.drift = drift{}
+	alone := now.Sub(l.clocked) > time.Second // nothing but samples tells of the encoder's clock
+	if alone && (jumped || m.Flags&ingest.Discontinuity != 0 || !l.clocked.IsZero()) {
+		l.drift, l.clocked = drift{}, time.Time{}
 	}
 	if jumped {
 		l.pace, l.wall, step = pace{}, pace{}, 0
@@ -182,7 +185,21 @@ func (l *lane) measure(m *item, now time.Time) {
 	l.picture, l.dts = now, m.DTS
 	l.pace.observe(m.at, m.DTS)
 	l.wall.observe(m.at, m.PTS)
-	l.drift.observe(m.at, m.DTS)
+	if alone {
+		l.drift.observe(m.at, m.DTS)
+	}
+}
+
+// WriteClock implements ingest.ClockSink.
+func (l *lane) WriteClock(at int64) {
+	now := time.Now()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if step := at - l.clock; l.clocked.IsZero() || step < 0 || step > maxJump {
+		l.drift = drift{}
+	}
+	l.clocked, l.clock = now, at
+	l.drift.observe(ticks(now.Sub(l.start)), at)
 }
 
 // limit is for how long the lead may be silent: longer if it is always slow, as a camera with a picture each second.

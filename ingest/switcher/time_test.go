@@ -35,6 +35,38 @@ func TestDriftIsMeasured(t *testing.T) {
 	}
 }
 
+// TestDriftOfTheClockItself: where a source hears the encoder's clock apart from samples, that is what is measured; where it falls silent,
+// the samples are again.
+func TestDriftOfTheClockItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &lane{air: true, wake: func() {}, start: time.Now(), stall: time.Second}
+		l.SetProgram((&encoder{name: "x"}).program())
+		n := int64(0)
+		measured := func(seconds int64, clocked bool) (float64, bool) {
+			for range seconds * 25 {
+				n++
+				late := time.Duration(max(n%50, 50-n%50)) * 2 * ms // 50 to 100 ms
+				time.Sleep(time.Until(l.start.Add(time.Duration(n)*40*ms + late)))
+				if clocked {
+					l.WriteClock(1<<34 + n*3600 + n*3600*30/1e6)
+				}
+				l.WriteSample(ingest.Sample{DTS: n*3600 + n*3600*200/1e6}) // a multiplexer that stamps by another clock than it sends by
+			}
+			l.clear()
+			return l.drift.ppm()
+		}
+		if got, ok := measured(300, true); !ok || math.Abs(got-30) > 2 {
+			t.Errorf("measured %.1f ppm, %v; want the clock's own 30", got, ok)
+		}
+		if _, ok := measured(30, false); ok {
+			t.Error("claims to know after half a minute of samples alone")
+		}
+		if got, ok := measured(600, false); !ok || math.Abs(got-200) > 2 {
+			t.Errorf("measured %.1f ppm, %v; want the samples' 200", got, ok)
+		}
+	})
+}
+
 // TestDriftDoesNotFollowDelays: a way that becomes longer, bursts and a pause are no drift.
 func TestDriftDoesNotFollowDelays(t *testing.T) {
 	var d drift
