@@ -107,10 +107,21 @@ func (s *Switcher) Run(ctx context.Context, sink ingest.Sink) error {
 	go func() { feeders.Wait(); close(ended) }()
 	select {
 	case <-ended:
+		s.last()
 	case <-time.After(leave):
 		s.log.Error("an input does not end, it is left behind")
 	}
 	return err
+}
+
+// last hands on what came while the inputs ended.
+func (s *Switcher) last() {
+	if s.on < 0 && s.lone {
+		s.take(0, time.Now())
+	}
+	if s.on >= 0 {
+		s.desk.deliver(s.lanes[s.on])
+	}
 }
 
 // loop is the master switch's hand.
