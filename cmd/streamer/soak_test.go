@@ -188,12 +188,13 @@ func TestTwentySevenHours(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		air := &onAir{outlet: outlet{writer: writer}, log: quiet()}
-		p := &programme{config: c.config, writer: writer, sink: air, log: quiet()}
+		d := &desk{writer: writer}
+		air := c.onAirOf(d, mainRendition)
+		b := &broadcast{config: c.config, writer: writer, desk: d, log: quiet()}
 		master := switcher.New(switcher.Config{Inputs: []switcher.Input{{Name: "primary", Source: primary}, {Name: "backup", Source: backup}}})
 		ctx, stop := context.WithCancel(t.Context())
 		var parts sync.WaitGroup
-		parts.Go(func() { _ = p.write(ctx) })
+		parts.Go(func() { _ = b.write(ctx) })
 		parts.Go(func() { _ = master.Run(ctx, air) })
 
 		viewer := &follower{t: t}
@@ -201,9 +202,9 @@ func TestTwentySevenHours(t *testing.T) {
 		for minute := 1; minute <= 60*hours; minute++ {
 			time.Sleep(time.Minute)
 			synctest.Wait()
-			air.outlet.mu.Lock()
+			d.mu.Lock()
 			log := air.outlet.out.Log()
-			air.outlet.mu.Unlock()
+			d.mu.Unlock()
 			epochs[log.Epoch().ID().String()] = true
 			viewer.read(log)
 			switch part := 60 * hours; minute {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -18,18 +19,26 @@ func TestStandbyRefusesEarly(t *testing.T) {
 	for want, o := range map[string]standbyOptions{
 		"--backup: INPUT ftp://":               {texts: []string{"ftp://x/y"}, wellAfter: 1},
 		"--backup: INPUT: stat ./nowhere.ts":   {texts: []string{"udp://127.0.0.1:5000", "./nowhere.ts"}, wellAfter: 1},
-		"--backup: standard input":             {texts: []string{"-"}, wellAfter: 1},
+		"both read standard input":             {texts: []string{"-"}, wellAfter: 1},
 		"--slate: INPUT: stat ./card.ts":       {slate: "./card.ts", wellAfter: 1},
 		"--return-after -1s: want more than 0": {wellAfter: -time.Second},
 	} {
-		err := o.parse(input{kind: stdin})
+		err := o.parse([]input{{name: mainRendition, kind: stdin}})
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
-	o := standbyOptions{texts: []string{"udp://127.0.0.1:5000", "-"}, slate: builtIn, wellAfter: time.Second}
-	if err := o.parse(input{kind: push}); err != nil || len(o.backups) != 2 || o.backups[0].kind != udp {
-		t.Errorf("%v, backups %+v", err, o.backups)
+	o := standbyOptions{texts: []string{"udp://127.0.0.1:5000", "480p=-", "push", "1080p=standby_test.go"}, slate: builtIn, wellAfter: time.Second}
+	if err := o.parse([]input{{name: "1080p", kind: push}, {name: "480p", kind: push}}); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, b := range o.backups {
+		got = append(got, fmt.Sprint(b.of, " ", b.name, " ", b.kind))
+	}
+	want := []string{fmt.Sprint("1080p 1080p-backup ", udp), fmt.Sprint("480p 480p-backup ", stdin), fmt.Sprint("1080p 1080p-backup-2 ", push), fmt.Sprint("1080p 1080p-backup-3 ", file)}
+	if !slices.Equal(got, want) {
+		t.Errorf("backups %q, want %q", got, want)
 	}
 }
 
@@ -53,8 +62,8 @@ func TestStandbyTellsOfEachInput(t *testing.T) {
 		lost := &ingest.Stats{}
 		lost.LostPackets.Store(7)
 		lost.SetError(errors.New("the cable is loose"))
-		o := &options{standby: standbyOptions{backups: []input{{kind: file, text: "b.ts"}}, slate: builtIn, wellAfter: time.Second}}
-		src, err := withStandby(&source{run: scripted{0, 20 * time.Second}.run, stats: []*ingest.Stats{lost}}, input{text: "udp://a"}, o, quiet())
+		o := &options{standby: standbyOptions{backups: []backup{{input{name: "main-backup", kind: file, text: "b.ts"}, mainRendition}}, slate: builtIn, wellAfter: time.Second}}
+		src, err := withStandby(&source{run: scripted{0, 20 * time.Second}.run, stats: []*ingest.Stats{lost}}, input{name: mainRendition, text: "udp://a"}, o, nil, quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -66,7 +75,7 @@ func TestStandbyTellsOfEachInput(t *testing.T) {
 		go func() { ended <- src.run(ctx, got) }()
 		said := func() (i node.Ingest, states, ids []string) {
 			synctest.Wait()
-			src.standby.report(&i)
+			src.standby.report(&i, "")
 			for _, s := range i.Sources {
 				state := s.Name + " " + s.State
 				if s.OnAir {
