@@ -58,7 +58,7 @@ function inputs(i) {
 }
 
 function row(s) {
-  const name = make('div', {}, s.name[0].toUpperCase() + s.name.slice(1), make('small', { textContent: s.input }));
+  const name = make('div', {}, s.name[0].toUpperCase() + s.name.slice(1), make('small', { textContent: s.push?.rtsp ?? s.push?.http ?? s.input }));
   const state = make('div', {}, make('span', { 'data-state': s.state, textContent: s.on_air && s.state !== 'on air' ? `${s.state}, still on air` : s.state }));
   const why = s.reason || (s.state === 'down' ? s.last_error : '');
   if (why) state.append(make('small', { textContent: why }));
