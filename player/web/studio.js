@@ -12,7 +12,7 @@ export function studio(status, base) {
   $('studio').hidden = !on;
   if (!on) return;
   ingest(status.ingest ?? {});
-  inputs(status.ingest ?? {});
+  inputs(status.ingest ?? {}, base);
   audience(status);
   link(status, base);
   const text = JSON.stringify([status.ingest?.push, status.ingest?.input]);
@@ -46,7 +46,7 @@ export function clock(source) {
 
 // inputs are shown where there is more than one: who stands by matters before it is needed.
 let listed = '';
-function inputs(i) {
+function inputs(i, base) {
   const sources = i.sources ?? [];
   $('inputs-panel').hidden = sources.length < 2;
   const on = sources.find(s => s.on_air);
@@ -54,11 +54,12 @@ function inputs(i) {
   const text = JSON.stringify(sources);
   if (text === listed) return;
   listed = text;
-  $('input-rows').replaceChildren(...sources.map(row));
+  $('input-rows').replaceChildren(...sources.map(s => row(s, base)));
 }
 
-function row(s) {
-  const name = make('div', {}, s.name[0].toUpperCase() + s.name.slice(1), make('small', { textContent: s.push?.rtsp ?? s.push?.http ?? s.input }));
+function row(s, base) {
+  const push = reached(s.push ?? {}, base);
+  const name = make('div', {}, s.name[0].toUpperCase() + s.name.slice(1), make('small', { textContent: push.rtsp ?? push.http ?? s.input }));
   const state = make('div', {}, make('span', { 'data-state': s.state, textContent: s.on_air && s.state !== 'on air' ? `${s.state}, still on air` : s.state }));
   const why = s.reason || (s.state === 'down' ? s.last_error : '');
   if (why) state.append(make('small', { textContent: why }));
