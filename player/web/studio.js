@@ -37,7 +37,7 @@ function ingest(i) {
 }
 
 // clock says how an encoder's clock runs against this computer's.
-export function clock(source) {
+function clock(source) {
   const ppm = source?.clock_drift_ppm;
   if (ppm === null || ppm === undefined) return '–';
   const off = Math.round(Math.abs(ppm));
