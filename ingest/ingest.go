@@ -8,7 +8,9 @@
 package ingest
 
 import (
+	"bytes"
 	"context"
+	"slices"
 	"time"
 )
 
@@ -101,6 +103,32 @@ type Event struct {
 	Language string // of title and text, ISO 639-2, lower case; empty if unknown
 }
 
+// Clone is a copy that shares nothing with p.
+func (p *Program) Clone() *Program {
+	c := *p
+	c.Descriptors, c.Tracks, c.Events = bytes.Clone(p.Descriptors), slices.Clone(p.Tracks), slices.Clone(p.Events)
+	for i := range c.Tracks {
+		t := &c.Tracks[i]
+		t.Descriptors, t.Config = bytes.Clone(t.Descriptors), bytes.Clone(t.Config)
+	}
+	return &c
+}
+
+// Lead is the track whose times are the program's: the first of pictures, else the first of sound, else the first. Nil if there is none.
+func (p *Program) Lead() *Track {
+	var lead *Track
+	for i := range p.Tracks {
+		t := &p.Tracks[i]
+		if t.Codec.IsVideo() {
+			return t
+		}
+		if lead == nil || t.Codec.IsAudio() && !lead.Codec.IsAudio() {
+			lead = t
+		}
+	}
+	return lead
+}
+
 // Flags of a Sample.
 type Flags uint8
 
@@ -121,7 +149,8 @@ type Sample struct {
 	Flags Flags
 	PTS   int64 // 90 kHz, unwrapped; may be negative
 	DTS   int64 // 90 kHz, unwrapped, <= PTS; equal to PTS where decoding order is presentation order
-	// Wall is when the source believes the sample was captured; zero if it knows nothing better than its arrival.
+	// Wall is when the source believes the sample was captured; zero if it knows nothing better than its arrival, which
+	// whoever takes the sample knows too (switcher).
 	Wall time.Time
 	// Data is valid during the call that delivers it; who keeps it copies it.
 	Data []byte
@@ -135,6 +164,14 @@ type Sink interface {
 	SetProgram(p *Program)
 	// WriteSample delivers one sample, in decoding order within its track.
 	WriteSample(s Sample)
+}
+
+// ClockSink is a Sink that wants to hear the encoder's clock itself, too, where a source has it apart from samples: the program
+// clock references of MPEG-TS, which leave the encoder at the very time they tell.
+type ClockSink interface {
+	Sink
+	// WriteClock says that the encoder's clock, 90 kHz and unwrapped like the samples' times, was at when it was sent.
+	WriteClock(at int64)
 }
 
 // Source brings one program.

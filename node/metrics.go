@@ -50,6 +50,7 @@ func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, wireSent, wireReceived, uplink, upLimit, slots, slotsUsed, children, missing, blocks, peersByRole, isLive, noteExpiry, faultsKnown, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
 		ch <- d
 	}
+	describeSources(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -105,6 +106,7 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	counter(ingestSamples, s.Ingest.Samples)
 	counter(ingestLost, s.Ingest.LostPackets)
 	counter(ingestDamaged, s.Ingest.DamagedSamples)
+	collectSources(&s, counter, gauge)
 }
 
 // one is how metrics say yes.

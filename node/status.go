@@ -228,6 +228,35 @@ type Ingest struct {
 	Tracks   []string  `json:"tracks"`     // for people: "h264 1280x720", "aac 48 kHz (eng)"
 	Warnings []Warning `json:"warnings"`
 	Push     *Push     `json:"push,omitempty"` // where an encoder can send to; absent if the streamer fetches its input
+
+	Sources  []IngestSource `json:"sources"`  // in order of preference
+	Switches uint64         `json:"switches"` // from one of them to another
+}
+
+// IngestSource is one of the inputs that a streamer can put on air.
+type IngestSource struct {
+	Name   string `json:"name"`             // primary, backup, backup 2, slate
+	Input  string `json:"input"`            // what it was called on the command line
+	State  string `json:"state"`            // waiting, standby, on air, down
+	OnAir  bool   `json:"on_air"`           // viewers see it; so they may though it is down, if there is nothing else
+	Reason string `json:"reason,omitempty"` // why it is in that state
+
+	Bytes           uint64 `json:"bytes"`
+	Samples         uint64 `json:"samples"`
+	LostPackets     uint64 `json:"lost_packets"`
+	DamagedSamples  uint64 `json:"damaged_samples"`
+	DroppedSamples  uint64 `json:"dropped_samples"` // there was no room for them: this machine is too slow
+	Discontinuities uint64 `json:"discontinuities"`
+	DTSFallbacks    uint64 `json:"dts_fallbacks"`
+	Reconnects      uint64 `json:"reconnects"`
+	LastError       string `json:"last_error,omitempty"`
+
+	Bitrate  float64  `json:"bitrate_bps"`
+	FPS      float64  `json:"fps"`
+	Keyframe float64  `json:"keyframe_s"`
+	Tracks   []string `json:"tracks"`
+	Drift    *float64 `json:"clock_drift_ppm"` // by how much its clock is faster than ours; null while that is not known
+	Push     *Push    `json:"push,omitempty"`  // where an encoder can send it to; absent if the streamer fetches it
 }
 
 // Warning is what a broadcaster should change, and how.

@@ -24,6 +24,7 @@ type health struct {
 	now  func() time.Time
 
 	mu      sync.Mutex // guards all below
+	start   time.Time  // that seconds are counted from: not those of the system clock, which can be set
 	program *ingest.Program
 	video   uint8 // the track whose keyframes count; 255: none
 	bins    [healthSecond]bin
@@ -50,6 +51,9 @@ type key struct {
 
 func newHealth(next ingest.Sink) *health { return &health{next: next, now: time.Now, video: 255} }
 
+// follow sends what comes from now on to next. Call it before the source runs.
+func (h *health) follow(next ingest.Sink) { h.next = next }
+
 // SetProgram implements ingest.Sink.
 func (h *health) SetProgram(p *ingest.Program) {
 	h.mu.Lock()
@@ -70,13 +74,21 @@ func (h *health) WriteSample(s ingest.Sample) {
 	h.next.WriteSample(s)
 }
 
+// WriteClock implements ingest.ClockSink.
+func (h *health) WriteClock(at int64) {
+	if c, ok := h.next.(ingest.ClockSink); ok {
+		c.WriteClock(at)
+	}
+}
+
 func (h *health) count(s *ingest.Sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	now := h.now()
-	b := &h.bins[now.Unix()%healthSecond]
-	if b.second != now.Unix() {
-		*b = bin{second: now.Unix()}
+	second := h.second(now)
+	b := &h.bins[second%healthSecond]
+	if b.second != second {
+		*b = bin{second: second}
 	}
 	b.bytes += len(s.Data)
 	if s.Track != h.video {
@@ -99,6 +111,14 @@ func (h *health) count(s *ingest.Sample) {
 	}
 }
 
+// second numbers the seconds since the first that was asked for, from 1.
+func (h *health) second(now time.Time) int64 {
+	if h.start.IsZero() {
+		h.start = now
+	}
+	return int64(now.Sub(h.start)/time.Second) + 1
+}
+
 // report fills in what was measured.
 func (h *health) report(into *node.Ingest) {
 	h.mu.Lock()
@@ -110,12 +130,12 @@ func (h *health) report(into *node.Ingest) {
 		return
 	}
 	into.Tracks = trackNames(h.program)
-	into.Warnings = append(h.warnings(into), unplayable(h.program)...)
+	into.Warnings = append(append(into.Warnings, h.warnings(into)...), unplayable(h.program)...)
 }
 
 // rates are those of the whole seconds that are over.
 func (h *health) rates() (bps, fps float64) {
-	now, from := h.now().Unix(), int64(0)
+	now, from := h.second(h.now()), int64(0)
 	for _, b := range h.bins {
 		if b.second >= now || b.second <= now-healthSecond {
 			continue

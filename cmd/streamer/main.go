@@ -26,6 +26,7 @@ type options struct {
 	key     string // from keyFile; never logged
 	copies  int
 	pinned  node.Pins
+	standby standbyOptions
 }
 
 func main() { os.Exit(node.Main(command(seal.Sealer{}))) }
@@ -71,6 +72,7 @@ an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest
 	flags.IntVar(&o.copies, "copies", 2, "send each block so often, 1 or 2: one costs half of the uplink, and viewers more when somebody leaves")
 	flags.Var(&o.pinned, "pin", "a relay of ours, as `NODEKEY@HOST:PORT` (repeatable): it always has a place here; a relay prints what to write")
 	flags.BoolVar(&o.rtspUDP, "rtsp-udp", false, "pull RTSP with RTP over UDP")
+	o.standby.register(flags)
 	root.AddCommand(&cobra.Command{
 		Use:   "demo",
 		Short: "Go live with the built-in clip, looped with a continuous clock",

@@ -30,8 +30,9 @@ const (
 //	probing → airing
 type onAir struct {
 	log    *slog.Logger
-	outlet *outlet // has its own lock: the segmenter's timer emits too
-	timing *timing // nil: alone on the channel, whose clock is its own
+	outlet *outlet      // has its own lock: the segmenter's timer emits too
+	timing *timing      // nil: alone on the channel, whose clock is its own
+	assume func() int64 // the least bit rate to plan for, whatever comes first; nil: none
 
 	mu        sync.Mutex // held by all methods
 	program   *ingest.Program
@@ -102,6 +103,9 @@ func (a *onAir) start(passed int64) {
 	rate := int64(0)
 	if passed > 0 {
 		rate = int64(a.heldBytes) * 8 * ingest.ClockRate / passed
+	}
+	if a.assume != nil {
+		rate = max(rate, a.assume())
 	}
 	a.state = feed.Rendition{Name: a.outlet.name, Stripes: stripes(rate), Bitrate: rate}
 	a.describe()

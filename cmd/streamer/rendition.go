@@ -11,7 +11,7 @@ import (
 
 // A rendition is one version of the programme: its input, and its way on air.
 //
-//	source ──▶ health ──▶ onAir ──▶ outlet of the desk
+//	source, and what stands by for it ──▶ health ──▶ onAir ──▶ outlet of the desk
 type rendition struct {
 	input  input
 	source *source
@@ -40,5 +40,6 @@ func (r *rendition) run(ctx context.Context) error {
 func (r *rendition) report(page string) *node.Ingest {
 	h := r.source.health(r.input, page)
 	r.health.report(h)
+	r.source.standby.report(h, page)
 	return h
 }

@@ -37,6 +37,9 @@ func run(ctx context.Context, o *options, list []input, open opener) (err error)
 	if o.copies != 1 && o.copies != 2 {
 		return node.Usagef("--copies %d: want 1 or 2", o.copies)
 	}
+	if err := o.standby.parse(list); err != nil {
+		return err
+	}
 	history, err := o.History(true)
 	if err != nil {
 		return err
@@ -102,7 +105,7 @@ type broadcast struct {
 
 // take opens the inputs.
 func (b *broadcast) take(o *options, list []input, open opener) (err error) {
-	if b.doors, err = openDoors(o, waiting(list), b.log); err != nil {
+	if b.doors, err = openDoors(o, waiting(slices.Concat(list, o.standby.inputs())), b.log); err != nil {
 		return err
 	}
 	clock := newProgramClock()
@@ -113,10 +116,15 @@ func (b *broadcast) take(o *options, list []input, open opener) (err error) {
 			log, t = b.log.With("rendition", in.name), clock.timing()
 		}
 		src, err := open(o, in, b.doors, log)
+		if err == nil {
+			src, err = withStandby(src, in, o, b.doors, log)
+		}
 		if err != nil {
 			return errors.Join(err, b.doors.abandon())
 		}
-		b.renditions = append(b.renditions, newRendition(in, src, b.desk, t, log))
+		r := newRendition(in, src, b.desk, t, log)
+		r.air.assume = src.standby.assume
+		b.renditions = append(b.renditions, r)
 	}
 	return nil
 }

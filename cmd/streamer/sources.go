@@ -18,6 +18,8 @@ type source struct {
 	run   func(ctx context.Context, sink ingest.Sink) error
 	stats []*ingest.Stats
 	push  func(page string) *node.Push // where an encoder can send to; nil if the input is fetched. page is our HTTP address
+
+	standby *standby // what may go on air in its place; nil of what stands by itself
 }
 
 // open makes the source that in asks for, which waits for an encoder at one of d. What it binds is closed by run.

@@ -74,3 +74,12 @@ func (e *entrance) enter(s *ingest.Sample) bool {
 	s.Flags |= ingest.Discontinuity
 	return true
 }
+
+// WriteClock implements ingest.ClockSink.
+func (e *entrance) WriteClock(at int64) {
+	e.stage.mu.Lock()
+	defer e.stage.mu.Unlock()
+	if c, ok := e.stage.sink.(ingest.ClockSink); ok && e.stage.on == e {
+		c.WriteClock(at)
+	}
+}

@@ -70,6 +70,13 @@ func (p *pacer) WriteSample(s ingest.Sample) {
 	}
 }
 
+// WriteClock implements ingest.ClockSink: what is paced here has no clock but ours.
+func (p *pacer) WriteClock(at int64) {
+	if c, ok := p.sink.(ingest.ClockSink); ok && math.IsInf(p.speed, 1) {
+		c.WriteClock(at)
+	}
+}
+
 // wait returns when s is due.
 func (p *pacer) wait(s ingest.Sample) {
 	leads := int(s.Track) == p.lead || p.lead < 0

@@ -12,11 +12,8 @@ import (
 	"tailcast/internal/ts"
 )
 
-const (
-	stallTime  = 10 * time.Second // without a byte, after which a connection counts as dead
-	firstDelay = 250 * time.Millisecond
-	maxDelay   = 10 * time.Second
-)
+// stallTime is how long a connection may be without a byte before it counts as dead.
+const stallTime = 10 * time.Second
 
 // HTTPPull fetches a stream over HTTP, and again whenever it ends, waiting a little longer after each failure in a row. A
 // response that declares its length is a recording: it is paced like a File and ends the source when it is complete.
@@ -48,7 +45,7 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 	stats := cfg.Stats
 	pace := newPacer(ctx, sink, math.Inf(1))
 	scanner := cfg.scanner(pace)
-	for delay := firstDelay; ; {
+	for pause := (ingest.Backoff{}); ; {
 		before := stats.Samples.Load()
 		finished, err := once(client, req, scanner, pace)
 		if ctx.Err() != nil {
@@ -58,16 +55,14 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 			return err
 		}
 		if stats.Samples.Load() > before {
-			delay = firstDelay
+			pause.Reset()
 		}
+		delay := pause.Next()
 		stats.SetError(err)
 		h.logger().Warn("stream ended, fetching it again", "url", req.URL.Redacted(), "error", err, "delay", delay)
-		select {
-		case <-time.After(delay):
-		case <-ctx.Done():
+		if !ingest.Sleep(ctx, delay) {
 			return ctx.Err()
 		}
-		delay = min(2*delay, maxDelay)
 		stats.Reconnects.Add(1)
 	}
 }

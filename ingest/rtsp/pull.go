@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
@@ -59,7 +58,7 @@ func (p *Pull) Stats() *ingest.Stats { return &p.stats }
 // Run implements ingest.Source: it plays until ctx ends, or until the server refuses our credentials before it ever let us in.
 func (p *Pull) Run(ctx context.Context, sink ingest.Sink) error {
 	out := rtp.NewOutput(sink, &p.stats, p.log, time.Now())
-	pause := p.cfg.RetryMin
+	pause := ingest.Backoff{Min: p.cfg.RetryMin, Max: p.cfg.RetryMax}
 	for played, last := false, ""; ; {
 		began := time.Now()
 		ok, err := p.play(ctx, out, played)
@@ -72,13 +71,12 @@ func (p *Pull) Run(ctx context.Context, sink ingest.Sink) error {
 			return fmt.Errorf("rtsp: %s refuses user and password: put the right ones into the URL", p.url.Host)
 		}
 		if ok && time.Since(began) > p.cfg.RetryMax {
-			pause = p.cfg.RetryMin
+			pause.Reset()
 		}
 		p.report(err, &last, ok)
-		if !sleep(ctx, spread(pause)) {
+		if !ingest.Sleep(ctx, pause.Next()) {
 			return ctx.Err()
 		}
-		pause = min(2*pause, p.cfg.RetryMax)
 	}
 }
 
@@ -211,21 +209,4 @@ func listenWide(network, address string) (net.PacketConn, error) {
 		_ = u.SetReadBuffer(udpBuffer)
 	}
 	return c, nil
-}
-
-// spread is d give or take a third, so that many who lost one server do not come back at once.
-func spread(d time.Duration) time.Duration {
-	return d - d/3 + time.Duration(rand.Int64N(int64(2*d/3)+1))
-}
-
-// sleep waits for d; false if ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

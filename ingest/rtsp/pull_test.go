@@ -326,14 +326,6 @@ func TestPullUnreachable(t *testing.T) {
 	}
 }
 
-func TestSpread(t *testing.T) {
-	for range 100 {
-		if d := spread(3 * time.Second); d < 2*time.Second || d > 4*time.Second {
-			t.Fatalf("3 s became %v, want between 2 and 4 s", d)
-		}
-	}
-}
-
 // Strangers are cut off after a while; publishers are not.
 func TestGuardedConn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -18,19 +18,21 @@ var Allowed = map[string][]string{
 	"feed/audit":       {"feed", "feed/merkle"},
 	"feed/clip":        {"feed", "feed/merkle"},
 
-	"ingest":        {},
-	"internal/clip": {},
-	"internal/ts":   {"ingest"},
-	"internal/es":   {"ingest"},
-	"ingest/mpegts": {"ingest", "internal/ts"},
-	"ingest/rtp":    {"ingest", "internal/es"},
-	"ingest/rtsp":   {"ingest", "ingest/rtp"},
-	"ingest/whip":   {"ingest", "ingest/rtp"},
+	"ingest":         {},
+	"internal/clip":  {},
+	"internal/slate": {},
+	"internal/ts":    {"ingest"},
+	"internal/es":    {"ingest"},
+	"ingest/mpegts":  {"ingest", "internal/ts"},
+	"ingest/rtp":     {"ingest", "internal/es"},
+	"ingest/rtsp":    {"ingest", "ingest/rtp"},
+	"ingest/whip":    {"ingest", "ingest/rtp"},
 
 	"ingest/ingesttest":  {"ingest"},
 	"ingest/rtp/rtptest": {},
 
-	"segmenter": {"ingest"},
+	"ingest/switcher": {"ingest"}, // it switches whatever comes
+	"segmenter":       {"ingest"},
 
 	"quicwire":      {"feed", "feed/merkle"},
 	"discovery":     {"internal/durable"},
@@ -43,7 +45,7 @@ var Allowed = map[string][]string{
 	"player": {"feed", "segmenter", "ingest", "internal/ts", "internal/origin"},
 
 	"node":         {"feed", "quicwire", "swarm", "discovery", "discovery/*", "internal/durable", "internal/origin"},
-	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/durable", "internal/seal"},
+	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/slate", "internal/durable", "internal/seal"},
 	"cmd/viewer":   {"node", "feed", "feed/audit", "feed/clip", "swarm", "player", "internal/durable"},
 	"cmd/relay":    {"node", "feed"}, // media are bytes to it: it links neither segmenter nor player
 	"cmd/demo":     {"internal/command"},

@@ -61,7 +61,7 @@ func NewMuxer(w io.Writer) *Muxer { return &Muxer{w: w} }
 // SetProgram begins the program or changes it. Where p leaves PIDs and stream types open, as sources that are not TS may, it chooses.
 // After an error the program is what it was.
 func (m *Muxer) SetProgram(p *ingest.Program) error {
-	next := *cloneProgram(p)
+	next := *p.Clone()
 	if err := complement(&next); err != nil {
 		return err
 	}

@@ -58,7 +58,7 @@ func (o *output) flush() {
 func (o *output) deliver(x ingest.Sample) {
 	if o.changed {
 		o.changed = false
-		o.sink.SetProgram(cloneProgram(o.program))
+		o.sink.SetProgram(o.program.Clone())
 	}
 	o.delivered = true
 	o.stats.Samples.Add(1)
@@ -77,15 +77,4 @@ func complete(p *ingest.Program) bool {
 	return !slices.ContainsFunc(p.Tracks, func(t ingest.Track) bool {
 		return t.Codec.IsVideo() && t.Width == 0 || t.Codec.IsAudio() && t.SampleRate == 0
 	})
-}
-
-func cloneProgram(p *ingest.Program) *ingest.Program {
-	c := *p
-	c.Descriptors = bytes.Clone(p.Descriptors)
-	c.Tracks, c.Events = slices.Clone(p.Tracks), slices.Clone(p.Events)
-	for i := range c.Tracks {
-		t := &c.Tracks[i]
-		t.Descriptors, t.Config = bytes.Clone(t.Descriptors), bytes.Clone(t.Config)
-	}
-	return &c
 }

@@ -171,8 +171,12 @@ func (s *Scanner) lostSync() {
 	}
 }
 
-// reference takes the program's clock. Nothing but signalled jumps and streams without any time of their own need it.
+// reference takes the program's clock. Nothing but signalled jumps and streams without any time of their own need it, and who
+// measures it.
 func (s *Scanner) reference(k packet) {
+	if c, ok := s.out.sink.(ingest.ClockSink); ok {
+		c.WriteClock(s.clock.near(k.pcr))
+	}
 	if !s.timed {
 		s.now = s.clock.unwrap(k.pcr)
 	}

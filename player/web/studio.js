@@ -12,6 +12,7 @@ export function studio(status, base) {
   $('studio').hidden = !on;
   if (!on) return;
   ingest(status.ingest ?? {});
+  inputs(status.ingest ?? {}, base);
   audience(status);
   link(status, base);
   const text = JSON.stringify([status.ingest?.push, status.ingest?.input]);
@@ -30,8 +31,43 @@ function ingest(i) {
     'Keyframe every': i.keyframe_s ? `${i.keyframe_s.toFixed(1)} s${i.keyframe_s > 2 ? ', too seldom' : ''}` : '–',
     'Lost packets, damaged pictures': `${i.lost_packets ?? 0}, ${i.damaged_samples ?? 0}`,
     'Jumps of its clock, reconnections': `${i.discontinuities ?? 0}, ${i.reconnects ?? 0}`,
+    'Its clock': clock(i.sources?.find(s => s.on_air)),
     'Received': bytes(i.bytes ?? 0),
   });
+}
+
+// clock says how an encoder's clock runs against this computer's.
+function clock(source) {
+  const ppm = source?.clock_drift_ppm;
+  if (ppm === null || ppm === undefined) return '–';
+  const off = Math.round(Math.abs(ppm));
+  return off < 3 ? 'runs as ours' : `${off} ppm ${ppm > 0 ? 'fast' : 'slow'}`;
+}
+
+// inputs are shown where there is more than one: who stands by matters before it is needed.
+let listed = '';
+function inputs(i, base) {
+  const sources = i.sources ?? [];
+  $('inputs-panel').hidden = sources.length < 2;
+  const on = sources.find(s => s.on_air);
+  set('inputs-note', `${on ? `Viewers see the ${on.name} input.` : 'No input is on air yet.'} ${i.switches ? `Switched ${plural(i.switches, 'time', 'times')} so far. ` : ''}The first that delivers is on air; a better one returns by itself.`);
+  const text = JSON.stringify(sources);
+  if (text === listed) return;
+  listed = text;
+  $('input-rows').replaceChildren(...sources.map(s => row(s, base)));
+}
+
+function row(s, base) {
+  const push = reached(s.push ?? {}, base);
+  const name = make('div', {}, s.name[0].toUpperCase() + s.name.slice(1), make('small', { textContent: push.rtsp ?? push.http ?? s.input }));
+  const state = make('div', {}, make('span', { 'data-state': s.state, textContent: s.on_air && s.state !== 'on air' ? `${s.state}, still on air` : s.state }));
+  const why = s.reason || (s.state === 'down' ? s.last_error : '');
+  if (why) state.append(make('small', { textContent: why }));
+  const cells = {
+    'Bit rate': bitrate(s.bitrate_bps), 'Pictures': s.fps ? s.fps.toFixed(s.fps % 1 > 0.05 ? 2 : 0) : '–', 'Keyframes': s.keyframe_s ? `${s.keyframe_s.toFixed(1)}\u00a0s` : '–',
+    'Losses': [[s.lost_packets, 'lost'], [s.damaged_samples, 'damaged'], [s.dropped_samples, 'dropped']].filter(([n]) => n).map(([n, what]) => `${n} ${what}`).join(', ') || '–', 'Clock': clock(s),
+  };
+  return make('tr', {}, make('td', { 'data-name': 'Input' }, name), make('td', { 'data-name': 'State' }, state), ...Object.entries(cells).map(([name, textContent]) => make('td', { 'data-name': name, textContent })));
 }
 
 function audience(status) {

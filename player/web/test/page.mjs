@@ -197,11 +197,17 @@ async function studio(w) {
     role: 'streamer', stripes: [], bytes: { sent: { media: 230e6 }, wire_sent: 240e6, appended: 100e6 }, audience: { connected: 24, heard_of: 131, delivered: 15.5e9, sent: 240e6 },
     ingest: {
       input: 'rtsp://127.0.0.1:8554/live', bytes: 104e6, lost_packets: 3, bitrate_bps: 4.1e6, fps: 29.97, keyframe_s: 10, tracks: ['H.264 1920×1080', 'AAC 48 kHz (eng)'], push: { http: `${url}/ingest`, rtsp: 'rtsp://127.0.0.1:8554/live', whip: `${url}/whip` },
+      switches: 3,
+      sources: [
+        { name: 'primary', input: 'rtsp://camera.example/stream', state: 'down', on_air: false, reason: 'pictures have stopped 12s ago, though something still comes', bitrate_bps: 1.2e5, fps: 0, lost_packets: 3, clock_drift_ppm: null },
+        { name: 'backup', input: 'udp://127.0.0.1:5000', state: 'on air', on_air: true, bitrate_bps: 4.1e6, fps: 29.97, keyframe_s: 10, clock_drift_ppm: -412.4, damaged_samples: 2 },
+        { name: 'slate', input: 'the built-in slate', state: 'waiting', reason: 'shown when there is nothing else' },
+      ],
       warnings: [{ id: 'gop', what: 'keyframes are up to 10.0 s apart: who joins waits for the next one, and seeking is coarse', todo: 'set the keyframe interval of the encoder to 1 s' }],
     },
   });
   const s = await w.until('the streamer’s page', s => /155 nodes/.test(s.all) && s.troubles['input-gop'], SOON);
-  for (const want of [/98\s*% of your upload/, /\$0\.76/, /Custom Output \(FFmpeg\)/, /-method PUT/, /29\.97/, /10\.0 s, too seldom/]) assert.match(s.all, want);
+  for (const want of [/98\s*% of your upload/, /\$0\.76/, /Custom Output \(FFmpeg\)/, /-method PUT/, /29\.97/, /10\.0 s, too seldom/, /Viewers see the backup input\. Switched 3 times/, /412 ppm slow/, /2 damaged/, /pictures have stopped 12s ago/, /the built-in slate/]) assert.match(s.all, want);
   await page.waitForFunction(() => document.getElementById('qr').naturalWidth > 0);
   for (const colorScheme of ['dark', 'light']) {
     await page.emulateMedia({ colorScheme });
