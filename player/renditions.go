@@ -97,10 +97,11 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) bool {
 	if name == "" {
 		return false
 	}
-	v, leave, why := s.versions.enter(s, name)
-	if v == nil {
+	s.awaitRenditions(r.Context())
+	v, leave, err := s.versions.enter(s, name)
+	if err != nil {
 		secure(w.Header())
-		http.Error(w, why, http.StatusNotFound)
+		s.refuseNamed(w, err)
 		return true
 	}
 	defer leave()
@@ -116,17 +117,58 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// enter returns the Server of a rendition; leave is due when the request is answered. Nil if there is none, and why.
-func (v *versions) enter(s *Server, name string) (out *Server, leave func(), why string) {
+var (
+	errCrowd       = errors.New("too many clients are watching here; close one and try again")
+	errUnknown     = errors.New("nothing to play yet; /api/v1/status says why")
+	errNoRendition = errors.New("the channel has no rendition of this name; /api/v1/status lists them")
+)
+
+func (s *Server) refuseNamed(w http.ResponseWriter, err error) {
+	reason, code := "rendition", http.StatusNotFound
+	switch {
+	case errors.Is(err, errCrowd):
+		w.Header().Set("Retry-After", "5")
+		reason, code = "full", http.StatusServiceUnavailable
+	case errors.Is(err, errUnknown):
+		w.Header().Set("Retry-After", "1")
+		reason, code = "waiting", http.StatusServiceUnavailable
+	}
+	s.metrics.refused.WithLabelValues(reason).Inc()
+	http.Error(w, err.Error(), code)
+}
+
+// awaitRenditions waits until it is known which there are, but not for ever.
+func (s *Server) awaitRenditions(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
+	defer cancel()
+	for {
+		changed := s.cfg.Replica.Changed()
+		if len(s.renditions()) > 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// enter returns the Server of a rendition; leave is due when the request is answered.
+func (v *versions) enter(s *Server, name string) (out *Server, leave func(), err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.clients >= s.cfg.MaxClients {
-		return nil, nil, "too many clients are watching here; close one and try again"
+		return nil, nil, errCrowd
 	}
-	if out = v.byName[name]; out == nil {
-		if s.gone(name) || len(s.renditions()) == 0 || len(v.byName) == maxVersions {
-			return nil, nil, "the channel has no rendition of this name; /api/v1/status lists them"
-		}
+	out = v.byName[name]
+	switch {
+	case len(s.renditions()) == 0:
+		return nil, nil, errUnknown
+	case s.gone(name) || out == nil && len(v.byName) == maxVersions:
+		return nil, nil, errNoRendition
+	}
+	if out == nil {
 		out = s.version(name)
 		if v.byName == nil {
 			v.byName = map[string]*Server{}
@@ -141,7 +183,7 @@ func (v *versions) enter(s *Server, name string) (out *Server, leave func(), why
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.clients--
-	}, ""
+	}, nil
 }
 
 // version makes the Server of one rendition. It counts in the same metrics.
