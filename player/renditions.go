@@ -39,17 +39,18 @@ type versions struct {
 	clients int           // of all
 }
 
-// renditions are those of the channel, best first; none while they are not known.
+// renditions are those of the channel, best first: of the newest run that says what it consists of, since of one that has just begun nothing but its
+// name may be known. None while they are not known.
 func (s *Server) renditions() []feed.Rendition {
 	if s.cfg.Replica == nil {
 		return nil
 	}
-	e := s.cfg.Replica.Current()
-	if e == nil {
-		return nil
+	for _, e := range s.cfg.Replica.Epochs() {
+		if state, ok := e.State(); ok {
+			return state.Renditions
+		}
 	}
-	state, _ := e.State()
-	return state.Renditions
+	return nil
 }
 
 // chosen is the rendition that is played if none is named; "" while it is unknown.
