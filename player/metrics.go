@@ -22,7 +22,7 @@ func newMetrics() *metrics {
 		clients: prometheus.NewGaugeVec(prometheus.GaugeOpts(opts("clients", "Clients that are being served.")), []string{"format"}),
 		sent:    counter("sent_bytes_total", "format", "Container bytes handed to clients."),
 		skips:   counter("skips_total", "format", "Times a slow client was moved to the live edge."),
-		refused: counter("refused_total", "reason", "Requests answered without a stream: full, codec, waiting, past or foreign."),
+		refused: counter("refused_total", "reason", "Requests answered without a stream: full, codec, waiting, past, rendition or foreign."),
 		unread: prometheus.NewCounter(prometheus.CounterOpts(
 			opts("unreadable_blocks_total", "Verified blocks whose payload could not be read."))),
 	}

@@ -39,17 +39,18 @@ type versions struct {
 	clients int           // of all
 }
 
-// renditions are those of the channel, best first; none while they are not known.
+// renditions are those of the channel, best first: of the newest run that says what it consists of, since of one that has just begun nothing but its
+// name may be known. None while they are not known.
 func (s *Server) renditions() []feed.Rendition {
 	if s.cfg.Replica == nil {
 		return nil
 	}
-	e := s.cfg.Replica.Current()
-	if e == nil {
-		return nil
+	for _, e := range s.cfg.Replica.Epochs() {
+		if state, ok := e.State(); ok {
+			return state.Renditions
+		}
 	}
-	state, _ := e.State()
-	return state.Renditions
+	return nil
 }
 
 // chosen is the rendition that is played if none is named; "" while it is unknown.
@@ -97,10 +98,11 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) bool {
 	if name == "" {
 		return false
 	}
-	v, leave, why := s.versions.enter(s, name)
-	if v == nil {
+	s.awaitRenditions(r.Context())
+	v, leave, err := s.versions.enter(s, name)
+	if err != nil {
 		secure(w.Header())
-		http.Error(w, why, http.StatusNotFound)
+		s.refuseNamed(w, err)
 		return true
 	}
 	defer leave()
@@ -116,17 +118,58 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request) bool {
 	return true
 }
 
-// enter returns the Server of a rendition; leave is due when the request is answered. Nil if there is none, and why.
-func (v *versions) enter(s *Server, name string) (out *Server, leave func(), why string) {
+var (
+	errCrowd       = errors.New("too many clients are watching here; close one and try again")
+	errUnknown     = errors.New("nothing to play yet; /api/v1/status says why")
+	errNoRendition = errors.New("the channel has no rendition of this name; /api/v1/status lists them")
+)
+
+func (s *Server) refuseNamed(w http.ResponseWriter, err error) {
+	reason, code := "rendition", http.StatusNotFound
+	switch {
+	case errors.Is(err, errCrowd):
+		w.Header().Set("Retry-After", "5")
+		reason, code = "full", http.StatusServiceUnavailable
+	case errors.Is(err, errUnknown):
+		w.Header().Set("Retry-After", "1")
+		reason, code = "waiting", http.StatusServiceUnavailable
+	}
+	s.metrics.refused.WithLabelValues(reason).Inc()
+	http.Error(w, err.Error(), code)
+}
+
+// awaitRenditions waits until it is known which there are, but not for ever.
+func (s *Server) awaitRenditions(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.StartTimeout)
+	defer cancel()
+	for {
+		changed := s.cfg.Replica.Changed()
+		if len(s.renditions()) > 0 {
+			return
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// enter returns the Server of a rendition; leave is due when the request is answered.
+func (v *versions) enter(s *Server, name string) (out *Server, leave func(), err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.clients >= s.cfg.MaxClients {
-		return nil, nil, "too many clients are watching here; close one and try again"
+		return nil, nil, errCrowd
 	}
-	if out = v.byName[name]; out == nil {
-		if s.gone(name) || len(s.renditions()) == 0 || len(v.byName) == maxVersions {
-			return nil, nil, "the channel has no rendition of this name; /api/v1/status lists them"
-		}
+	out = v.byName[name]
+	switch {
+	case len(s.renditions()) == 0:
+		return nil, nil, errUnknown
+	case s.gone(name) || out == nil && len(v.byName) == maxVersions:
+		return nil, nil, errNoRendition
+	}
+	if out == nil {
 		out = s.version(name)
 		if v.byName == nil {
 			v.byName = map[string]*Server{}
@@ -141,7 +184,7 @@ func (v *versions) enter(s *Server, name string) (out *Server, leave func(), why
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		v.clients--
-	}, ""
+	}, nil
 }
 
 // version makes the Server of one rendition. It counts in the same metrics.

@@ -128,12 +128,14 @@ type status struct {
 	State      string
 	Reason     string
 	Renditions []struct {
-		Name, Epoch string
-		Head        uint64
+		Name, Epoch      string
+		Head             uint64
+		Chosen, Followed bool
 	}
-	Peers  []struct{ Addr, Role string }
-	Blocks struct{ Verified, Rejected, Missed uint64 }
-	Notes  []string
+	Stripes []struct{ Log, From string }
+	Peers   []struct{ Addr, Role string }
+	Blocks  struct{ Verified, Rejected, Missed uint64 }
+	Notes   []string
 }
 
 func getStatus(p *command.Process) (s status, err error) {

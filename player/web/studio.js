@@ -11,7 +11,7 @@ export function studio(status, base) {
   const on = status?.role === 'streamer';
   $('studio').hidden = !on;
   if (!on) return;
-  ingest(status.ingest ?? {});
+  ingest(status.ingest ?? {}, rungs(status.inputs, base));
   inputs(status.ingest ?? {}, base);
   audience(status);
   link(status, base);
@@ -22,8 +22,17 @@ export function studio(status, base) {
   }
 }
 
-function ingest(i) {
+// rungs says of each of several renditions how its input does; what is said below it is of the best one.
+export function rungs(inputs, base) {
+  return Object.fromEntries((inputs ?? []).map(i => {
+    const push = reached(i.push ?? {}, base), to = push.rtsp ?? push.http;
+    return [i.rendition, i.bitrate_bps ? `${bitrate(i.bitrate_bps)}, ${i.tracks.join(', ')}` : `nothing comes${to ? `; an encoder can send to ${to}` : ''}`];
+  }));
+}
+
+function ingest(i, renditions) {
   rows('ingest', {
+    ...renditions,
     'Input': i.input || (i.bitrate_bps ? 'an encoder that sends here' : 'waiting for an encoder'),
     'Tracks': i.tracks?.join(', ') || '–',
     'Bit rate': bitrate(i.bitrate_bps),

@@ -139,7 +139,10 @@ function here(page) {
 
 // input is what a streamer should know of its encoder.
 function input(s) {
-  return (s.ingest?.warnings ?? []).map((w, i) => ({ id: `input-${w.id ?? i}`, tone: 'note', what: sentence(w.what), todo: sentence(w.todo) }));
+  const of = (i, named) => (i?.warnings ?? []).map((w, n) => ({
+    id: `input-${named ? `${i.rendition}-` : ''}${w.id ?? n}`, tone: 'note', what: named ? `${i.rendition}: ${w.what}.` : sentence(w.what), todo: sentence(w.todo),
+  }));
+  return s.inputs ? s.inputs.flatMap(i => of(i, true)) : of(s.ingest, false);
 }
 
 function notes(s) {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Quality, label } from '../renditions.js';
+import { rungs } from '../studio.js';
 
 const list = [
   { name: '1080p', bitrate_bps: 4e6, width: 1920, height: 1080, chosen: true }, { name: '720p', bitrate_bps: 3.6e6, height: 720 },
@@ -69,4 +70,11 @@ test('what there is to choose', () => {
   q.choose('gone', 0);
   assert.equal(q.now, '1080p', 'what is not there any more');
   assert.deepEqual(list.map(label), ['1080p, 4.0\u00a0Mbit/s', '720p, 3.6\u00a0Mbit/s', 'low, 480p, 900\u00a0kbit/s', 'radio, 96\u00a0kbit/s']);
+});
+
+test('what a streamer is told of each', () => {
+  assert.deepEqual(rungs(undefined, 'http://127.0.0.1/'), {});
+  assert.deepEqual(rungs([
+    { rendition: 'high', bitrate_bps: 4e6, tracks: ['H.264 1920×1080', 'AAC'] }, { rendition: 'low', bitrate_bps: 0, tracks: [], push: { rtsp: 'rtsp://127.0.0.1:8554/low' } },
+  ], 'http://127.0.0.1/'), { high: '4.0\u00a0Mbit/s, H.264 1920×1080, AAC', low: 'nothing comes; an encoder can send to rtsp://127.0.0.1:8554/low' });
 });

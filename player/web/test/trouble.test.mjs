@@ -45,6 +45,7 @@ const faults = [
   ['slow computer', well, { phase: 'playing', dropped: 0.4 }, 'frames', /60 %/, /mpv/],
   ['no encoder', { ...streamer, state: 'starting', reason: 'waiting for media from an encoder' }, {}, 'encoder', /waiting for media/, /settings below/],
   ['long GOP', { ...streamer, ingest: { warnings: [{ id: 'gop', what: 'keyframes are up to 10.0 s apart', todo: 'set the keyframe interval' }] } }, {}, 'input-gop', /^Keyframes are up to 10\.0 s apart\.$/, /^Set the keyframe interval\.$/],
+  ['long GOP of one rendition', { ...streamer, inputs: [{ rendition: 'high', warnings: null }, { rendition: 'low', warnings: [{ id: 'gop', what: 'keyframes are up to 10.0 s apart', todo: 'set it' }] }] }, {}, 'input-low-gop', /^low: keyframes are up to 10\.0 s apart\.$/, /^Set it\.$/],
   ['note ends', { ...streamer, note_expires: new Date(Date.now() + 3.5 * 86400e3).toISOString() }, {}, 'note-ends', /3 days/, /streamer key renew/],
 ];
 for (const [name, status, page, id, what, todo] of faults) {
