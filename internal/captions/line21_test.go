@@ -12,56 +12,20 @@ import (
 	"time"
 
 	"tailcast/ingest"
+	"tailcast/internal/captions/captionstest"
 	"tailcast/internal/ts"
 )
-
-// ccData is cc_data with pairs of the first field; second is those of the second field.
-func ccData(first, second string) []byte {
-	var triples []byte
-	for i := 0; i+1 < len(first); i += 2 {
-		triples = append(triples, 0xfc, odd(first[i]&0x7f), odd(first[i+1]&0x7f))
-	}
-	for i := 0; i+1 < len(second); i += 2 {
-		triples = append(triples, 0xfd, odd(second[i]&0x7f), odd(second[i+1]&0x7f))
-	}
-	triples = append(triples, 0xfa, 0, 0, 0xf8, 0x94, 0x2c) // CTA-708 padding, and a pair that is not valid
-	return append(append([]byte{0xc0 | byte(len(triples)/3), 0xff}, triples...), 0xff)
-}
-
-// sei is a unit of H.264 with cc_data after another message, long enough for two bytes of size.
-func sei(cc []byte) []byte {
-	other := bytes.Repeat([]byte{7}, 300)
-	b := append([]byte{6, 5, 0xff, byte(len(other) - 255)}, other...)
-	user := append(append([]byte{0xb5, 0, 0x31}, a53...), cc...)
-	b = append(append(b, 4, byte(len(user))), user...)
-	return escaped(append(b, 0x80))
-}
-
-// escaped puts emulation prevention into a unit.
-func escaped(b []byte) (out []byte) {
-	zeros := 0
-	for _, c := range b {
-		if zeros >= 2 && c <= 3 {
-			out, zeros = append(out, 3), 0
-		}
-		if zeros++; c != 0 {
-			zeros = 0
-		}
-		out = append(out, c)
-	}
-	return out
-}
 
 // pictured is an access unit with cc_data.
 func pictured(c ingest.Codec, cc []byte) []byte {
 	start := []byte{0, 0, 1}
 	switch c {
 	case ingest.H265:
-		return bytes.Join([][]byte{nil, append([]byte{39 << 1, 1}, sei(cc)[1:]...), {1 << 1, 1, 9, 9}}, start)
+		return bytes.Join([][]byte{nil, captionstest.SEI265(cc), {1 << 1, 1, 9, 9}}, start)
 	case ingest.MPEG2Video:
-		return bytes.Join([][]byte{nil, {0x00, 1, 2}, append(append([]byte{0xb2}, a53...), cc...), {0x01, 9, 9}, append(append([]byte{0xb2}, a53...), ccData("\x94\x2c", "")...)}, start)
+		return bytes.Join([][]byte{nil, {0x00, 1, 2}, captionstest.UserData(cc), {0x01, 9, 9}, captionstest.UserData(captionstest.CCData(clear, ""))}, start)
 	}
-	return bytes.Join([][]byte{nil, {9, 0xf0}, sei(cc), {0x65, 1, 2, 3}, sei(ccData("\x94\x2c", ""))}, start)
+	return bytes.Join([][]byte{nil, {9, 0xf0}, captionstest.SEI(cc), {0x65, 1, 2, 3}, captionstest.SEI(captionstest.CCData(clear, ""))}, start)
 }
 
 // Codes of channel 1, first field, with parity (CTA-608, 6 and 8).
@@ -85,7 +49,7 @@ func TestLine21(t *testing.T) {
 		at := int64(0)
 		write := func(first, second string) {
 			at += 3000
-			d.Write(&ingest.Sample{Track: 5, PTS: at, DTS: at, Data: pictured(codec, ccData(first, second))})
+			d.Write(&ingest.Sample{Track: 5, PTS: at, DTS: at, Data: pictured(codec, captionstest.CCData(first, second))})
 		}
 		if len(d.Tracks()) != 0 {
 			t.Errorf("%s: captions before any have come", codec)
@@ -115,9 +79,9 @@ func TestLine21(t *testing.T) {
 
 		write("", "\x01\x03ab\x8f\x99") // the name of a programme, in the service data of the second field
 		write("", "\x15\x20\x15\x40ok\x15\x2f")
-		same(t, got, "132000 cc-3: ok")
+		same(t, got, "132000 cc-3: ", "132000 cc-3: ok")
 		write("\x1c\x29\x1c\x60en", "") // the second channel of the first field, painted on
-		same(t, got, "135000 cc-2: en")
+		same(t, got, "135000 cc-2: ", "135000 cc-2: en")
 	}
 }
 
@@ -128,7 +92,7 @@ func TestLine21InOrderOfShowing(t *testing.T) {
 		shown int64
 		text  string
 	}{{1, "\x94\x29\x94\xe0"}, {4, "ok"}, {2, "Al"}, {3, "l "}, {7, ""}, {5, ""}, {6, ""}} {
-		d.Write(&ingest.Sample{DTS: int64(i) * 36000, PTS: w.shown * 36000, Data: pictured(ingest.H264, ccData(w.text, ""))})
+		d.Write(&ingest.Sample{DTS: int64(i) * 36000, PTS: w.shown * 36000, Data: pictured(ingest.H264, captionstest.CCData(w.text, ""))})
 	}
 	same(t, got, "36000 cc-1: ", "72000 cc-1: Al", "108000 cc-1: All", "144000 cc-1: All ok")
 }
@@ -174,7 +138,7 @@ func TestLine21LikeFFmpeg(t *testing.T) {
 		if i := shownAt[s.PTS]; i < len(script) && script[i] != "" {
 			text = script[i]
 		}
-		s.Data = append(append([]byte{0, 0, 0, 1}, sei(ccData(text, ""))...), s.Data...)
+		s.Data = append(append([]byte{0, 0, 0, 1}, captionstest.SEI(captionstest.CCData(text, ""))...), s.Data...)
 		d.Write(&s)
 		_ = mux.WriteSample(s)
 	}
@@ -215,15 +179,15 @@ func (k *kept) WriteSample(s ingest.Sample) {
 
 // FuzzDecoder reads anything; nothing panics, text is text, and memory stays.
 func FuzzDecoder(f *testing.F) {
-	s := &sender{}
-	s.header(150, 0)
-	s.line(150, 20, "seed")
-	s.triplets(150, 26, [3]int{firstRow + 20, modeRow, 0}, [3]int{3, modeAccent + 2, 'e'}, [3]int{4, modeMore, 0x55})
-	s.triplets(150, 28, [3]int{0, 0x10, 1})
-	s.header(100, 0)
-	f.Add(s.take(), byte(subtitle), int64(0))
+	s := &captionstest.Teletext{}
+	s.Header(150, 0)
+	s.Line(150, 20, "seed")
+	s.Triplets(150, 26, [3]int{firstRow + 20, modeRow, 0}, [3]int{3, modeAccent + 2, 'e'}, [3]int{4, modeMore, 0x55})
+	s.Triplets(150, 28, [3]int{0, 0x10, 1})
+	s.Header(100, 0)
+	f.Add(s.Take(), byte(subtitle), int64(0))
 	for _, c := range []ingest.Codec{ingest.H264, ingest.MPEG2Video} {
-		f.Add(pictured(c, ccData(popOn+row14+"HI"+eAcute+show+rollUp2+carriage, "\x15\x20\x15\x40ok")), byte(pictures), int64(9000))
+		f.Add(pictured(c, captionstest.CCData(popOn+row14+"HI"+eAcute+show+rollUp2+carriage, "\x15\x20\x15\x40ok")), byte(pictures), int64(9000))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, track byte, pts int64) {
 		for _, codec := range []ingest.Codec{ingest.H264, ingest.H265, ingest.MPEG2Video} {

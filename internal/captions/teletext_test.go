@@ -3,7 +3,6 @@ package captions
 import (
 	"bytes"
 	"fmt"
-	"math/bits"
 	"slices"
 	"strings"
 	"testing"
@@ -12,91 +11,9 @@ import (
 	"github.com/asticode/go-astisub"
 
 	"tailcast/ingest"
+	"tailcast/internal/captions/captionstest"
 	"tailcast/internal/ts"
 )
-
-// A sender makes teletext as a broadcaster does.
-type sender struct{ units [][]byte }
-
-func (s *sender) packet(magazine, number int, rest []byte) {
-	b := append([]byte{codewords[magazine&7|number&1<<3], codewords[number>>1]}, rest...)
-	for len(b) < packetSize {
-		b = append(b, odd(' '))
-	}
-	unit := []byte{unitSubtitle, unitSize, 0xe7, framing}
-	for _, c := range b[:packetSize] {
-		unit = append(unit, bits.Reverse8(c))
-	}
-	s.units = append(s.units, unit)
-}
-
-// odd adds the parity bit.
-func odd(c byte) byte {
-	if bits.OnesCount8(c)%2 == 0 {
-		return c | 0x80
-	}
-	return c
-}
-
-// header begins a page; option is C12 to C14.
-func (s *sender) header(page int, option byte) {
-	digit := func(n int) byte { return codewords[n&15] }
-	s.packet(page/100, 0, []byte{digit(page % 10), digit(page / 10 % 10), digit(0), digit(8), digit(0), digit(8), digit(0), digit(int(option<<1 | 1))})
-}
-
-// line writes boxed text, seven bits a letter.
-func (s *sender) line(page, row int, text string) {
-	b := []byte{odd(0x0d), odd(startBox), odd(startBox)}
-	for i := range len(text) {
-		b = append(b, odd(text[i]))
-	}
-	s.packet(page/100, row, append(b, odd(endBox), odd(endBox)))
-}
-
-// accent makes a packet 26.
-func (s *sender) triplets(page, number int, list ...[3]int) {
-	b := []byte{codewords[0]}
-	for _, t := range list {
-		b = append(b, hamming(uint32(t[0]|t[1]<<6|t[2]<<11))...)
-	}
-	s.packet(page/100, number, b)
-}
-
-// hamming encodes Hamming 24/18 by its definition: each parity bit makes its group odd.
-func hamming(v uint32) []byte {
-	var w uint32
-	for i, place := 0, 1; place < 24; place++ {
-		if bits.OnesCount32(uint32(place)) > 1 {
-			w |= v >> i & 1 << (place - 1)
-			i++
-		}
-	}
-	for _, p := range []int{1, 2, 4, 8, 16} {
-		ones := 0
-		for place := 1; place < 24; place++ {
-			if place&p != 0 && w>>(place-1)&1 == 1 {
-				ones++
-			}
-		}
-		if ones%2 == 0 {
-			w |= 1 << (p - 1)
-		}
-	}
-	if bits.OnesCount32(w)%2 == 0 {
-		w |= 1 << 23
-	}
-	return []byte{byte(w), byte(w >> 8), byte(w >> 16)}
-}
-
-// take is the payload of a PES packet with what was written.
-func (s *sender) take() []byte {
-	out := []byte{0x10}
-	for _, u := range s.units {
-		out = append(out, u...)
-	}
-	s.units = nil
-	return out
-}
 
 const (
 	pictures = 0
@@ -127,8 +44,8 @@ func same(t *testing.T, got *[]string, want ...string) {
 	*got = nil
 }
 
-func data(s *sender, at int64) *ingest.Sample {
-	return &ingest.Sample{Track: subtitle, PTS: at, DTS: at, Data: s.take()}
+func data(s *captionstest.Teletext, at int64) *ingest.Sample {
+	return &ingest.Sample{Track: subtitle, PTS: at, DTS: at, Data: s.Take()}
 }
 
 func TestTeletext(t *testing.T) {
@@ -139,27 +56,27 @@ func TestTeletext(t *testing.T) {
 	}
 	same(t, &tracks, "teletext-150-3 deu false", "teletext-888-3 pol true")
 
-	s := &sender{}
-	s.header(150, 4)
-	s.line(150, 20, "Gr}~e aus K|ln:")
-	s.line(150, 22, "[lf Br}cken")
+	s := &captionstest.Teletext{}
+	s.Header(150, 4)
+	s.Line(150, 20, "Gr}~e aus K|ln:")
+	s.Line(150, 22, "[lf Br}cken")
 	d.Write(data(s, 1000)) // what is not ended may go on
 	same(t, got)
-	s.header(100, 4)
-	s.line(100, 1, "not ours")
+	s.Header(100, 4)
+	s.Line(100, 1, "not ours")
 	d.Write(data(s, 4600))
 	same(t, got, "1000 teletext-150-3: Grüße aus Köln:\nÄlf Brücken")
 
-	s.header(888, 0)
-	s.line(888, 22, "_le [")
+	s.Header(888, 0)
+	s.Line(888, 22, "_le [")
 	d.Write(data(s, 9000))
 	d.Write(&ingest.Sample{Track: pictures, DTS: 9000 + patience, PTS: 9000 + patience})
 	same(t, got)
 	d.Write(&ingest.Sample{Track: pictures, DTS: 9001 + patience, PTS: 9001 + patience}) // nothing ends the page, and it has been long enough
 	same(t, got, "9000 teletext-888-3: óle Ż")
 
-	s.header(150, 4)
-	s.header(150, 4)
+	s.Header(150, 4)
+	s.Header(150, 4)
 	d.Write(data(s, 50000))
 	same(t, got, "50000 teletext-150-3: ")
 	d.Section(60000)
@@ -168,15 +85,15 @@ func TestTeletext(t *testing.T) {
 
 func TestTeletextAlphabets(t *testing.T) {
 	d, got := heard(program())
-	s := &sender{}
-	s.triplets(100, 29, [3]int{}) // text, region 0
-	s.header(150, 7)
-	s.triplets(150, 28, [3]int{0, 0x10, 1}) // region 3: 0b0011 in bits 11 to 14
-	s.line(150, 20, "[[")
-	s.header(150, 1) // packet 28 was for one page
-	s.line(150, 20, "a e")
-	s.triplets(150, 26, [3]int{firstRow + 20, modeRow, 0}, [3]int{3, modeAccent + 2, 'e'}, [3]int{4, modeMore, 0x55})
-	s.header(100, 0)
+	s := &captionstest.Teletext{}
+	s.Triplets(100, 29, [3]int{}) // text, region 0
+	s.Header(150, 7)
+	s.Triplets(150, 28, [3]int{0, 0x10, 1}) // region 3: 0b0011 in bits 11 to 14
+	s.Line(150, 20, "[[")
+	s.Header(150, 1) // packet 28 was for one page
+	s.Line(150, 20, "a e")
+	s.Triplets(150, 26, [3]int{firstRow + 20, modeRow, 0}, [3]int{3, modeAccent + 2, 'e'}, [3]int{4, modeMore, 0x55})
+	s.Header(100, 0)
 	d.Write(data(s, 0))
 	same(t, got, "0 teletext-150-3: ÂÂ", "0 teletext-150-3: e\u0301♪e")
 }
@@ -186,7 +103,7 @@ func TestTeletextLikeAstisub(t *testing.T) {
 	for option := range byte(7) {
 		p := program()
 		d, got := heard(p)
-		s := &sender{}
+		s := &captionstest.Teletext{}
 		var stream bytes.Buffer
 		mux := ts.NewMuxer(&stream)
 		_ = mux.SetProgram(p)
@@ -194,14 +111,14 @@ func TestTeletextLikeAstisub(t *testing.T) {
 		for c := byte(0x21); c < 0x7f; c++ {
 			letters = append(letters, c)
 		}
-		s.header(150, option)
+		s.Header(150, option)
 		for i := range 3 {
-			s.line(150, 18+i, string(letters[i*len(letters)/3:(i+1)*len(letters)/3]))
+			s.Line(150, 18+i, string(letters[i*len(letters)/3:(i+1)*len(letters)/3]))
 		}
-		s.header(100, option)
+		s.Header(100, option)
 		first := data(s, 90000)
-		s.header(150, option)
-		s.header(100, option)
+		s.Header(150, option)
+		s.Header(100, option)
 		last := data(s, 2*90000)
 		for _, sample := range []*ingest.Sample{first, last} {
 			d.Write(sample)
@@ -236,7 +153,7 @@ func TestHamming(t *testing.T) {
 	}
 	for _, v := range []uint32{0, 1, 0x3ffff, 0x2a5a5, 0x15a5a} {
 		for bit := -1; bit < 24; bit++ {
-			b := hamming(v)
+			b := captionstest.Hamming(v)
 			if bit >= 0 {
 				b[bit/8] ^= 1 << (bit % 8)
 			}
@@ -244,7 +161,7 @@ func TestHamming(t *testing.T) {
 				t.Errorf("%#x with bit %d wrong: got %#x, %v", v, bit, got, ok)
 			}
 		}
-		b := hamming(v)
+		b := captionstest.Hamming(v)
 		b[0] ^= 9
 		if _, ok := triplet(b); ok {
 			t.Errorf("%#x with two bits wrong is taken", v)

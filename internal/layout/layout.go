@@ -40,7 +40,8 @@ var Allowed = map[string][]string{
 
 	"internal/origin": {},
 
-	"internal/captions": {"ingest"},
+	"internal/captions":              {"ingest"},
+	"internal/captions/captionstest": {},
 
 	"player": {"feed", "segmenter", "ingest", "internal/ts", "internal/captions", "internal/origin"},
 
