@@ -67,8 +67,8 @@ func announced(p *ingest.Program) (out []Track) {
 			case t.Codec == ingest.Data && (tag == tagTeletext || tag == tagVBITeletext):
 				out = append(out, pages(t.ID, b)...)
 			case t.Codec == ingest.Data && tag == tagSubtitling:
-				for ; len(b) >= 8; b = b[8:] {
-					out = append(out, Track{Kind: Bitmap, Language: language(b), Impaired: b[3] >= bitmapFirst, Number: len(out) + 1, stream: t.ID})
+				for n := 1; len(b) >= 8; n, b = n+1, b[8:] {
+					out = append(out, Track{Bitmap, language(b), b[3] >= bitmapFirst, n, t.ID})
 				}
 			case t.Codec.IsVideo() && tag == tagCaptions:
 				out = append(out, Track{Kind: Line21, Number: 1, stream: t.ID})

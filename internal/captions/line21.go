@@ -56,6 +56,7 @@ func (l *line21) write(c ingest.Codec, s *ingest.Sample) {
 	var pairs []pair
 	eachCaptionData(c, s.Data, func(data []byte) { pairs = append(pairs, pairsOf(data)...) })
 	if len(pairs) > 0 {
+		l.announce(s.PTS)
 		at, _ := slices.BinarySearchFunc(l.waiting, s.PTS, func(c captioned, pts int64) int { return cmp.Compare(c.pts, pts) })
 		l.waiting = slices.Insert(l.waiting, at, captioned{s.PTS, pairs})
 	}
@@ -68,6 +69,14 @@ func (l *line21) write(c ingest.Codec, s *ingest.Sample) {
 	}
 }
 
+// announce tells that there are captions, or will be: of the first channel, which is there wherever there is any.
+func (l *line21) announce(at int64) {
+	if l.field[0].channel[0] == nil {
+		l.field[0].channel[0] = &cta608.Decoder{}
+		l.say(Change{Track{Kind: Line21, Number: 1, stream: l.stream}, at, ""})
+	}
+}
+
 // pair takes two bytes of a field. Bit 7 is parity, which went through a digital channel.
 func (l *line21) pair(p pair, at int64) {
 	p.a, p.b = p.a&0x7f, p.b&0x7f
@@ -75,13 +84,7 @@ func (l *line21) pair(p pair, at int64) {
 	if p.second {
 		f, n = &l.field[1], 3
 	}
-	if f.channel[0] == nil { // there are captions, or there will be
-		f.channel[0] = &cta608.Decoder{}
-		if !p.second {
-			l.say(Change{Track{Kind: Line21, Number: n, stream: l.stream}, at, ""})
-		}
-	}
-	if !f.takes(p) {
+	if !f.takes(p) || f.channel[f.current] == nil {
 		return
 	}
 	d := f.channel[f.current]
