@@ -14,11 +14,25 @@ import (
 	"time"
 
 	"tailcast/feed"
+	"tailcast/ingest"
 	"tailcast/node"
 )
 
 // TestPage drives the page in a headless Chromium (web/test/page.mjs). TAILCAST_SCREENSHOTS names a folder for what it looked like.
 func TestPage(t *testing.T) {
+	program, samples := clipSamples(t)
+	drive(t, "page.mjs", program, samples)
+}
+
+// TestPageCaptions looks at teletext and at CTA-608 in the page, frame by frame and by HLS (web/test/captions.mjs).
+func TestPageCaptions(t *testing.T) {
+	program, samples, _, _ := captioned(t)
+	drive(t, "captions.mjs", program, samples)
+}
+
+// drive runs a script over a channel that airs samples.
+func drive(t *testing.T, name string, program *ingest.Program, samples []ingest.Sample) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("skipping the page in -short")
 	}
@@ -32,15 +46,14 @@ func TestPage(t *testing.T) {
 	if _, err := os.Stat(chromium()); err != nil {
 		t.Skip("skipping the page: Chromium is not installed, or set CHROMIUM to its path")
 	}
-	url := staged(t)
 	folder := os.Getenv("TAILCAST_SCREENSHOTS")
 	if folder != "" {
 		folder, _ = filepath.Abs(folder)
 	}
-	out, err := exec.CommandContext(t.Context(), script, "web/test/page.mjs", url, folder).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), script, "web/test/"+name, staged(t, program, samples), folder).CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
-		t.Errorf("page.mjs: %v", err)
+		t.Errorf("%s: %v", name, err)
 	}
 }
 
@@ -50,7 +63,7 @@ func TestPageLogic(t *testing.T) {
 	if err != nil {
 		t.Skip("skipping the page's logic: node is not installed")
 	}
-	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs", "web/test/renditions.test.mjs").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs", "web/test/renditions.test.mjs", "web/test/captions.test.mjs").CombinedOutput()
 	if err != nil {
 		t.Errorf("node --test: %v\n%s", err, out)
 	}
@@ -63,12 +76,11 @@ func chromium() string {
 	return "/usr/bin/chromium"
 }
 
-// staged is a channel that airs the clip round and round, beside a status that the test can change: POST /test/status merges JSON into it, and
+// staged is a channel that airs a clip round and round, beside a status that the test can change: POST /test/status merges JSON into it, and
 // GET /test/drop closes all connections.
-func staged(t *testing.T) (url string) {
+func staged(t *testing.T, program *ingest.Program, samples []ingest.Sample) (url string) {
 	t.Helper()
 	c := newChannel(t, Config{})
-	program, samples := clipSamples(t)
 	b := c.broadcast(program)
 	ctx, cancel := context.WithCancel(t.Context())
 	aired := make(chan struct{})
