@@ -31,6 +31,7 @@ const (
 type State struct {
 	Title      string      // what people call the channel
 	Renditions []Rendition // best first, 1 to 15
+	Guide      []Programme // what is on and what comes next, in order of start; empty if not known
 }
 
 // A Rendition is one version of the channel that can be watched alone; Name is also that of its log.
@@ -104,6 +105,7 @@ type (
 		Type       string          `json:"type"`
 		Title      string          `json:"title"`
 		Renditions []renditionJSON `json:"renditions"`
+		Guide      []programmeJSON `json:"guide,omitempty"`
 	}
 	renditionJSON struct {
 		Name    string   `json:"name"`
@@ -141,6 +143,9 @@ func (s State) Payload() ([]byte, error) {
 	for _, r := range s.Renditions {
 		j.Renditions = append(j.Renditions, renditionJSON{r.Name, append([]string{}, r.Codecs...), r.Stripes, r.Bitrate, r.Width, r.Height})
 	}
+	for _, p := range s.Guide {
+		j.Guide = append(j.Guide, p.json())
+	}
 	return marshalEntry(j)
 }
 
@@ -173,6 +178,7 @@ func (o *object) state() (State, error) {
 		})
 		o.keep(r.err)
 	}
+	s.Guide = o.guide()
 	if o.err != nil {
 		return State{}, o.err
 	}
@@ -220,7 +226,7 @@ func (s State) check() error {
 			return fmt.Errorf("rendition %.40q: %w", r.Name, err)
 		}
 	}
-	return nil
+	return checkGuide(s.Guide)
 }
 
 func (r Rendition) check() error {

@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"tailcast/feed/merkle"
 )
@@ -17,6 +18,13 @@ func testState() State {
 	}}
 }
 
+func testGuide() []Programme {
+	return []Programme{
+		{time.Date(2026, 7, 1, 20, 15, 0, 0, time.UTC), 45 * time.Minute, "Tatort: Schnee", "Zwei Tote\nund ein Hund", "deu"},
+		{Start: time.Date(2026, 7, 1, 21, 0, 0, 0, time.UTC), Title: "News"},
+	}
+}
+
 // testEntries holds an entry of each type with its JSON.
 func testEntries() map[string]CatalogEntry {
 	root := merkle.Hash{1, 2, 3}
@@ -24,6 +32,11 @@ func testEntries() map[string]CatalogEntry {
 		`{"type":"state","title":"Télé <1> & \"co\"","renditions":[` +
 			`{"name":"1080p","codecs":["avc1.64001f","mp4a.40.2"],"stripes":16,"bitrate":4000000},` +
 			`{"name":"radio","codecs":[],"stripes":1,"bitrate":0}]}`: testState(),
+		`{"type":"state","title":"a","renditions":[{"name":"tv","codecs":[],"stripes":1,"bitrate":0}],"guide":[` +
+			`{"start":1782936900,"duration":2700,"title":"Tatort: Schnee","text":"Zwei Tote\nund ein Hund","language":"deu"},` +
+			`{"start":1782939600,"duration":0,"title":"News","text":"","language":""}]}`: State{
+			Title: "a", Renditions: []Rendition{{Name: "tv", Stripes: 1}}, Guide: testGuide(),
+		},
 		`{"type":"anchor","logs":[{"log":"1080p","size":5077,"root":"AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]}`: LogAnchor{Logs: []LogHead{{"1080p", 5077, root}}},
 		`{"type":"anchor","logs":[]}`: LogAnchor{},
 		`{"type":"takedown","epoch":"aaaaaaaaaaaaaaaa","log":"tv","from":5,"to":9,"reason":"music"}`: Takedown{Log: "tv", From: 5, To: 9, Reason: "music"},
@@ -57,9 +70,11 @@ func TestUnknownMembersAreSkipped(t *testing.T) {
 
 func TestWrongCatalogEntries(t *testing.T) {
 	state := `{"type":"state","title":"a","renditions":[{"name":"tv","codecs":["x"],"stripes":1,"bitrate":0}]}`
+	guide := `{"type":"state","title":"a","renditions":[{"name":"tv","codecs":[],"stripes":1,"bitrate":0}],"guide":[` +
+		`{"start":1,"duration":2,"title":"t","text":"x","language":"deu"}]}`
 	anchor := `{"type":"anchor","logs":[{"log":"tv","size":1,"root":"AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]}`
 	takedown := `{"type":"takedown","epoch":"aaaaaaaaaaaaaaaa","log":"tv","from":5,"to":9,"reason":"music"}`
-	for _, text := range []string{state, anchor, takedown} {
+	for _, text := range []string{state, guide, anchor, takedown} {
 		if _, err := ParseCatalogEntry([]byte(text)); err != nil {
 			t.Fatalf("%s: %v", text, err)
 		}
@@ -97,6 +112,16 @@ func TestWrongCatalogEntries(t *testing.T) {
 		{state, `}]}`, `},{"name":"tv","codecs":[],"stripes":1,"bitrate":0}]}`, "twice"},
 		{state, `"a"`, `"a","x":"` + strings.Repeat("x", MaxCatalogEntry) + `"`, "at most 16384"},
 		{state, `"a"`, `"a","x":` + strings.Repeat("[", 8000) + strings.Repeat("]", 8000), ""},
+		{guide, `[{"start"`, `["x",{"start"`, "not a JSON object"},
+		{guide, `"guide":[`, `"guide":null,"x":[`, `no member "guide"`},
+		{guide, `[{"start"`, `[` + strings.Repeat("{},", 8) + `{"start"`, "at most 8"},
+		{guide, `"start":1,`, ``, "start"},
+		{guide, `"start":1`, `"start":-1`, "start"},
+		{guide, `"start":1`, `"start":4294967296`, "2^32-1"},
+		{guide, `"duration":2`, `"duration":4294967296`, "2^32-1"},
+		{guide, `"t"`, `"` + strings.Repeat("t", 257) + `"`, "title of 257 bytes"},
+		{guide, `"x"`, `"` + strings.Repeat("x", 1025) + `"`, "text of 1025 bytes"},
+		{guide, `"deu"`, `"deut"`, "language of 4 bytes"},
 		{anchor, `"size":1`, `"size":0`, "size 0"},
 		{anchor, `"size":1`, `"size":1099511627776`, "size"},
 		{anchor, "AAA=", "AAB=", "base64"},
@@ -142,6 +167,8 @@ func TestWrongEntriesAreNotWritten(t *testing.T) {
 	for name, e := range map[string]CatalogEntry{
 		"no rendition":  State{Title: "a"},
 		"text":          State{Title: "\xff", Renditions: testState().Renditions},
+		"programme":     State{Title: "a", Renditions: testState().Renditions, Guide: []Programme{{Title: "before 1970", Start: time.Unix(-1, 0)}}},
+		"guide":         State{Title: "a", Renditions: testState().Renditions, Guide: make([]Programme, MaxGuide+1)},
 		"size 0":        LogAnchor{Logs: []LogHead{{Log: "tv"}}},
 		"empty range":   Takedown{Log: "tv", From: 5, To: 5},
 		"order of name": LogAnchor{Logs: []LogHead{{"b", 1, merkle.Hash{}}, {"a", 1, merkle.Hash{}}}},

@@ -339,10 +339,11 @@ func TestGoldenCatalog(t *testing.T) {
 	add(`{"type":"state","title":"a","title":"b","renditions":[{"name":"tv","codecs":[],"stripes":1,"bitrate":0}]}`, "a member twice")
 	add(`{"type":"state","title":"a","renditions":[{"name":"tv","codecs":[],"stripes":0,"bitrate":0}]}`, "no stripe")
 	add(`{"type":"state","title":"a","renditions":[{"name":"catalog","codecs":[],"stripes":1,"bitrate":0}]}`, "a rendition named catalog")
+	add(`{"type":"state","title":"a","renditions":[{"name":"tv","codecs":[],"stripes":1,"bitrate":0}],"guide":[{"start":1}]}`, "a programme without title")
 	add(`{"type":"anchor","logs":[{"log":"tv","size":0,"root":"AQIDAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}]}`, "size 0")
 	add(`{"type":"takedown","epoch":"aaaaaaaaaaaaaaaa","log":"tv","from":5,"to":5,"reason":""}`, "no records")
 	add(`{"type":"anchor","logs":[]} {}`, "something after it")
-	requireVerdicts(t, v.Entries, 5)
+	requireVerdicts(t, v.Entries, 6)
 	checkGolden(t, "catalog.json", v)
 }
 

@@ -431,7 +431,20 @@ function state(o, what) {
     return { name, codecs, stripes, bitrate: member(r, 'bitrate', 'number', what) };
   });
   need(renditions.length >= 1 && renditions.length <= 15, `${what}: ${renditions.length} renditions`);
-  return { title, renditions };
+  return { title, renditions, guide: o.has('guide') ? guide(o, what) : [] };
+}
+
+function guide(o, what) {
+  const list = member(o, 'guide', 'array', what).map((e) => {
+    need(types.object(e), `${what}: a programme that is no object`);
+    const [start, duration] = ['start', 'duration'].map((name) => member(e, name, 'number', what));
+    const [title, about, language] = ['title', 'text', 'language'].map((name) => member(e, name, 'string', what));
+    need(start < 2 ** 32 && duration < 2 ** 32, `${what}: a programme out of time`);
+    need(bytesOf(title) <= 256 && bytesOf(about) <= 1024 && bytesOf(language) <= 3, `${what}: long texts of a programme`);
+    return { start, duration, title, text: about, language };
+  });
+  need(list.length <= 8, `${what}: a guide of ${list.length}`);
+  return list;
 }
 
 function headList(o, name, what) {
