@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"image"
 	"image/color"
@@ -34,7 +33,7 @@ type Station struct {
 // A Lineup lists channels.
 //
 //	GET /channels.m3u   extended M3U: tvg-id, tvg-name, tvg-logo, group-title, radio, url-tvg
-//	GET /epg.xml        XMLTV (xmltv.dtd): what is known to be on, which is the channel itself, hour by hour
+//	GET /epg.xml        XMLTV (xmltv.dtd): what the broadcaster says is on, or the channel itself, hour by hour
 //	GET /api/v1/channels   the same for pages: [{"path", "title", "radio"}], path counted from here
 //
 // The addresses in it begin with what the request was sent to; whoever wraps it has checked that.
@@ -242,76 +241,6 @@ func refuseForeign(w http.ResponseWriter, r *http.Request) bool {
 	}
 	return false
 }
-
-// xmltv is the guide as xmltv.dtd has it.
-type xmltv struct {
-	XMLName    xml.Name         `xml:"tv"`
-	Generator  string           `xml:"generator-info-name,attr"`
-	Channels   []xmltvChannel   `xml:"channel"`
-	Programmes []xmltvProgramme `xml:"programme"`
-}
-
-type xmltvChannel struct {
-	ID   string    `xml:"id,attr"`
-	Name string    `xml:"display-name"`
-	Icon xmltvIcon `xml:"icon"`
-}
-
-type xmltvIcon struct {
-	Src string `xml:"src,attr"`
-}
-
-type xmltvProgramme struct {
-	Start   string `xml:"start,attr"`
-	Stop    string `xml:"stop,attr"`
-	Channel string `xml:"channel,attr"`
-	Title   string `xml:"title"`
-	Desc    string `xml:"desc"`
-}
-
-// A guide reaches this far, and back as far as the past is kept; each entry lasts an hour, since software shows what is longer badly.
-const (
-	guideBack  = 1 * time.Hour
-	guideMost  = 7 * 24 * time.Hour
-	guideAhead = 24 * time.Hour
-)
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func (l *Lineup) xmltv(w http.ResponseWriter, r *http.Request) {
-	if refuseForeign(w, r) {
-		return
-	}
-	guide := xmltv{Generator: "tailcast"}
-	now := l.now().UTC().Truncate(time.Hour)
-	for _, x := range l.listingsWithPast(baseOf(r)) {
-		guide.Channels = append(guide.Channels, xmltvChannel{x.id, x.title, xmltvIcon{x.logo}})
-		begin := now.Add(-guideBack)
-		if !x.kept.IsZero() {
-			begin = latest(x.kept.UTC().Truncate(time.Hour), now.Add(-guideMost))
-		}
-		for at := begin; at.Before(now.Add(guideAhead)); at = at.Add(time.Hour) {
-			guide.Programmes = append(guide.Programmes, xmltvProgramme{
-				Start: xmltvTime(at), Stop: xmltvTime(at.Add(time.Hour)), Channel: x.id, Title: x.title,
-				Desc: "Live. The broadcaster sends no programme guide.",
-			})
-		}
-	}
-	text, err := xml.MarshalIndent(guide, "", " ")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/xml; charset=utf-8")
-	_, _ = w.Write(slices.Concat([]byte(xml.Header+"<!DOCTYPE tv SYSTEM \"xmltv.dtd\">\n"), text, []byte("\n")))
-}
-
-func xmltvTime(t time.Time) string { return t.UTC().Format("20060102150405 -0700") }
 
 // logo draws a picture of the channel's key: five times five fields, the same on both sides, in a colour of its own.
 func (s *Server) logo(w http.ResponseWriter, r *http.Request) {

@@ -63,7 +63,7 @@ func TestPageLogic(t *testing.T) {
 	if err != nil {
 		t.Skip("skipping the page's logic: node is not installed")
 	}
-	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs", "web/test/renditions.test.mjs", "web/test/captions.test.mjs").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs", "web/test/renditions.test.mjs", "web/test/captions.test.mjs", "web/test/guide.test.mjs").CombinedOutput()
 	if err != nil {
 		t.Errorf("node --test: %v\n%s", err, out)
 	}
@@ -150,6 +150,10 @@ func (p *pretence) status() any {
 		"peers": []any{
 			peer("q5k2m7xw", "streamer", "direct", 12.4, 0.09, true, 0), peer("w2n7c4pd", "viewer", "lan", 1, 0.2, true, 4),
 			peer("a7b3kk2v", "relay", "relay", 18.3, 0.14, true, 0), peer("z4d6mrt2", "viewer", "direct", 55.1, 0.31, false, 6),
+		},
+		"guide": []any{
+			map[string]any{"start": p.begun.Add(-10 * time.Minute), "end": p.begun.Add(20 * time.Minute), "title": "Ein Hase <wacht> auf", "language": "deu"},
+			map[string]any{"start": p.begun.Add(20 * time.Minute), "title": "Nachrichten"},
 		},
 		"stripes": stripes, "refused": []any{}, "faults": []any{}, "notes": []any{},
 		"bytes": map[string]any{

@@ -92,6 +92,7 @@ type Server struct {
 	hls      *edge
 	kept     keptSince
 	versions versions
+	guide    guide
 }
 
 // New makes a Server. It serves nothing but the page until Run runs.
