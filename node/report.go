@@ -159,12 +159,21 @@ func (c *Channel) describe(s *Status) {
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.Name, Epoch: e.ID().String(), Head: log.Head().Size, Base: log.Base(), Bitrate: r.Bitrate, Codecs: r.Codecs,
 			Width: r.Width, Height: r.Height, Chosen: r.Name == chosen, Followed: slices.Contains(followed, r.Name),
-			Kept: c.kept.now(c.cfg.Replica, log, r.Name),
+			Kept: kept(c.cfg.Replica, r.Name),
 		})
 		if c.host.cfg.Role == Streamer {
 			s.Bytes.Appended += appended(log)
 		}
 	}
+}
+
+// kept says what of a rendition can be watched again; nil if that is nothing.
+func kept(r *feed.Replica, name string) *Kept {
+	from, to, ok := r.Kept(name)
+	if !ok {
+		return nil
+	}
+	return &Kept{from.UTC(), to.UTC()}
 }
 
 // guideOf is what of a guide has not ended.

@@ -12,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"tailcast/ingest"
@@ -110,37 +109,13 @@ func (s *Server) title() (string, []string) {
 // worthIt is how much of the past must be kept for a guide to offer it.
 const worthIt = 5 * time.Minute
 
-// keptSinceFor is how long an answer to where the past begins serves: to find it, epochs are opened on disk, of each channel of a list.
-const keptSinceFor = 5 * time.Second
-
-// A keptSince remembers since when the past is kept. The zero value is ready.
-type keptSince struct {
-	mu    sync.Mutex // guards all below; held while it is found out, which others wait for
-	at    time.Time  // when it was; zero: never
-	log   string
-	since time.Time
-}
-
-// get returns what it remembers, if that is young, else what find says.
-func (k *keptSince) get(log string, now time.Time, find func() time.Time) time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.at.IsZero() || k.log != log || now.Sub(k.at) >= keptSinceFor {
-		k.at, k.log, k.since = now, log, find()
-	}
-	return k.since
-}
-
 // keptSince is since when the past is kept; zero if it is little, or not known.
 func (s *Server) keptSince() time.Time {
-	log := s.log()
-	return s.kept.get(log, time.Now(), func() time.Time {
-		from, to, ok := s.cfg.Replica.Kept(log)
-		if !ok || to.Sub(from) < worthIt {
-			return time.Time{}
-		}
-		return from
-	})
+	from, to, ok := s.cfg.Replica.Kept(s.log())
+	if !ok || to.Sub(from) < worthIt {
+		return time.Time{}
+	}
+	return from
 }
 
 // Video codecs as RFC 6381 spells their beginnings; State may have these or our own names.

@@ -90,7 +90,6 @@ type Server struct {
 	ts, mp4  *outlet
 	aac      *outlet
 	hls      *edge
-	kept     keptSince
 	versions versions
 	guide    guide
 }
