@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -30,8 +31,36 @@ func TestPageCaptions(t *testing.T) {
 	drive(t, "captions.mjs", program, samples)
 }
 
+// TestPageAV1 plays AV1 with Opus, which come from sources that are not TS, and goes back in them (web/test/nodes.mjs).
+func TestPageAV1(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipping the page in -short")
+	}
+	seconds := []string{"-t", "8", "-r", "25"}
+	pictures := ivf(encode(t, "in.ivf", append(seconds, "-an", "-g", "25", "-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime")...))
+	heard := scan(encode(t, "in.ts", append(seconds, "-vn", "-c:a", "libopus")...))
+	opus := heard.programs[len(heard.programs)-1].Tracks[0]
+	opus.ID = 1
+	program := &ingest.Program{Number: 1, Tracks: []ingest.Track{{ID: 0, Codec: ingest.AV1}, opus}}
+	var samples []ingest.Sample
+	for i, data := range pictures {
+		s := ingest.Sample{DTS: int64(i) * 3600, PTS: int64(i) * 3600, Data: data}
+		if i%25 == 0 {
+			s.Flags = ingest.RandomAccess
+		}
+		samples = append(samples, s)
+	}
+	first := heard.samples[0].DTS
+	for _, s := range heard.samples {
+		s.Track, s.DTS, s.PTS = 1, s.DTS-first, s.PTS-first
+		samples = append(samples, s)
+	}
+	slices.SortStableFunc(samples, func(a, b ingest.Sample) int { return int(a.DTS - b.DTS) })
+	drive(t, "nodes.mjs", program, samples, "picture")
+}
+
 // drive runs a script over a channel that airs samples.
-func drive(t *testing.T, name string, program *ingest.Program, samples []ingest.Sample) {
+func drive(t *testing.T, name string, program *ingest.Program, samples []ingest.Sample, args ...string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("skipping the page in -short")
@@ -50,7 +79,8 @@ func drive(t *testing.T, name string, program *ingest.Program, samples []ingest.
 	if folder != "" {
 		folder, _ = filepath.Abs(folder)
 	}
-	out, err := exec.CommandContext(t.Context(), script, "web/test/"+name, staged(t, program, samples), folder).CombinedOutput()
+	args = append(append([]string{"web/test/" + name, staged(t, program, samples)}, args...), folder)
+	out, err := exec.CommandContext(t.Context(), script, args...).CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
 		t.Errorf("%s: %v", name, err)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"os/exec"
 	"regexp"
 	"slices"
 	"strconv"
@@ -237,4 +238,25 @@ func readVTT(t *testing.T, b []byte) (out []cue) {
 		out = append(out, cue{at(m[1:5]), at(m[5:9]), strings.TrimSpace(text)})
 	}
 	return out
+}
+
+// TestFFmpegReadsCaptions: what is served is WebVTT for others too. (Its reader of HLS leaves subtitles out; hls.js reads them in TestPageCaptions.)
+func TestFFmpegReadsCaptions(t *testing.T) {
+	ffmpeg, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Skip("skipping: ffmpeg is not installed")
+	}
+	program, in, teletext, _ := captioned(t)
+	c := newChannel(t, Config{})
+	b := c.broadcast(program)
+	defer b.stop()
+	b.write(in)
+	c.media("")
+	first := parseMedia(t, string(c.have("text.m3u8?track=teletext-150-9"))).segments[0].uri
+	cmd := exec.CommandContext(t.Context(), ffmpeg, "-v", "warning", "-f", "webvtt", "-i", "-", "-f", "srt", "-")
+	cmd.Stdin = bytes.NewReader(c.have(first))
+	out, err := cmd.CombinedOutput()
+	if want := "1\n00:00:00,083 --> 00:00:01,000\n" + teletext[0].text + "\n\n"; err != nil || string(out) != want {
+		t.Errorf("ffmpeg reads %q, want %q (%v)", out, want, err)
+	}
 }
