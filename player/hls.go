@@ -159,7 +159,7 @@ func (e *edge) index(m *mold, dvr string) (text []byte, others string, err error
 	peak, mean := e.rates()
 	class := e.tape.newest().class
 	e.mu.Unlock()
-	texts := e.texts(class, dvr)
+	texts := e.texts(class, "", dvr)
 	if dvr != "" {
 		uri += "?dvr=" + url.QueryEscape(dvr)
 	}

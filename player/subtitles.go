@@ -54,7 +54,7 @@ func (c *captionReader) close()        {}
 
 // texts are the tracks of captions that the newest segments have, as a multivariant playlist names them. More may come later, so they are
 // looked for at each request.
-func (e *edge) texts(class *class, dvr string) (out []*playlist.MultivariantRendition) {
+func (e *edge) texts(class *class, folder, dvr string) (out []*playlist.MultivariantRendition) {
 	e.mu.Lock()
 	sources := e.examples(class)
 	e.mu.Unlock()
@@ -72,7 +72,7 @@ func (e *edge) texts(class *class, dvr string) (out []*playlist.MultivariantRend
 		if t.Kind == captions.Bitmap {
 			continue
 		}
-		uri := "text.m3u8?track=" + url.QueryEscape(t.ID())
+		uri := folder + "text.m3u8?track=" + url.QueryEscape(t.ID())
 		if dvr != "" {
 			uri += "&dvr=" + url.QueryEscape(dvr)
 		}
@@ -86,6 +86,32 @@ func (e *edge) texts(class *class, dvr string) (out []*playlist.MultivariantRend
 		})
 	}
 	return out
+}
+
+// textsOf are the texts of a rendition of several: of the one that players begin with.
+func (s *Server) textsOf(ctx context.Context, name, dvr string) []*playlist.MultivariantRendition {
+	v, leave, _ := s.versions.enter(s, name)
+	if v == nil {
+		return nil
+	}
+	defer leave()
+	if !v.hls.audience.enter(true) {
+		return nil
+	}
+	defer func() { v.hls.audience.leave(true, time.Now()) }()
+	ctx, cancel := context.WithTimeout(ctx, min(wakeTime, s.cfg.StartTimeout))
+	defer cancel()
+	var c *class
+	_ = v.hls.await(ctx, func() (bool, error) {
+		if v.hls.target > 0 {
+			c = v.hls.tape.newest().class
+		}
+		return c != nil, nil
+	})
+	if c == nil {
+		return nil // it has not begun: who asks again is told
+	}
+	return v.hls.texts(c, "r/"+name+"/", dvr)
 }
 
 // captionName is what people choose by.

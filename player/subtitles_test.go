@@ -260,3 +260,23 @@ func TestFFmpegReadsCaptions(t *testing.T) {
 		t.Errorf("ffmpeg reads %q, want %q (%v)", out, want, err)
 	}
 }
+
+// TestCaptionsOfSeveralRenditions: each variant has those of the rendition that players begin with.
+func TestCaptionsOfSeveralRenditions(t *testing.T) {
+	program, in, teletext, _ := captioned(t)
+	c := newChannel(t, Config{})
+	b := c.broadcast(program, "main", "low")
+	defer b.stop()
+	b.write(in)
+	var index playlist.Multivariant
+	if err := index.Unmarshal(c.have("index.m3u8?dvr=1h")); err != nil {
+		t.Fatal(err)
+	}
+	if len(index.Variants) != 2 || len(index.Renditions) != 2 || index.Variants[0].Subtitles != textGroup || index.Variants[1].Subtitles != textGroup {
+		t.Fatalf("index:\n%s", c.have("index.m3u8"))
+	}
+	list := parseMedia(t, string(c.have(*index.Renditions[0].URI)))
+	if got := readVTT(t, c.have("r/main/"+list.segments[0].uri)); len(got) != 1 || got[0].text != teletext[0].text {
+		t.Errorf("the first segment says %v, want %v", got, teletext[0])
+	}
+}
