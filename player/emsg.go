@@ -31,10 +31,22 @@ func emsg(id uint32, at int64, track, text string) []byte {
 	return b
 }
 
+// listen looks for captions in a sample.
+func (m *mp4) listen(s *ingest.Sample) {
+	if m.captions == nil {
+		return
+	}
+	if m.cut {
+		m.captions.Section(s.PTS)
+	}
+	m.cut = false
+	m.captions.Write(s)
+}
+
 // caption writes what a track shows from a time on.
 func (m *mp4) caption(c captions.Change) {
-	if m.stream == nil {
-		return // what is shown at a start comes with it
+	if m.stream == nil || m.lead == 0 {
+		return // what is shown at a start comes with it; and of a file there is no page that reads it
 	}
 	m.stamps.times = append(m.stamps.times, stamp{m.buffer.Len() + emsgTime, ingest.ClockRate})
 	m.captioned++

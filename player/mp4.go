@@ -62,17 +62,17 @@ type mp4 struct {
 	video     bool // there is a video track: its random access points are the starts
 	stream    *stream
 	header    []byte
-	origin    int64           // tick that is time 0 of the file
-	placed    bool            // origin is known
-	held      []ingest.Sample // from the first start on, while parameters are missing
-	heldSize  int             // bytes in them
-	buffer    bytes.Buffer    // parts since the last flush
-	stamps    stamps          // of those
-	start     bool            // the buffer begins with a start
-	segment   bool            // the next audio frame of a program without video is a start
-	captions  *captions.Decoder
-	captioned uint32 // messages so far
-	cut       bool   // the next sample does not continue what captions said
+	origin    int64             // tick that is time 0 of the file
+	placed    bool              // origin is known
+	held      []ingest.Sample   // from the first start on, while parameters are missing
+	heldSize  int               // bytes in them
+	buffer    bytes.Buffer      // parts since the last flush
+	stamps    stamps            // of those
+	start     bool              // the buffer begins with a start
+	segment   bool              // the next audio frame of a program without video is a start
+	captions  *captions.Decoder // nil before there is a program
+	captioned uint32            // messages so far
+	cut       bool              // the next sample does not continue what captions said
 }
 
 func newMP4Format(out *outlet, open func() *stream, push func(*stream, chunk)) format {
@@ -133,11 +133,7 @@ func (m *mp4) refuse() {
 func (m *mp4) segmentFirst() { m.segment = true }
 
 func (m *mp4) writeSample(s *ingest.Sample) {
-	if m.cut {
-		m.cut = false
-		m.captions.Section(s.PTS)
-	}
-	m.captions.Write(s)
+	m.listen(s)
 	t := m.tracks[s.Track%ingest.MaxTracks]
 	if t != nil && !m.hold(t, s) {
 		m.write(t, s)

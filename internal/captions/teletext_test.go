@@ -25,7 +25,7 @@ func program() *ingest.Program {
 	return &ingest.Program{Number: 1, PMTPID: 0x1000, PCRPID: 0x100, Tracks: []ingest.Track{
 		{ID: pictures, Codec: ingest.H264, PID: 0x100, StreamType: 0x1b, StreamID: 0xe0},
 		{ID: subtitle, Codec: ingest.Data, PID: 0x103, StreamType: 6, StreamID: 0xbd, Descriptors: []byte{
-			tagTeletext, 15, 'd', 'e', 'u', 0x08 | 1, 0x00, 'd', 'e', 'u', typeSubtitle<<3 | 1, 0x50, 'p', 'o', 'l', typeImpaired<<3 | 0, 0x88,
+			tagTeletext, 15, 'd', 'e', 'u', 0x08 | 1, 0x00, 'd', 'e', 'u', typeSubtitle<<3 | 1, 0x50, 'p', 'o', 'l', typeImpaired << 3, 0x88,
 		}},
 	}}
 }

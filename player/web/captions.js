@@ -88,7 +88,7 @@ export class Captions {
   #hls() {
     const own = new Set([...this.#own.values()].map(o => o.track));
     this.list = [...this.video.textTracks].filter(t => !own.has(t) && /^(captions|subtitles)$/.test(t.kind))
-      .map((track, i) => ({ id: `hls-${i}`, language: track.language, name: track.label || tongue(track.language) || `Captions ${i + 1}`, shown: true, track }));
+      .map((track, i) => ({ id: `hls-${i}`, language: track.language, name: track.label.replace(/^[a-z]{3}(?= · )/, tongue) || tongue(track.language) || `Captions ${i + 1}`, shown: true, track }));
     this.#show();
   }
 
