@@ -5,7 +5,9 @@ go 1.26.0
 require (
 	filippo.io/age v1.3.2
 	filippo.io/edwards25519 v1.2.0
+	github.com/Eyevinn/go-608 v0.6.0
 	github.com/adrg/xdg v0.5.3
+	github.com/asticode/go-astisub v0.40.0
 	github.com/asticode/go-astits v1.14.0
 	github.com/bluenviron/gohlslib/v2 v2.2.5
 	github.com/bluenviron/gortsplib/v4 v4.16.2
@@ -34,6 +36,8 @@ require (
 	pgregory.net/rapid v1.3.0
 	rsc.io/qr v0.2.0
 )
+
+require golang.org/x/text v0.42.0 // indirect
 
 require (
 	github.com/pion/datachannel v1.6.2 // indirect

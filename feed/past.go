@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 )
 
 // A past is what a Replica has on disk of epochs that it does not hold in memory: there may be thousands. It knows their names, and
@@ -266,26 +265,6 @@ func (r *Replica) hasPayloads(d folder, log string) bool {
 	}
 	names, err := r.past.files.List(d.path() + "/" + log + "/payload")
 	return err == nil && len(names) > 0
-}
-
-// Kept returns the wall clocks of the first segment of a log that is held with its payload, and of the last record; false if nothing is held.
-func (r *Replica) Kept(log string) (from, to time.Time, ok bool) {
-	rd := &Reader{replica: r, name: log}
-	if !rd.forward(folder{}) {
-		return from, to, false
-	}
-	first, _ := rd.log.lookup(rd.next)
-	from = time.UnixMicro(first.Record.Wall)
-	for _, d := range slices.Backward(r.folders()) {
-		e := r.open(d)
-		if e == nil {
-			continue
-		}
-		if last, ok := e.last(log); ok {
-			return from, time.UnixMicro(last), true
-		}
-	}
-	return from, from, true
 }
 
 // last returns the wall clock of the last record of a log that is held.

@@ -59,6 +59,7 @@ type Replica struct {
 	lock  *os.File // nil without Dir, and if read-only
 	disk  *disk    // nil if in memory only, or read-only
 	past  *past    // nil if in memory only
+	kept  beginnings
 
 	// mu guards the rest. Locks are taken in the order Log.mu, Replica.mu, Epoch.mu.
 	mu      sync.Mutex

@@ -39,7 +39,6 @@ type Channel struct {
 	find  *discover
 
 	audience audience
-	kept     keeping
 	choice   *choice
 	leave    func() // undoes what join did
 

@@ -149,7 +149,7 @@ func (c *Channel) describe(s *Status) {
 		return
 	}
 	state, _ := e.State()
-	s.Title = state.Title
+	s.Title, s.Guide = state.Title, guideOf(state.Guide, time.Now())
 	chosen, followed := c.choice.of(state.Renditions)
 	for _, r := range state.Renditions {
 		log, err := e.Log(r.Name)
@@ -159,12 +159,39 @@ func (c *Channel) describe(s *Status) {
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.Name, Epoch: e.ID().String(), Head: log.Head().Size, Base: log.Base(), Bitrate: r.Bitrate, Codecs: r.Codecs,
 			Width: r.Width, Height: r.Height, Chosen: r.Name == chosen, Followed: slices.Contains(followed, r.Name),
-			Kept: c.kept.now(c.cfg.Replica, log, r.Name),
+			Kept: kept(c.cfg.Replica, r.Name),
 		})
 		if c.host.cfg.Role == Streamer {
 			s.Bytes.Appended += appended(log)
 		}
 	}
+}
+
+// kept says what of a rendition can be watched again; nil if that is nothing.
+func kept(r *feed.Replica, name string) *Kept {
+	from, to, ok := r.Kept(name)
+	if !ok {
+		return nil
+	}
+	return &Kept{from.UTC(), to.UTC()}
+}
+
+// guideOf is what of a guide has not ended.
+func guideOf(list []feed.Programme, now time.Time) (out []Programme) {
+	for i, p := range list {
+		q := Programme{Start: p.Start.UTC(), Title: p.Title, Text: p.Text, Language: p.Language}
+		switch end := p.Start.Add(p.Duration).UTC(); {
+		case p.Duration > 0:
+			q.End = &end
+		case i+1 < len(list):
+			end = list[i+1].Start.UTC()
+			q.End = &end
+		}
+		if q.End == nil || q.End.After(now) {
+			out = append(out, q)
+		}
+	}
+	return out
 }
 
 // appended is the payload of all records of log.

@@ -24,6 +24,7 @@ type Status struct {
 	Link       string      `json:"link"`
 	LAN        []string    `json:"lan,omitempty"` // URLs of the page for the home network, secret included: to be shown, not to be sent on
 	Title      string      `json:"title,omitempty"`
+	Guide      []Programme `json:"guide,omitempty"` // what the broadcaster says is on, and what comes next; what has ended is left out
 	Uptime     float64     `json:"uptime_s"`
 	Renditions []Rendition `json:"renditions"`
 	State      State       `json:"state"`
@@ -55,6 +56,15 @@ type Stored struct {
 	From  time.Time `json:"from"`    // when the oldest block was signed
 	Bytes int64     `json:"bytes"`   // in payload files
 	Short bool      `json:"no_room"` // the disk is full, so that it is less than the window
+}
+
+// Programme is one entry of a guide.
+type Programme struct {
+	Start    time.Time  `json:"start"`
+	End      *time.Time `json:"end,omitempty"` // absent if not known: until the next one
+	Title    string     `json:"title"`
+	Text     string     `json:"text,omitempty"`
+	Language string     `json:"language,omitempty"`
 }
 
 // Rendition is one log that can be watched.

@@ -14,9 +14,10 @@ const (
 	// hlsOrigin is the time of the feed that is 0 in HLS: fMP4 knows no negative times, a feed does. It is the same for all segments, so that one
 	// made from disk tomorrow has the times it had live.
 	hlsOrigin = -10 * ingest.ClockRate
-	// farBack and farAhead are how far from its segment's beginning a sample may be. Sound from before a jump of the source's clock may be anywhere.
-	farBack  = 10 * ingest.ClockRate
-	farAhead = maxSegment
+	// farOff is how far sound may be from the pictures: what is from before a jump of the source's clock may be anywhere. still is how long a picture may
+	// stand.
+	farOff = 10 * ingest.ClockRate
+	still  = 60 * ingest.ClockRate
 	// maxPart is how many bytes a part has before it ends, whatever it lasts, and sampleCost what is counted for a sample besides its own.
 	maxPart    = 4 << 20
 	sampleCost = 128
@@ -47,6 +48,7 @@ type cutter struct {
 	keyed   bool  // it begins with a random access point
 	written int   // parts
 	size    int   // bytes in the part being filled
+	late    bool  // a track has come that the mold has left out
 }
 
 // A cutTrack is one track of the part being filled.
@@ -59,11 +61,15 @@ type cutTrack struct {
 
 func (c *cutter) writeSample(s *ingest.Sample) {
 	t := c.mold.tracks[s.Track%ingest.MaxTracks]
-	if t == nil || s.DTS < hlsOrigin || c.begun && (s.DTS-c.start > farAhead || c.start-s.DTS > farBack) {
+	if t == nil {
+		c.unknown(s)
+		return
+	}
+	if s.DTS < hlsOrigin || c.begun && c.isFar(t, s.DTS) {
 		return
 	}
 	if !c.begun && c.leads(t) {
-		c.begun, c.start = true, s.DTS
+		c.begun, c.start, c.until = true, s.DTS, s.DTS
 	}
 	frames, err := t.frames(s.Data)
 	switch video := t.track.Codec.IsVideo(); {
@@ -72,6 +78,23 @@ func (c *cutter) writeSample(s *ingest.Sample) {
 		c.picture(t, s, frames[0].data)
 	default:
 		c.sound(t, s, frames)
+	}
+}
+
+// isFar tells whether a sample cannot be of this segment.
+func (c *cutter) isFar(t *moldTrack, dts int64) bool {
+	if c.leads(t) {
+		return dts-c.until > still || dts-c.start > maxSegment || c.start-dts > farOff
+	}
+	return dts-c.until > farOff || min(c.start, c.until)-dts > farOff
+}
+
+// unknown looks whether a track that the mold had to leave out has come to be known.
+func (c *cutter) unknown(s *ingest.Sample) {
+	if t := c.mold.waiting[s.Track%ingest.MaxTracks]; t != nil && !c.late && s.Flags&ingest.Damaged == 0 {
+		other := newCarrier(t)
+		other.learn(s.Data)
+		c.late = other.entry() != nil
 	}
 }
 

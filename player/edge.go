@@ -51,6 +51,7 @@ type edge struct {
 	opened   start
 	pipeline *pipeline
 	cutter   *cutter
+	late     bool // a track has come that the open segment's mold has left out
 }
 
 func newEdge(s *Server) *edge {
@@ -227,6 +228,9 @@ func (e *edge) advance(next start) {
 	ticks, continues := joined(e.opened, next)
 	last := e.finish(ticks)
 	c := e.tape.reader.of(next)
+	if c != nil && e.late {
+		c = e.tape.reader.renew(next)
+	}
 	e.opened = next
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -249,6 +253,7 @@ func (e *edge) finish(ticks int64) (last []part) {
 		e.cutter.emit = func(p part) { last = append(last, p) }
 		e.cutter.finish(e.open.dts + ticks)
 	}
+	e.late = e.cutter != nil && e.cutter.late
 	e.pipeline, e.cutter = nil, nil
 	return last
 }

@@ -66,14 +66,22 @@ type broadcast struct {
 	stop func()
 }
 
+// broadcast goes on air with the renditions named, of which only the first has anything; if none is, with "main".
 func (c *channelTest) broadcast(p *ingest.Program, rendition ...string) *broadcast {
 	c.t.Helper()
-	name := append(rendition, "main")[0]
+	if len(rendition) == 0 {
+		rendition = []string{"main"}
+	}
+	name := rendition[0]
+	var list []feed.Rendition
+	for _, r := range rendition {
+		list = append(list, feed.Rendition{Name: r, Codecs: []string{"avc1.4d401e"}, Stripes: 1})
+	}
 	w, err := feed.NewWriter(feed.WriterConfig{Replica: c.replica, Station: c.station})
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := w.SetState(feed.State{Title: "test", Renditions: []feed.Rendition{{Name: name, Codecs: []string{"avc1.4d401e"}, Stripes: 1}}}); err != nil {
+	if err := w.SetState(feed.State{Title: "test", Renditions: list}); err != nil {
 		c.t.Fatal(err)
 	}
 	lw, err := w.Log(name)

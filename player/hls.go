@@ -25,6 +25,7 @@ func (s *Server) hlsRoutes() {
 	s.mux.Handle("GET /hls/i/{file}", s.hls.guard(s.hls.serveInit))
 	s.mux.Handle("GET /hls/s/{file}", s.hls.guard(s.hls.serveSegment))
 	s.mux.Handle("GET /hls/p/{file}", s.hls.guard(s.hls.servePart))
+	s.hls.textRoutes(s.mux)
 }
 
 // guard lets requests in, as many as there is room for, and wakes the edge.
@@ -156,7 +157,9 @@ func (e *edge) index(m *mold, dvr string) (text []byte, others string, err error
 	uri := "main.m3u8"
 	e.mu.Lock()
 	peak, mean := e.rates()
+	class := e.tape.newest().class
 	e.mu.Unlock()
+	texts := e.texts(class, "", dvr)
 	if dvr != "" {
 		uri += "?dvr=" + url.QueryEscape(dvr)
 	}
@@ -169,7 +172,10 @@ func (e *edge) index(m *mold, dvr string) (text []byte, others string, err error
 		rate := float64(ingest.ClockRate) / float64(m.step())
 		v.FrameRate = &rate
 	}
-	text, err = playlist.Multivariant{Version: 9, IndependentSegments: true, Variants: []*playlist.MultivariantVariant{v}}.Marshal()
+	if len(texts) > 0 {
+		v.Subtitles = textGroup
+	}
+	text, err = playlist.Multivariant{Version: 9, IndependentSegments: true, Variants: []*playlist.MultivariantVariant{v}, Renditions: texts}.Marshal()
 	return text, list(m.others), err
 }
 

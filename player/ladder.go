@@ -15,7 +15,8 @@ import (
 
 // serveLadder answers with it.
 func (s *Server) serveLadder(w http.ResponseWriter, r *http.Request, list []feed.Rendition) {
-	text, err := s.ladder(list, s.chosen(), r.URL.Query().Get("dvr"))
+	dvr := r.URL.Query().Get("dvr")
+	text, err := s.ladder(list, s.textsOf(r.Context(), s.chosen(), dvr), s.chosen(), dvr)
 	if err != nil {
 		s.hls.refuse(w, "waiting", http.StatusServiceUnavailable, err.Error())
 		return
@@ -25,12 +26,15 @@ func (s *Server) serveLadder(w http.ResponseWriter, r *http.Request, list []feed
 }
 
 // ladder is the playlist. The one that was chosen comes first, since players begin with that.
-func (s *Server) ladder(list []feed.Rendition, chosen, dvr string) ([]byte, error) {
-	out := playlist.Multivariant{Version: 9, IndependentSegments: true}
+func (s *Server) ladder(list []feed.Rendition, texts []*playlist.MultivariantRendition, chosen, dvr string) ([]byte, error) {
+	out := playlist.Multivariant{Version: 9, IndependentSegments: true, Renditions: texts}
 	for _, v := range list {
 		step := s.step(v, dvr)
 		if len(step.Codecs) == 0 {
 			continue // nothing that HLS carries
+		}
+		if len(texts) > 0 {
+			step.Subtitles = textGroup
 		}
 		if v.Name == chosen {
 			out.Variants = append([]*playlist.MultivariantVariant{step}, out.Variants...)

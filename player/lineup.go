@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"image"
 	"image/color"
@@ -13,7 +12,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"tailcast/ingest"
@@ -34,7 +32,7 @@ type Station struct {
 // A Lineup lists channels.
 //
 //	GET /channels.m3u   extended M3U: tvg-id, tvg-name, tvg-logo, group-title, radio, url-tvg
-//	GET /epg.xml        XMLTV (xmltv.dtd): what is known to be on, which is the channel itself, hour by hour
+//	GET /epg.xml        XMLTV (xmltv.dtd): what the broadcaster says is on, or the channel itself, hour by hour
 //	GET /api/v1/channels   the same for pages: [{"path", "title", "radio"}], path counted from here
 //
 // The addresses in it begin with what the request was sent to; whoever wraps it has checked that.
@@ -111,37 +109,13 @@ func (s *Server) title() (string, []string) {
 // worthIt is how much of the past must be kept for a guide to offer it.
 const worthIt = 5 * time.Minute
 
-// keptSinceFor is how long an answer to where the past begins serves: to find it, epochs are opened on disk, of each channel of a list.
-const keptSinceFor = 5 * time.Second
-
-// A keptSince remembers since when the past is kept. The zero value is ready.
-type keptSince struct {
-	mu    sync.Mutex // guards all below; held while it is found out, which others wait for
-	at    time.Time  // when it was; zero: never
-	log   string
-	since time.Time
-}
-
-// get returns what it remembers, if that is young, else what find says.
-func (k *keptSince) get(log string, now time.Time, find func() time.Time) time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.at.IsZero() || k.log != log || now.Sub(k.at) >= keptSinceFor {
-		k.at, k.log, k.since = now, log, find()
-	}
-	return k.since
-}
-
 // keptSince is since when the past is kept; zero if it is little, or not known.
 func (s *Server) keptSince() time.Time {
-	log := s.log()
-	return s.kept.get(log, time.Now(), func() time.Time {
-		from, to, ok := s.cfg.Replica.Kept(log)
-		if !ok || to.Sub(from) < worthIt {
-			return time.Time{}
-		}
-		return from
-	})
+	from, to, ok := s.cfg.Replica.Kept(s.log())
+	if !ok || to.Sub(from) < worthIt {
+		return time.Time{}
+	}
+	return from
 }
 
 // Video codecs as RFC 6381 spells their beginnings; State may have these or our own names.
@@ -242,76 +216,6 @@ func refuseForeign(w http.ResponseWriter, r *http.Request) bool {
 	}
 	return false
 }
-
-// xmltv is the guide as xmltv.dtd has it.
-type xmltv struct {
-	XMLName    xml.Name         `xml:"tv"`
-	Generator  string           `xml:"generator-info-name,attr"`
-	Channels   []xmltvChannel   `xml:"channel"`
-	Programmes []xmltvProgramme `xml:"programme"`
-}
-
-type xmltvChannel struct {
-	ID   string    `xml:"id,attr"`
-	Name string    `xml:"display-name"`
-	Icon xmltvIcon `xml:"icon"`
-}
-
-type xmltvIcon struct {
-	Src string `xml:"src,attr"`
-}
-
-type xmltvProgramme struct {
-	Start   string `xml:"start,attr"`
-	Stop    string `xml:"stop,attr"`
-	Channel string `xml:"channel,attr"`
-	Title   string `xml:"title"`
-	Desc    string `xml:"desc"`
-}
-
-// A guide reaches this far, and back as far as the past is kept; each entry lasts an hour, since software shows what is longer badly.
-const (
-	guideBack  = 1 * time.Hour
-	guideMost  = 7 * 24 * time.Hour
-	guideAhead = 24 * time.Hour
-)
-
-func latest(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-func (l *Lineup) xmltv(w http.ResponseWriter, r *http.Request) {
-	if refuseForeign(w, r) {
-		return
-	}
-	guide := xmltv{Generator: "tailcast"}
-	now := l.now().UTC().Truncate(time.Hour)
-	for _, x := range l.listingsWithPast(baseOf(r)) {
-		guide.Channels = append(guide.Channels, xmltvChannel{x.id, x.title, xmltvIcon{x.logo}})
-		begin := now.Add(-guideBack)
-		if !x.kept.IsZero() {
-			begin = latest(x.kept.UTC().Truncate(time.Hour), now.Add(-guideMost))
-		}
-		for at := begin; at.Before(now.Add(guideAhead)); at = at.Add(time.Hour) {
-			guide.Programmes = append(guide.Programmes, xmltvProgramme{
-				Start: xmltvTime(at), Stop: xmltvTime(at.Add(time.Hour)), Channel: x.id, Title: x.title,
-				Desc: "Live. The broadcaster sends no programme guide.",
-			})
-		}
-	}
-	text, err := xml.MarshalIndent(guide, "", " ")
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/xml; charset=utf-8")
-	_, _ = w.Write(slices.Concat([]byte(xml.Header+"<!DOCTYPE tv SYSTEM \"xmltv.dtd\">\n"), text, []byte("\n")))
-}
-
-func xmltvTime(t time.Time) string { return t.UTC().Format("20060102150405 -0700") }
 
 // logo draws a picture of the channel's key: five times five fields, the same on both sides, in a colour of its own.
 func (s *Server) logo(w http.ResponseWriter, r *http.Request) {

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -149,44 +148,6 @@ func TestCatchUp(t *testing.T) {
 		t.Errorf("seconds since 1970: %v, %v", m.at, err)
 	}
 	readUntil(t, c.watch("/live.ts?at="+strconv.FormatInt(from.Unix()+1, 10)).Body, pictures(program.Tracks[0].ID, 3))
-}
-
-// TestKeptIsFoundOnce: however many ask, and at once, the disk is asked once in five seconds; and where the page asks, not at all.
-func TestKeptIsFoundOnce(t *testing.T) {
-	var k keptSince
-	found, now, since := 0, time.Unix(1e9, 0), time.Unix(9e8, 0)
-	get := func(log string, after time.Duration) time.Time {
-		return k.get(log, now.Add(after), func() time.Time { found++; return since })
-	}
-	var wg sync.WaitGroup
-	for range 50 {
-		wg.Go(func() {
-			if got := get("main", 0); !got.Equal(since) {
-				t.Errorf("got %v", got)
-			}
-		})
-	}
-	wg.Wait()
-	if get("main", keptSinceFor-1); found != 1 {
-		t.Errorf("found out %d times, want once", found)
-	}
-	if get("main", keptSinceFor); found != 2 {
-		t.Errorf("found out %d times after %v, want twice", found, keptSinceFor)
-	}
-	if get("other", keptSinceFor); found != 3 {
-		t.Errorf("found out %d times, want another log's own", found)
-	}
-	c := newChannel(t, Config{})
-	c.titled("A", "h264")
-	server := httptest.NewServer(NewLineup(c.server, Station{Server: c.server}))
-	defer server.Close()
-	for path, asked := range map[string]bool{"/api/v1/channels": false, "/channels.m3u": true, "/epg.xml": true} {
-		c.server.kept = keptSince{}
-		body(t, server.URL+path)
-		if got := !c.server.kept.at.IsZero(); got != asked {
-			t.Errorf("%s asked where the past begins: %v, want %v", path, got, asked)
-		}
-	}
 }
 
 // TestListedStreamsPlay: what the list names can be opened.

@@ -129,6 +129,9 @@ func (l live) describe(w http.ResponseWriter, s *stream) {
 	if s.sounds != "" {
 		h.Set("X-Tailcast-Audio", s.sounds)
 	}
+	if s.captions != "" {
+		h.Set("X-Tailcast-Captions", s.captions)
+	}
 }
 
 // stream waits for something to play.

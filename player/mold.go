@@ -12,12 +12,13 @@ import (
 // A mold is what all HLS segments of one program have in common: the fMP4 header with its tracks, learnt from a segment or two. It is not
 // changed once it is made, so any number of goroutines cut with it at once.
 type mold struct {
-	header []byte                       // EXT-X-MAP
-	tracks [ingest.MaxTracks]*moldTrack // by Sample.Track; nil if left out
-	order  []*moldTrack                 // in the order of the header: IDs 1, 2
-	video  bool                         // pictures lead; else the first track does
-	others []ingest.Track               // what is left out
-	part   int64                        // ticks that a part lasts at most, if a picture does not last longer
+	header  []byte                          // EXT-X-MAP
+	tracks  [ingest.MaxTracks]*moldTrack    // by Sample.Track; nil if left out
+	order   []*moldTrack                    // in the order of the header: IDs 1, 2
+	video   bool                            // pictures lead; else the first track does
+	others  []ingest.Track                  // what is left out
+	waiting [ingest.MaxTracks]*ingest.Track // of these, those that it would have if they said what they are
+	part    int64                           // ticks that a part lasts at most, if a picture does not last longer
 }
 
 // A moldTrack is one track of the header.
@@ -141,6 +142,7 @@ func (l *learner) finish() *mold {
 		entry := t.entry()
 		if entry == nil {
 			m.others = append(m.others, *t.track)
+			m.waiting[t.track.ID%ingest.MaxTracks] = t.track
 			continue
 		}
 		t.id = len(m.order) + 1

@@ -8,6 +8,7 @@ import (
 	"github.com/bluenviron/mediacommon/v2/pkg/formats/fmp4/seekablebuffer"
 
 	"tailcast/ingest"
+	"tailcast/internal/captions"
 )
 
 const (
@@ -56,19 +57,22 @@ type mp4 struct {
 	tracks [ingest.MaxTracks]*mp4Track // by Sample.Track; nil if the file cannot carry it
 	order  []*mp4Track
 
-	program  *ingest.Program
-	only     *int // which of the program's sound tracks the file carries, from 0; none if there is no such; nil: all
-	video    bool // there is a video track: its random access points are the starts
-	stream   *stream
-	header   []byte
-	origin   int64           // tick that is time 0 of the file
-	placed   bool            // origin is known
-	held     []ingest.Sample // from the first start on, while parameters are missing
-	heldSize int             // bytes in them
-	buffer   bytes.Buffer    // parts since the last flush
-	stamps   stamps          // of those
-	start    bool            // the buffer begins with a start
-	segment  bool            // the next audio frame of a program without video is a start
+	program   *ingest.Program
+	only      *int // which of the program's sound tracks the file carries, from 0; none if there is no such; nil: all
+	video     bool // there is a video track: its random access points are the starts
+	stream    *stream
+	header    []byte
+	origin    int64             // tick that is time 0 of the file
+	placed    bool              // origin is known
+	held      []ingest.Sample   // from the first start on, while parameters are missing
+	heldSize  int               // bytes in them
+	buffer    bytes.Buffer      // parts since the last flush
+	stamps    stamps            // of those
+	start     bool              // the buffer begins with a start
+	segment   bool              // the next audio frame of a program without video is a start
+	captions  *captions.Decoder // nil before there is a program
+	captioned uint32            // messages so far
+	cut       bool              // the next sample does not continue what captions said
 }
 
 func newMP4Format(out *outlet, open func() *stream, push func(*stream, chunk)) format {
@@ -87,6 +91,7 @@ func (m *mp4) setProgram(p *ingest.Program) {
 	m.flush()
 	before := m.tracks
 	m.program, m.tracks, m.order, m.video = p, [ingest.MaxTracks]*mp4Track{}, nil, false
+	m.captions = captions.NewDecoder(p, m.caption)
 	sounds := 0
 	for i := range p.Tracks {
 		t := &p.Tracks[i]
@@ -128,6 +133,7 @@ func (m *mp4) refuse() {
 func (m *mp4) segmentFirst() { m.segment = true }
 
 func (m *mp4) writeSample(s *ingest.Sample) {
+	m.listen(s)
 	t := m.tracks[s.Track%ingest.MaxTracks]
 	if t != nil && !m.hold(t, s) {
 		m.write(t, s)
@@ -193,6 +199,7 @@ func (m *mp4) writeVideo(t *mp4Track, s *ingest.Sample) {
 	if random {
 		m.flush()
 		m.start = true
+		m.captionsNow(s.DTS)
 	}
 	m.part(&fmp4.PartTrack{ID: t.id, BaseTime: uint64(s.DTS - m.origin), Samples: []*fmp4.Sample{{
 		Duration: uint32(t.duration), PTSOffset: int32(s.PTS - s.DTS), IsNonSyncSample: !random, Payload: frames[0].data,
@@ -209,6 +216,7 @@ func (m *mp4) writeAudio(t *mp4Track, s *ingest.Sample) {
 		m.begin(s.DTS)
 		m.flush()
 		m.start = m.stream != nil
+		m.captionsNow(s.DTS)
 	}
 	if m.stream == nil || t.id == 0 {
 		return
@@ -313,7 +321,7 @@ func rescale(ticks, clock int64) int64 {
 	return n / ingest.ClockRate
 }
 
-// section has nothing to do: the times of the file go on.
-func (m *mp4) section() {}
+// section is for captions alone: the times of the file go on.
+func (m *mp4) section() { m.cut = true }
 
 func (m *mp4) close() { m.out.close() }

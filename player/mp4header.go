@@ -55,6 +55,7 @@ func (m *mp4) open(header []byte, known []*mp4Track) {
 	m.stream.contentType = fmt.Sprintf("%s/mp4; codecs=%q", kind, strings.Join(types, ","))
 	m.stream.omitted = list(m.omitted())
 	m.stream.sounds = sounds(m.program)
+	m.stream.captions = captionList(m.captions.Tracks())
 	m.out.open(m.stream)
 }
 

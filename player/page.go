@@ -9,8 +9,9 @@ import (
 //go:embed web/index.html web/*.css web/*.js web/*.svg
 var web embed.FS
 
-// policy allows the page what it does and nothing else: scripts and styles from files, media from a MediaSource, data from here.
-const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob:; connect-src 'self'; " +
+// policy allows the page what it does and nothing else: scripts and styles from files, media from a MediaSource (data: is the empty track that
+// hls.js puts captions into), data from here.
+const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; media-src 'self' blob: data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
 // secure sets what every answer carries.

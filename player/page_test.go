@@ -9,16 +9,59 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
 
 	"tailcast/feed"
+	"tailcast/ingest"
 	"tailcast/node"
 )
 
 // TestPage drives the page in a headless Chromium (web/test/page.mjs). TAILCAST_SCREENSHOTS names a folder for what it looked like.
 func TestPage(t *testing.T) {
+	program, samples := clipSamples(t)
+	drive(t, "page.mjs", program, samples)
+}
+
+// TestPageCaptions looks at teletext and at CTA-608 in the page, frame by frame and by HLS (web/test/captions.mjs).
+func TestPageCaptions(t *testing.T) {
+	program, samples, _, _ := captioned(t)
+	drive(t, "captions.mjs", program, samples)
+}
+
+// TestPageAV1 plays AV1 with Opus, which come from sources that are not TS, and goes back in them (web/test/nodes.mjs).
+func TestPageAV1(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipping the page in -short")
+	}
+	seconds := []string{"-t", "8", "-r", "25"}
+	pictures := ivf(encode(t, "in.ivf", append(seconds, "-an", "-g", "25", "-c:v", "libaom-av1", "-cpu-used", "8", "-usage", "realtime")...))
+	heard := scan(encode(t, "in.ts", append(seconds, "-vn", "-c:a", "libopus")...))
+	opus := heard.programs[len(heard.programs)-1].Tracks[0]
+	opus.ID = 1
+	program := &ingest.Program{Number: 1, Tracks: []ingest.Track{{ID: 0, Codec: ingest.AV1}, opus}}
+	var samples []ingest.Sample
+	for i, data := range pictures {
+		s := ingest.Sample{DTS: int64(i) * 3600, PTS: int64(i) * 3600, Data: data}
+		if i%25 == 0 {
+			s.Flags = ingest.RandomAccess
+		}
+		samples = append(samples, s)
+	}
+	first := heard.samples[0].DTS
+	for _, s := range heard.samples {
+		s.Track, s.DTS, s.PTS = 1, s.DTS-first, s.PTS-first
+		samples = append(samples, s)
+	}
+	slices.SortStableFunc(samples, func(a, b ingest.Sample) int { return int(a.DTS - b.DTS) })
+	drive(t, "nodes.mjs", program, samples, "picture")
+}
+
+// drive runs a script over a channel that airs samples.
+func drive(t *testing.T, name string, program *ingest.Program, samples []ingest.Sample, args ...string) {
+	t.Helper()
 	if testing.Short() {
 		t.Skip("skipping the page in -short")
 	}
@@ -32,15 +75,15 @@ func TestPage(t *testing.T) {
 	if _, err := os.Stat(chromium()); err != nil {
 		t.Skip("skipping the page: Chromium is not installed, or set CHROMIUM to its path")
 	}
-	url := staged(t)
 	folder := os.Getenv("TAILCAST_SCREENSHOTS")
 	if folder != "" {
 		folder, _ = filepath.Abs(folder)
 	}
-	out, err := exec.CommandContext(t.Context(), script, "web/test/page.mjs", url, folder).CombinedOutput()
+	args = append(append([]string{"web/test/" + name, staged(t, program, samples)}, args...), folder)
+	out, err := exec.CommandContext(t.Context(), script, args...).CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
-		t.Errorf("page.mjs: %v", err)
+		t.Errorf("%s: %v", name, err)
 	}
 }
 
@@ -50,7 +93,7 @@ func TestPageLogic(t *testing.T) {
 	if err != nil {
 		t.Skip("skipping the page's logic: node is not installed")
 	}
-	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs", "web/test/renditions.test.mjs").CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs", "web/test/renditions.test.mjs", "web/test/captions.test.mjs", "web/test/guide.test.mjs").CombinedOutput()
 	if err != nil {
 		t.Errorf("node --test: %v\n%s", err, out)
 	}
@@ -63,12 +106,11 @@ func chromium() string {
 	return "/usr/bin/chromium"
 }
 
-// staged is a channel that airs the clip round and round, beside a status that the test can change: POST /test/status merges JSON into it, and
+// staged is a channel that airs a clip round and round, beside a status that the test can change: POST /test/status merges JSON into it, and
 // GET /test/drop closes all connections.
-func staged(t *testing.T) (url string) {
+func staged(t *testing.T, program *ingest.Program, samples []ingest.Sample) (url string) {
 	t.Helper()
 	c := newChannel(t, Config{})
-	program, samples := clipSamples(t)
 	b := c.broadcast(program)
 	ctx, cancel := context.WithCancel(t.Context())
 	aired := make(chan struct{})
@@ -138,6 +180,10 @@ func (p *pretence) status() any {
 		"peers": []any{
 			peer("q5k2m7xw", "streamer", "direct", 12.4, 0.09, true, 0), peer("w2n7c4pd", "viewer", "lan", 1, 0.2, true, 4),
 			peer("a7b3kk2v", "relay", "relay", 18.3, 0.14, true, 0), peer("z4d6mrt2", "viewer", "direct", 55.1, 0.31, false, 6),
+		},
+		"guide": []any{
+			map[string]any{"start": p.begun.Add(-10 * time.Minute), "end": p.begun.Add(20 * time.Minute), "title": "Ein Hase <wacht> auf", "language": "deu"},
+			map[string]any{"start": p.begun.Add(20 * time.Minute), "title": "Nachrichten"},
 		},
 		"stripes": stripes, "refused": []any{}, "faults": []any{}, "notes": []any{},
 		"bytes": map[string]any{

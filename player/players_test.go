@@ -2,6 +2,7 @@ package player
 
 import (
 	"context"
+	"net/http/httptest"
 	"os/exec"
 	"slices"
 	"testing"
@@ -30,12 +31,21 @@ func TestPlayersPlay(t *testing.T) {
 		<-aired
 		b.stop()
 	})
+	list := httptest.NewServer(NewLineup(c.server, Station{Server: c.server}))
+	defer list.Close()
+	t.Run("mpv/channels.m3u", func(t *testing.T) {
+		plays(t, "mpv", []string{"--no-config", "--vo=null", "--ao=null", "--frames=40", "--msg-level=all=error", ""}, list.URL+"/channels.m3u")
+	})
 	players := map[string][]string{
 		"ffmpeg": {"-v", "error", "-xerror", "-t", "3", "-i", "", "-f", "null", "-"},
 		"mpv":    {"--no-config", "--vo=null", "--ao=null", "--frames=40", "--msg-level=all=error", ""},
 	}
 	for name, args := range players {
-		for _, path := range []string{"/hls/index.m3u8", "/hls/main.m3u8?dvr=5s", "/live.ts?join=last", "/live.mp4?join=next", "/live.ts?at=-4s"} {
+		for _, path := range []string{"/hls/index.m3u8", "/hls/main.m3u8?dvr=5s", "/live.ts?join=last", "/live.mp4?join=next", "/live.ts?at=-4s", "/live.mp4?at=-4s", "/live.mp4?audio=0", "/live.m3u", "/radio.aac", "/radio.aac?at=-4s"} {
+			if name == "ffmpeg" && path == "/live.m3u" {
+				continue // it reads no lists but those of HLS
+			}
+
 			t.Run(name+path, func(t *testing.T) { plays(t, name, args, c.url+path) })
 		}
 	}

@@ -71,18 +71,24 @@ func (e *edge) shown(v view) []*segment {
 
 // head writes the tags that hold for all of it.
 func (e *edge) head(b *strings.Builder, list []*segment) {
-	number, breaks := e.tape.next, e.tape.breaks
-	if len(list) > 0 {
-		number, breaks = list[0].number, list[0].breaks
-		if list[0].broken { // its tag is still in the playlist
-			breaks--
-		}
-	}
+	number, breaks := e.place(list)
 	part := partSeconds(e.part)
 	fmt.Fprintf(b, "#EXTM3U\n#EXT-X-VERSION:9\n#EXT-X-TARGETDURATION:%d\n", e.target)
 	fmt.Fprintf(b, "#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,CAN-SKIP-UNTIL=%d.0,HOLD-BACK=%d.0,PART-HOLD-BACK=%.3f\n", delta*e.target, 3*e.target, 3*part)
 	fmt.Fprintf(b, "#EXT-X-PART-INF:PART-TARGET=%.3f\n", part)
 	fmt.Fprintf(b, "#EXT-X-MEDIA-SEQUENCE:%d\n#EXT-X-DISCONTINUITY-SEQUENCE:%d\n#EXT-X-INDEPENDENT-SEGMENTS\n", number, breaks)
+}
+
+// place is the number of the first segment listed, and of the discontinuities before the playlist.
+func (e *edge) place(list []*segment) (number, breaks uint64) {
+	if len(list) == 0 {
+		return e.tape.next, e.tape.breaks
+	}
+	number, breaks = list[0].number, list[0].breaks
+	if list[0].broken { // its tag is still in the playlist
+		breaks--
+	}
+	return number, breaks
 }
 
 // partSeconds is EXT-X-PART-INF:PART-TARGET: ticks, rounded up to a millisecond.
@@ -99,6 +105,11 @@ func (e *edge) intro(b *strings.Builder, s *segment, first, other bool) {
 	if first || s.broken || other {
 		fmt.Fprintf(b, "#EXT-X-MAP:URI=\"i/%s.mp4\"\n", s.class.name())
 	}
+	s.date(b, first)
+}
+
+// date writes now and then when a segment was signed, and where times do not go on.
+func (s *segment) date(b *strings.Builder, first bool) {
 	if first || s.broken || s.number%16 == 0 {
 		fmt.Fprintf(b, "#EXT-X-PROGRAM-DATE-TIME:%s\n", time.UnixMicro(s.wall).UTC().Format("2006-01-02T15:04:05.000Z"))
 	}

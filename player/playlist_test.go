@@ -88,7 +88,10 @@ func parseMedia(t *testing.T, text string) *media {
 			m.independent = true
 		case tag == "#EXT-X-SERVER-CONTROL":
 			m.blocks = a["CAN-BLOCK-RELOAD"] == "YES"
-			m.holdBack, m.partHold, m.skipUntil = decimal(t, a["HOLD-BACK"]), decimal(t, a["PART-HOLD-BACK"]), decimal(t, a["CAN-SKIP-UNTIL"])
+			m.holdBack, m.skipUntil = decimal(t, a["HOLD-BACK"]), decimal(t, a["CAN-SKIP-UNTIL"])
+			if hold, ok := a["PART-HOLD-BACK"]; ok {
+				m.partHold = decimal(t, hold)
+			}
 		case tag == "#EXT-X-PART-INF":
 			m.part = decimal(t, a["PART-TARGET"])
 		case tag == "#EXT-X-SKIP":

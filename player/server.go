@@ -90,8 +90,8 @@ type Server struct {
 	ts, mp4  *outlet
 	aac      *outlet
 	hls      *edge
-	kept     keptSince
 	versions versions
+	guide    guide
 }
 
 // New makes a Server. It serves nothing but the page until Run runs.

@@ -60,7 +60,7 @@ type restamper struct {
 
 // restamp returns the chunk's bytes as the client gets them.
 func (r *restamper) restamp(c chunk) []byte {
-	if len(c.stamps.sequences) == 0 {
+	if len(c.stamps.sequences)+len(c.stamps.times) == 0 {
 		return c.data
 	}
 	out := bytes.Clone(c.data)

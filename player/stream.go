@@ -25,6 +25,7 @@ type stream struct {
 	contentType string
 	omitted     string        // tracks of the program that this container cannot carry, for people
 	sounds      string        // sound tracks of the program, as X-Tailcast-Audio has them; "" for TS
+	captions    string        // of the program, as X-Tailcast-Captions has them
 	header      []byte        // what every client gets first: the fMP4 init; nil for TS
 	keepFor     time.Duration // chunks before the newest start are kept this long for slow clients
 	keepBytes   int           // and the lot is never larger than this

@@ -227,10 +227,15 @@ func (s start) lastTicks() (end int64, known bool) {
 // length is how long a segment is that nothing continues.
 func (s start) length() int64 {
 	dts := s.block.Record.DTS
-	if end, known := s.lastTicks(); known && end >= dts && end-dts < maxSegment {
-		return max(end-dts, firstDuration)
+	end, known := s.lastTicks()
+	if !known || end < dts || end-dts >= maxSegment {
+		return ingest.ClockRate / 10
 	}
-	return ingest.ClockRate / 10
+	last, err := s.log.Record(s.end - 1)
+	if wall := (last.Record.Wall - s.block.Record.Wall) * ingest.ClockRate / 1e6; end-dts >= maxGuess && (err != nil || !near(wall, end-dts)) {
+		return ingest.ClockRate / 10
+	}
+	return max(end-dts, firstDuration)
 }
 
 // joined is how a segment and the next fit: how long the first is, and whether the second continues it.
@@ -241,16 +246,18 @@ func joined(s, next start) (ticks int64, continues bool) {
 	if same && after > dts && s.end == next.block.Index && known && near(after, end) {
 		return after - dts, true
 	}
-	if known && end >= dts && end-dts < maxSegment {
+	if known && end >= dts && end-dts < maxGuess {
 		return max(end-dts, firstDuration), same && near(after, end)
 	}
 	// The times jump within it: the signer's clock says how long it was.
 	wall := (next.block.Record.Wall - s.block.Record.Wall) * ingest.ClockRate / 1e6
-	return min(max(wall, ingest.ClockRate/10), maxSegment), false
+	return min(max(wall, ingest.ClockRate/10), maxGuess), false
 }
 
 const (
-	maxSegment = 60 * ingest.ClockRate
+	// maxSegment is how far apart keyframes may be, and maxGuess how long a segment may be if the next does not tell.
+	maxSegment = 600 * ingest.ClockRate
+	maxGuess   = 60 * ingest.ClockRate
 	// rough is how far the time that a record gives for its end may be from where the next begins.
 	rough = ingest.ClockRate
 )
@@ -349,6 +356,12 @@ func (p *programs) of(s start) *class {
 	if p.program != nil {
 		p.class = &class{id: id, first: s.block.Index}
 	}
+	return p.class
+}
+
+// renew begins another class at a segment, though its program is the same: a track has come that says only in its samples what it is.
+func (p *programs) renew(s start) *class {
+	p.class = &class{id: s.log.Epoch().ID(), first: s.block.Index}
 	return p.class
 }
 

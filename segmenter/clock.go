@@ -70,6 +70,9 @@ func (c *mediaClock) class(track uint8) class {
 func (c *mediaClock) observe(m *ingest.Sample) bool {
 	t := &c.tracks[m.Track]
 	step := t.advance(m)
+	if lead := &c.tracks[c.lead]; m.Track != c.lead && lead.seen && t.idle == 0 {
+		step = min(step, max(0, m.DTS-lead.dts)) // what comes seldom began its step before the lead's newest sample
+	}
 	switch {
 	case m.Track == c.lead:
 	case t.class > c.tracks[c.lead].class:

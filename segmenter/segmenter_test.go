@@ -407,3 +407,18 @@ func TestSegmenterAllocations(t *testing.T) {
 		t.Errorf("got %.2f allocations a block, want 1, its payload", perBlock)
 	}
 }
+
+// TestSubtitlesDoNotMoveTheClock: what comes more seldom than every second is no reason to take the pictures for silent.
+func TestSubtitlesDoNotMoveTheClock(t *testing.T) {
+	events := pictures(200, 500, 0)
+	for i := 150; i >= 50; i -= 50 { // two seconds apart, between pictures
+		events = slices.Insert(events, i+1, sample(2, 0, int64(i)*frame+frame/2, 40))
+	}
+	total := int64(0)
+	for _, b := range segment(t, Config{}, events) {
+		total += int64(b.Duration)
+	}
+	if want := int64(199 * frame); total != want {
+		t.Errorf("%d ticks have passed, want %d", total, want)
+	}
+}

@@ -42,7 +42,10 @@ var Allowed = map[string][]string{
 
 	"internal/origin": {},
 
-	"player": {"feed", "segmenter", "ingest", "internal/ts", "internal/origin"},
+	"internal/captions":              {"ingest"},
+	"internal/captions/captionstest": {},
+
+	"player": {"feed", "segmenter", "ingest", "internal/ts", "internal/captions", "internal/origin"},
 
 	"node":         {"feed", "quicwire", "swarm", "discovery", "discovery/*", "internal/durable", "internal/origin"},
 	"cmd/streamer": {"node", "feed", "segmenter", "swarm", "player", "ingest", "ingest/*", "internal/clip", "internal/slate", "internal/durable", "internal/seal"},

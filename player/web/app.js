@@ -10,6 +10,7 @@ import { controls } from './controls.js';
 import { Truth } from './truth.js';
 import { studio } from './studio.js';
 import { channels } from './channels.js';
+import { onAir } from './guide.js';
 import { $, set, rows, copies } from './dom.js';
 
 const base = new URL('.', document.baseURI).href; // several channels and the home network have the page in folders
@@ -95,6 +96,7 @@ function show() {
   set('title', status?.title || 'Live channel');
   set('radio-title', status?.title || 'Live channel');
   document.title = `${v.tone === 'live' ? '' : `${v.label} · `}${status?.title || 'Tailcast'}`;
+  programme();
   veil(v);
   trouble();
   $('stage').classList.toggle('running', stream.phase === 'playing');
@@ -127,6 +129,13 @@ function words(v) {
   if (past) return ['One moment', stream.trouble || 'Fetching what was aired then.', true];
   if (v.tone !== 'live') return [v.label, v.reason, v.tone === 'wait'];
   return stream.state === 'buffering' ? ['One moment', 'Waiting for the next pictures.', true] : ['Connecting', stream.trouble, true];
+}
+
+// programme says what is on, as the broadcaster's guide has it.
+function programme() {
+  const text = stream.live ? onAir(status?.guide, Date.now()) : '';
+  $('programme').hidden = !text;
+  set('programme', text);
 }
 
 // What the page itself sees, for troubles.

@@ -36,7 +36,7 @@ export function sounds(header) {
 }
 
 // tongue names a language, which broadcasters write in three letters.
-function tongue(code) {
+export function tongue(code) {
   if (!/^[a-z]{2,3}$/.test(code) || ['und', 'mis', 'zxx', 'qaa'].includes(code)) return '';
   try {
     return new Intl.DisplayNames(['en'], { type: 'language' }).of(code);

@@ -34,9 +34,9 @@ export function controls($, video, stream, edge, quality, pick) {
     } catch { /* the browser says no */ }
   };
   const captions = () => {
-    const list = [...video.textTracks], on = list.some(t => t.mode === 'showing');
-    list.forEach((t, i) => { t.mode = !on && i === 0 ? 'showing' : 'hidden'; });
-    redraw();
+    if (!stream.captions.list.some(t => t.shown)) return;
+    stream.captions.toggle();
+    flash(stream.captions.chosen === null ? 'Captions off' : `Captions: ${stream.captions.list.find(t => t.id === stream.captions.chosen).name}`);
   };
   const live = () => stream.goLive();
   const by = seconds => {
@@ -60,11 +60,12 @@ export function controls($, video, stream, edge, quality, pick) {
     flash(e.target.selectedOptions[0].textContent);
   });
   $('sounds').addEventListener('change', e => stream.choose(Number(e.target.value)));
+  $('texts').addEventListener('change', e => stream.captions.choose(e.target.value));
   $('video').addEventListener('click', e => { if (e.pointerType !== 'touch') toggle(); });
   video.addEventListener('dblclick', full);
 
   const keys = {
-    k: toggle, ' ': toggle, m: () => mute(!video.muted), f: full, i: pip, c: () => { if (!$('captions').hidden) captions(); }, j: () => by(-STEP), l: () => by(STEP),
+    k: toggle, ' ': toggle, m: () => mute(!video.muted), f: full, i: pip, c: captions, j: () => by(-STEP), l: () => by(STEP),
     ArrowLeft: () => by(-STEP), ArrowRight: () => by(STEP), ArrowUp: () => louder(0.05), ArrowDown: () => louder(-0.05), Home: oldest, End: live,
   };
   document.addEventListener('keydown', e => {
@@ -187,10 +188,9 @@ export function controls($, video, stream, edge, quality, pick) {
     $('volume').value = String(video.muted ? 0 : video.volume);
     $('volume').style.setProperty('--done', `${100 * Number($('volume').value)}%`);
     $('pip').hidden = !document.pictureInPictureEnabled || !video.videoWidth;
-    $('captions').hidden = video.textTracks.length === 0;
-    name('captions', [...video.textTracks].some(t => t.mode === 'showing'), 'Turn captions off', 'Turn captions on');
     tracks();
     qualities();
+    texts();
     timeline();
   };
   let offered = '';
@@ -201,6 +201,21 @@ export function controls($, video, stream, edge, quality, pick) {
     offered = text;
     $('qualities').replaceChildren(...quality.list.map(r => Object.assign(document.createElement('option'), {
       value: r.name, textContent: labelOf(r), selected: r.name === now,
+    })));
+  };
+  let written = '';
+  const texts = () => {
+    const { list, chosen } = stream.captions, some = list.some(t => t.shown);
+    $('captions').hidden = list.length === 0;
+    $('captions').disabled = !some;
+    name('captions', chosen !== null, 'Turn captions off', some ? 'Turn captions on' : 'Subtitles here are pictures: only mpv and VLC show them');
+    $('captions').title = some ? 'Captions (c)' : $('captions').getAttribute('aria-label');
+    $('text-choice').hidden = list.length < 2;
+    const text = JSON.stringify([list.map(t => [t.id, t.name]), chosen]);
+    if (text === written) return;
+    written = text;
+    $('texts').replaceChildren(...[{ id: '', name: 'No captions', shown: true }, ...list].map(t => Object.assign(document.createElement('option'), {
+      value: t.id, textContent: t.name, disabled: !t.shown, selected: t.id === (chosen ?? ''),
     })));
   };
   let listed = '';

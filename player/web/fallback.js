@@ -14,7 +14,8 @@ export async function fallBack(stream, signal) {
   Object.assign(stream, { placed: true, anchor: null });
   if (!Source) return native(stream, list, signal);
   const Hls = await library(stream.base);
-  const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.25, enableWorker: false });
+  const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.25, enableWorker: false, enableCEA708Captions: false }); // what is in the pictures comes as text, too
+  stream.captions.fallBack();
   // show lets hls.js play one rendition, after what is buffered; it tells whether there is such a one. By itself hls.js takes what the line carries.
   const show = name => {
     const level = hls.levels.findIndex(l => l.uri.includes(`/hls/r/${name}/`));
@@ -46,6 +47,7 @@ export async function fallBack(stream, signal) {
 
 function native(stream, list, signal) {
   const { video } = stream;
+  stream.captions.fallBack();
   stream.hls = { wall: () => dated(video), edge: () => Math.max(0, end(video) - 1) };
   return new Promise((done, fail) => {
     video.addEventListener('error', () => fail(new Error('')), { once: true, signal });

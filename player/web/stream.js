@@ -9,6 +9,7 @@ import { Latency } from './latency.js';
 import { Source, unplayable, sounds, isSound } from './codecs.js';
 import { sentence } from './status.js';
 import { fallBack, Gone } from './fallback.js';
+import { Captions } from './captions.js';
 
 const KEEP = 30;          // seconds of what has been shown stay buffered
 const AHEAD = 20;         // seconds of the past that are fetched before they are shown
@@ -36,6 +37,7 @@ export class Stream {
   constructor(video, base, edge, changed) {
     Object.assign(this, { video, base, edge, changed });
     this.latency = new Latency();
+    this.captions = new Captions(video, () => changed(this));
     this.state = 'connecting'; // connecting, buffering, playing, refused
     this.since = clock();      // when the state began
     this.paused = false;
@@ -137,6 +139,7 @@ export class Stream {
       this.anchor = null;
       const from = Date.parse(response.headers.get('x-tailcast-from') ?? '');
       const buffer = await this.attach(either);
+      this.captions.begin(response.headers.get('x-tailcast-captions'));
       await this.pump(response.body.getReader(), buffer, guard, live ? null : from);
     } finally {
       guard.abort();
@@ -199,6 +202,7 @@ export class Stream {
       const { value, done } = await reader.read().finally(() => clearTimeout(timer));
       if (done) return;
       this.received += value.length;
+      this.captions.take(value);
       await append(buffer, value, video);
       if (video.error) throw new Undecodable('The browser could not decode what came; trying again.');
       this.arrived(buffer.buffered, from);

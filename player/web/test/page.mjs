@@ -19,6 +19,8 @@ await browse(url, folder, async w => {
   const well = await w.until('no veil over the picture, and no trouble', s => s.veil === '' && Object.keys(s.troubles).length === 0);
   console.log(`buffer ${well.buffer.toFixed(3)} s, rate ${well.rate}, dropped ${well.dropped} of ${well.frames}`);
 
+  assert.match(await page.locator('#programme').innerText(), /^Now until \d\d:\d\d( [AP]M)?: Ein Hase <wacht> auf · then: Nachrichten$/);
+  console.log('ok: what is on is said');
   await looks(w);
   await states(w);
   await faults(w);
