@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tailcast/ingest"
+	"tailcast/internal/pace"
 	"tailcast/internal/ts"
 )
 
@@ -46,11 +47,11 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 	cfg := h.Config
 	cfg.Stats = h.stats()
 	stats := cfg.Stats
-	pace := newPacer(ctx, sink, math.Inf(1))
-	scanner := cfg.scanner(pace)
+	pacer := pace.NewPacer(ctx, sink, math.Inf(1))
+	scanner := cfg.scanner(pacer)
 	for delay := firstDelay; ; {
 		before := stats.Samples.Load()
-		finished, err := once(client, req, scanner, pace)
+		finished, err := once(client, req, scanner, pacer)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -73,7 +74,7 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 }
 
 // once fetches once. Finished says that there is nothing more to come, err why it ended.
-func once(client *http.Client, req *http.Request, scanner *ts.Scanner, pace *pacer) (finished bool, err error) {
+func once(client *http.Client, req *http.Request, scanner *ts.Scanner, pacer *pace.Pacer) (finished bool, err error) {
 	url := req.URL.Redacted()
 	resp, err := client.Do(req)
 	if err != nil {
@@ -84,8 +85,8 @@ func once(client *http.Client, req *http.Request, scanner *ts.Scanner, pace *pac
 		return false, fmt.Errorf("couldn't fetch %s: the server answered %s", url, resp.Status)
 	}
 	recording := resp.ContentLength >= 0
-	if pace.speed = math.Inf(1); recording {
-		pace.speed = 1
+	if pacer.SetSpeed(math.Inf(1)); recording {
+		pacer.SetSpeed(1)
 	}
 	err = pump(req.Context(), resp.Body, scanner, stallTime)
 	complete := recording && err == nil
