@@ -51,6 +51,7 @@ func (f *File) Run(ctx context.Context, sink ingest.Sink) error {
 type item struct {
 	path      string
 	open      func() (io.ReadCloser, error) // If nil, os.Open(path).
+	err       error                         // why it cannot be aired, if that is known already
 	continues bool                          // its times go on from those of the item before, as of segments of one recording
 }
 
@@ -86,6 +87,9 @@ func (r *reel) play(x item) error {
 }
 
 func (x item) reader() (io.ReadCloser, error) {
+	if x.err != nil {
+		return nil, x.err
+	}
 	if x.open != nil {
 		return x.open()
 	}
