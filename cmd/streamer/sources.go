@@ -31,10 +31,13 @@ func open(o *options, in input, d *doors, log *slog.Logger) (*source, error) {
 	switch in.kind {
 	case file:
 		s = &mpegts.File{Config: cfg, Path: in.text, Loop: o.loop}
+	case playout:
+		s = &mpegts.Playout{Config: cfg, Items: in.files, Loop: o.loop}
 	case stdin:
 		s = &mpegts.Reader{Config: cfg, R: os.Stdin}
 	case udp:
-		u, err := mpegts.ListenUDP(cfg, in.url.Host, in.url.Query().Get("interface"))
+		q := in.url.Query()
+		u, err := mpegts.ListenUDP(mpegts.UDPConfig{Config: cfg, Addr: in.url.Host, Interface: q.Get("interface"), Source: q.Get("source")})
 		if err != nil {
 			return nil, err
 		}

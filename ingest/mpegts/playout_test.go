@@ -263,4 +263,3 @@ func FuzzParseList(f *testing.F) {
 		}
 	})
 }
-
