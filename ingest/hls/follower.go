@@ -131,7 +131,7 @@ func (f *follower) reload(ctx context.Context) (fresh bool, err error) {
 	if f.list != nil && f.lowLatency() && !f.first {
 		uri, within = f.blocking(uri), 3*f.list.target+stallTime
 	}
-	a, err := f.pull.client.get(ctx, resource{uri: uri}, maxPlaylist, within)
+	a, err := f.load(ctx, uri, within)
 	var status errStatus
 	if errors.As(err, &status) && uri != f.stream.uri && strings.HasSuffix(status.status, http.StatusText(http.StatusBadRequest)) {
 		f.list.blocks = false // it has forgotten what we ask for; a plain reload tells why
@@ -147,6 +147,15 @@ func (f *follower) reload(ctx context.Context) (fresh bool, err error) {
 		return false, errors.New("the playlist has no segments yet")
 	}
 	return f.adopt(ctx, l)
+}
+
+// load gets the playlist, or what was loaded of it before.
+func (f *follower) load(ctx context.Context, uri string, within time.Duration) (answer, error) {
+	if a := f.stream.loaded; a != nil {
+		f.stream.loaded = nil
+		return *a, nil
+	}
+	return f.pull.client.get(ctx, resource{uri: uri}, maxPlaylist, within)
 }
 
 // blocking adds the delivery directives that make the server answer when the next part is there (RFC 8216bis, 6.2.5.2).

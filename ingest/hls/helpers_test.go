@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"testing"
@@ -42,8 +44,11 @@ func (o *origin) RoundTrip(r *http.Request) (*http.Response, error) {
 	o.mu.Unlock()
 	if o.answer != nil {
 		if resp := o.answer(r); resp != nil {
+			if err := r.Context().Err(); err != nil {
+				return nil, err
+			}
 			resp.Request = r
-			return resp, r.Context().Err()
+			return resp, nil
 		}
 	}
 	if !ok {
@@ -154,28 +159,21 @@ func newSource(t testing.TB) *source {
 	scanner.Write(clip.Bytes())
 	scanner.Flush()
 	s.program = s.all.programs[len(s.all.programs)-1]
-	var held []ingest.Sample // sound that belongs to the next segment
-	cut := int64(-1 << 62)
+	var cuts []int64
 	for _, x := range s.all.samples {
 		if x.Flags&ingest.RandomAccess != 0 {
-			s.segments, cut = append(s.segments, nil), x.DTS
-			for _, h := range held {
-				s.add(h)
-			}
-			held = nil
+			cuts = append(cuts, x.DTS)
 		}
-		if len(s.segments) == 0 || x.DTS < cut {
-			held = append(held, x.Sample)
-			continue
-		}
-		s.add(x.Sample)
+	}
+	s.segments = make([][]ingest.Sample, len(cuts))
+	for _, x := range s.all.samples {
+		k := max(0, sort.Search(len(cuts), func(i int) bool { return cuts[i] > x.DTS })-1)
+		s.segments[k] = append(s.segments[k], x.Sample)
+	}
+	for _, seg := range s.segments {
+		slices.SortStableFunc(seg, func(a, b ingest.Sample) int { return int(a.DTS - b.DTS) })
 	}
 	return s
-}
-
-func (s *source) add(x ingest.Sample) {
-	last := len(s.segments) - 1
-	s.segments[last] = append(s.segments[last], x)
 }
 
 // ts is a segment with its times moved.

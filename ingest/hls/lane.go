@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"tailcast/ingest"
@@ -22,6 +23,7 @@ type lane struct {
 	absent   bool // it did not deliver in time, and is not waited for
 
 	queue   []event
+	newest  *ingest.Program // that came
 	program *ingest.Program // newest that has left the queue
 	ids     map[uint8]uint8 // of tracks, in the whole program
 	wrap    int64           // added to all times, so that the clocks of two playlists are of one round of 33 bits
@@ -43,7 +45,10 @@ func newLane(p *Pull, f *follower) *lane {
 }
 
 // SetProgram implements ingest.Sink.
-func (l *lane) SetProgram(p *ingest.Program) { l.queue = append(l.queue, event{program: p}) }
+func (l *lane) SetProgram(p *ingest.Program) {
+	l.newest = p
+	l.queue = append(l.queue, event{program: p})
+}
 
 // WriteSample implements ingest.Sink.
 func (l *lane) WriteSample(s ingest.Sample) {
@@ -96,10 +101,12 @@ func (l *lane) feed(p *piece) {
 	}
 	l.begun, l.era = true, p.era
 	from := len(l.queue)
+	before := l.newest
 	if err := l.demux(p); err != nil {
+		l.pull.stats.LostSegments.Add(1)
 		l.pull.trouble("segment cannot be used", l.follower.stream.name, err)
 	}
-	l.date(p, l.queue[from:])
+	l.date(p, before, l.queue[from:])
 }
 
 func (l *lane) demux(p *piece) (err error) {
@@ -120,20 +127,35 @@ func (l *lane) demux(p *piece) (err error) {
 	return l.demuxer.write(*p)
 }
 
-// date gives each sample the time of day that the playlist says of the first (RFC 8216, 4.3.2.6).
-func (l *lane) date(p *piece, events []event) {
+// date gives each sample the time of day that the playlist says of the beginning of p (RFC 8216, 4.3.2.6): of its first picture, or its first sound.
+func (l *lane) date(p *piece, program *ingest.Program, events []event) {
+	if i := firstPicture(program, events); i >= 0 && !p.date.IsZero() && (p.dated || l.wall.IsZero()) {
+		l.wall, l.at = p.date, events[i].sample.PTS
+	}
 	for i := range events {
-		e := &events[i]
-		if e.program != nil {
-			continue
-		}
-		if !p.date.IsZero() && (p.dated || l.wall.IsZero()) {
-			l.wall, l.at, p.dated = p.date, e.sample.PTS, false
-		}
-		if !l.wall.IsZero() {
+		if e := &events[i]; e.program == nil && !l.wall.IsZero() {
 			e.sample.Wall = l.wall.Add(span(e.sample.PTS - l.at))
 		}
 	}
+}
+
+// firstPicture is the index of the first picture, or else of the first sound; -1 if there is none.
+func firstPicture(program *ingest.Program, events []event) int {
+	first := -1
+	for i, e := range events {
+		if e.program != nil {
+			program = e.program
+			continue
+		}
+		if first < 0 {
+			first = i
+		}
+		if k := slices.IndexFunc(program.Tracks, func(t ingest.Track) bool { return t.ID == e.sample.Track }); k >= 0 && program.Tracks[k].Codec.IsVideo() {
+			first = i
+			break
+		}
+	}
+	return first
 }
 
 // head is the next sample; programs in front of it have been taken.

@@ -17,8 +17,9 @@ import (
 // stream is a media playlist to follow.
 type stream struct {
 	uri      string
-	name     string // for people
-	language string // ISO 639-2, if the master playlist says it
+	name     string  // for people
+	language string  // ISO 639-2, if the master playlist says it
+	loaded   *answer // what the first request for it gave, if it was made
 }
 
 // maxSounds bounds the playlists of sound beside the pictures.
@@ -76,7 +77,7 @@ func (p *Pull) streams(ctx context.Context) (out []stream, err error) {
 		a, err := p.client.get(ctx, resource{uri: p.url.String()}, maxPlaylist, 2*stallTime)
 		if err == nil {
 			if !isMaster(a.body) {
-				return []stream{{uri: p.url.String(), name: "main"}}, nil
+				return []stream{{uri: p.url.String(), name: "main", loaded: &a}}, nil
 			}
 			out, err = p.choice.choose(a)
 		}

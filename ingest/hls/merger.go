@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"tailcast/ingest"
@@ -27,7 +28,8 @@ type merger struct {
 	on    bool  // era is valid
 	first int64 // time of the first picture of the era
 	timed bool  // first is known
-	last  int64 // time of the newest sample of the first lane
+	until int64 // when the last picture of the first lane, as far as delivered, is over
+	last  int64 // its decoding time
 	took  bool  // the last round took some time
 
 	ahead time.Duration // that the playlist was, of what was aired first; the pace keeps it so
@@ -56,7 +58,7 @@ func (m *merger) run(ctx context.Context, lanes []*lane) error {
 			return ctx.Err()
 		}
 	}
-	m.rest()
+	m.rest(math.MaxInt64)
 	m.took = m.join.Took()
 	return nil
 }
@@ -124,19 +126,19 @@ func (m *merger) turn(e era) {
 		return
 	}
 	if m.on {
-		m.rest()
+		m.rest(m.until)
 		m.join.Next()
 		m.pull.log.Info("discontinuity", "playlist", m.lanes[0].follower.stream.name)
 	}
-	m.on, m.era, m.timed = true, e, false
+	m.on, m.era, m.timed, m.until = true, e, false, math.MinInt64
 }
 
-// rest delivers what is left of the sound up to the last picture, and drops what is behind.
-func (m *merger) rest() {
+// rest delivers what is left of the sound up to a time, and drops what is behind.
+func (m *merger) rest(until int64) {
 	m.programs()
 	for _, l := range m.lanes[1:] {
 		for ; len(l.queue) > 0; m.programs() {
-			if l.near(m.last); l.head().DTS+l.wrap > m.last {
+			if l.near(m.last); l.head().DTS+l.wrap >= until {
 				break
 			}
 			m.deliver(l)
@@ -196,7 +198,8 @@ func (m *merger) deliver(l *lane) {
 	s := l.pop().sample
 	s.DTS, s.PTS = s.DTS+l.wrap, s.PTS+l.wrap
 	if l == m.lanes[0] {
-		m.last = s.DTS
+		step := max(0, min(s.DTS-m.last, ingest.ClockRate))
+		m.last, m.until = s.DTS, max(m.until, s.PTS+step)
 	} else {
 		if s.DTS < m.first-early {
 			return
@@ -253,12 +256,18 @@ func free[N uint8 | uint16](taken map[N]bool, top N) N {
 
 // speak gives a track a language, in the way of MPEG-TS (ISO 639 language descriptor), unless it has one.
 func speak(t *ingest.Track, language string) {
-	if t.Language != "" || language == "" {
+	const tag, undetermined = 0x0a, "und"
+	if t.Language != "" && t.Language != undetermined || language == "" {
 		return
 	}
 	t.Language = language
-	own := append(append([]byte{0x0a, 4}, language...), 0)
-	t.Descriptors = append(own, t.Descriptors...)
+	all := append(append([]byte{tag, 4}, language...), 0)
+	for b := t.Descriptors; len(b) >= 2 && len(b) >= 2+int(b[1]); b = b[2+int(b[1]):] {
+		if b[0] != tag {
+			all = append(all, b[:2+int(b[1])]...)
+		}
+	}
+	t.Descriptors = all
 }
 
 // Pace: what is in front of us in the playlist stays what it was. Else an encoder whose clock is faster than ours, by 50 ppm, would take half a minute
