@@ -239,8 +239,8 @@ uhd.m3u8
 				t.Fatalf("sound %d: got %d frames, want %d", k, len(got), len(want))
 			}
 			for i, g := range got {
-				if d := g.PTS - want[i].PTS; !bytes.Equal(g.Data, want[i].Data) || d < -1 || d > 1 {
-					t.Fatalf("sound %d: frame %d is %d ticks off", k, i, d)
+				if d := g.PTS - want[i].PTS; !bytes.Equal(g.Data, want[i].Data) || d < -1 || d > 1 || g.Flags != 0 {
+					t.Fatalf("sound %d: frame %d is %d ticks off, flags %b", k, i, d, g.Flags)
 				}
 			}
 			even(t, got, 200*time.Millisecond)

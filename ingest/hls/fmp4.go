@@ -117,7 +117,7 @@ func (d *mp4Demuxer) begin(init []byte) error {
 			continue
 		}
 		x := &mp4Track{number: t.ID, rate: int64(t.TimeScale), track: es.NewTrack(uint8(len(tracks)), codec), form: f}
-		x.offset, x.length = rescale(more[t.ID].offset, x.rate), more[t.ID].length
+		x.offset, x.length = more[t.ID].offset, more[t.ID].length
 		f.about(&x.track)
 		tracks = append(tracks, x)
 	}
@@ -163,52 +163,62 @@ func rescale(at, rate int64) int64 {
 
 // details are what mediacommon does not read of an init section.
 type details struct {
-	offset int64  // of presentation, in the track's rate
+	offset int64  // of presentation, of 90 kHz
 	length uint32 // of a sample, unless a fragment says it
 }
 
-// detailsOf reads edit lists (ISO/IEC 14496-12, 8.6.6), of which packagers use the first entry to take back the delay of an encoder, and the default
-// durations of samples.
+// detailsOf reads edit lists, and the default durations of samples.
 func detailsOf(init []byte) map[int]details {
 	out := make(map[int]details)
 	r := bytes.NewReader(init)
-	for _, box := range boxes(r, mp4.BoxPath{mp4.BoxTypeMoov(), mp4.BoxTypeMvex(), mp4.BoxTypeTrex()}) {
-		if x, ok := box.Payload.(*mp4.Trex); ok {
-			out[int(x.TrackID)] = details{length: x.DefaultSampleDuration}
-		}
+	movie := int64(1)
+	for _, x := range boxes[*mp4.Mvhd](r, nil, mp4.BoxTypeMoov(), mp4.BoxTypeMvhd()) {
+		movie = max(1, int64(x.Timescale))
+	}
+	for _, x := range boxes[*mp4.Trex](r, nil, mp4.BoxTypeMoov(), mp4.BoxTypeMvex(), mp4.BoxTypeTrex()) {
+		out[int(x.TrackID)] = details{length: x.DefaultSampleDuration}
 	}
 	traks, err := mp4.ExtractBox(r, nil, mp4.BoxPath{mp4.BoxTypeMoov(), mp4.BoxTypeTrak()})
 	if err != nil {
 		return out
 	}
 	for _, trak := range traks {
-		id := 0
-		var edit *mp4.Elst
-		for _, path := range []mp4.BoxPath{{mp4.BoxTypeTkhd()}, {mp4.BoxTypeEdts(), mp4.BoxTypeElst()}} {
-			found, err := mp4.ExtractBoxWithPayload(r, trak, path)
-			if err != nil || len(found) == 0 {
-				continue
+		for _, head := range boxes[*mp4.Tkhd](r, trak, mp4.BoxTypeTkhd()) {
+			for _, clock := range boxes[*mp4.Mdhd](r, trak, mp4.BoxTypeMdia(), mp4.BoxTypeMdhd()) {
+				for _, edits := range boxes[*mp4.Elst](r, trak, mp4.BoxTypeEdts(), mp4.BoxTypeElst()) {
+					x := out[int(head.TrackID)]
+					x.offset = offsetOf(edits, movie, max(1, int64(clock.Timescale)))
+					out[int(head.TrackID)] = x
+				}
 			}
-			switch x := found[0].Payload.(type) {
-			case *mp4.Tkhd:
-				id = int(x.TrackID)
-			case *mp4.Elst:
-				edit = x
-			}
-		}
-		if edit != nil && len(edit.Entries) == 1 && edit.GetMediaTime(0) > 0 {
-			x := out[id]
-			x.offset = -edit.GetMediaTime(0)
-			out[id] = x
 		}
 	}
 	return out
 }
 
-func boxes(r *bytes.Reader, path mp4.BoxPath) []*mp4.BoxInfoWithPayload {
-	found, err := mp4.ExtractBoxWithPayload(r, nil, path)
+// offsetOf reads an edit list (ISO/IEC 14496-12, 8.6.6): packagers let a track begin later by an empty edit, in time of the movie, and take back the delay
+// of an encoder by the first entry that is not empty, in time of the track.
+func offsetOf(edits *mp4.Elst, movie, track int64) (offset int64) {
+	for i := range edits.Entries {
+		at := edits.GetMediaTime(i)
+		if at >= 0 {
+			return offset - rescale(at, track)
+		}
+		offset += rescale(int64(edits.GetSegmentDuration(i)&(1<<48-1)), movie)
+	}
+	return 0
+}
+
+// boxes are those of one kind below parent.
+func boxes[T any](r *bytes.Reader, parent *mp4.BoxInfo, path ...mp4.BoxType) (out []T) {
+	found, err := mp4.ExtractBoxWithPayload(r, parent, path)
 	if err != nil {
 		return nil
 	}
-	return found
+	for _, b := range found {
+		if x, ok := b.Payload.(T); ok {
+			out = append(out, x)
+		}
+	}
+	return out
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"tailcast/ingest"
@@ -209,8 +210,16 @@ func (m *merger) deliver(l *lane) {
 			return
 		}
 		s.Track = id
+		if m.pictures() {
+			s.Flags &^= ingest.RandomAccess // alone, decoding can begin at any sound; beside pictures, only at those
+		}
 	}
 	m.join.WriteSample(s)
+}
+
+// pictures tells whether the first lane has any.
+func (m *merger) pictures() bool {
+	return slices.ContainsFunc(m.lanes[0].program.Tracks, func(t ingest.Track) bool { return t.Codec.IsVideo() })
 }
 
 // program is that of all lanes together: the tracks of the first as they are, those of others with numbers and PIDs of their own, and the languages
