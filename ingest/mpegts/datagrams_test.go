@@ -149,4 +149,3 @@ func FuzzTransportPackets(f *testing.F) {
 		}
 	})
 }
-
