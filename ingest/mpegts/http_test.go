@@ -353,7 +353,7 @@ func TestHTTPPullFollows(t *testing.T) {
 func TestPushExpects(t *testing.T) {
 	p := &Push{}
 	server := httptest.NewServer(p)
-	defer server.Close()
+	t.Cleanup(server.Close) // after the connections below
 	s := newSink(567)
 	stop := start(t, p, s)
 	running(p)
