@@ -143,4 +143,3 @@ func shown(u *url.URL) string {
 	public.RawQuery = ""
 	return public.Redacted()
 }
-

@@ -26,6 +26,7 @@ var Allowed = map[string][]string{
 	"internal/rtporder": {},
 	"ingest/mpegts":     {"ingest", "internal/ts", "internal/pace", "internal/rtporder"},
 	"ingest/rtp":        {"ingest", "internal/es", "internal/rtporder"},
+	"ingest/hls":        {"ingest", "internal/es", "internal/pace", "internal/ts"},
 	"ingest/rtsp":       {"ingest", "ingest/rtp"},
 	"ingest/whip":       {"ingest", "ingest/rtp"},
 
