@@ -33,7 +33,8 @@ type follower struct {
 
 	recording atomic.Bool // the playlist was complete from the beginning
 	began     chan struct{}
-	begin     segment // where the first piece is from; valid when began is closed
+	begin     segment       // where the first piece is from; valid when began is closed
+	distance  time.Duration // from the end that is to be kept; valid when began is closed
 
 	// How much of the playlist is in front of a piece, for the pace.
 	taken time.Duration // of all pieces so far
@@ -251,7 +252,7 @@ func shares(l, old *list) bool {
 func (f *follower) locate(ctx context.Context) error {
 	if f.main == nil {
 		f.next = f.fromEnd(f.list)
-		f.begin = f.list.segments[f.next.number-f.list.first]
+		f.begin, f.distance = f.list.segments[f.next.number-f.list.first], f.hold(f.list)
 		close(f.began)
 		return nil
 	}
@@ -279,20 +280,26 @@ func (f *follower) near(s segment) position {
 
 // fromEnd is where a broadcast is joined: three target durations from its end, or what the server says (RFC 8216, 6.3.3). A recording begins at its beginning.
 func (f *follower) fromEnd(l *list) position {
-	hold := 3 * l.target
 	switch {
 	case l.start != nil && *l.start >= 0:
 		return fromBeginning(l, *l.start)
-	case l.start != nil:
-		hold = -*l.start
-	case l.ended:
+	case l.start == nil && l.ended:
 		return position{number: l.first}
-	case f.lowLatency():
-		if hold = l.holdBack; hold == 0 {
-			hold = 3 * l.part
-		}
 	}
-	return backFrom(l, hold, f.lowLatency())
+	return backFrom(l, f.hold(l), f.lowLatency())
+}
+
+// hold is how far from the end of a broadcast one should be.
+func (f *follower) hold(l *list) time.Duration {
+	switch {
+	case l.start != nil && *l.start < 0:
+		return -*l.start
+	case !f.lowLatency():
+		return 3 * l.target
+	case l.holdBack > 0:
+		return l.holdBack
+	}
+	return 3 * l.part
 }
 
 func fromBeginning(l *list, offset time.Duration) position {

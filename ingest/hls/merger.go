@@ -290,7 +290,7 @@ func (m *merger) steer(p *piece) {
 	}
 	ahead := time.Duration(f.edge.Load()) - p.start
 	if !m.known {
-		m.known, m.ahead = true, ahead
+		m.known, m.ahead = true, max(ahead, f.distance) // one that has just begun is followed a little slower, until there is some reserve
 		m.pull.log.Info("joined the broadcast", "behind_its_end", ahead)
 		return
 	}
