@@ -6,6 +6,7 @@ require (
 	filippo.io/age v1.3.2
 	filippo.io/edwards25519 v1.2.0
 	github.com/Eyevinn/go-608 v0.6.0
+	github.com/abema/go-mp4 v1.4.1
 	github.com/adrg/xdg v0.5.3
 	github.com/asticode/go-astisub v0.40.0
 	github.com/asticode/go-astits v1.14.0
@@ -37,8 +38,6 @@ require (
 	rsc.io/qr v0.2.0
 )
 
-require golang.org/x/text v0.42.0 // indirect
-
 require (
 	github.com/pion/datachannel v1.6.2 // indirect
 	github.com/pion/dtls/v3 v3.1.5 // indirect
@@ -52,7 +51,6 @@ require (
 
 require (
 	filippo.io/hpke v0.4.0 // indirect
-	github.com/abema/go-mp4 v1.4.1 // indirect
 	github.com/asticode/go-astikit v0.30.0 // indirect
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect

@@ -7,6 +7,7 @@ type Stats struct {
 	Bytes           atomic.Uint64 // received from the input
 	Samples         atomic.Uint64 // delivered
 	LostPackets     atomic.Uint64 // missing by continuity counter or RTP sequence number
+	LostSegments    atomic.Uint64 // of a playlist, that were gone before they were fetched, or could not be
 	DamagedSamples  atomic.Uint64 // delivered with Damaged
 	SkippedBytes    atomic.Uint64 // passed over to find synchronisation
 	Discontinuities atomic.Uint64 // jumps of the media clock

@@ -225,6 +225,7 @@ type Ingest struct {
 	Bytes           uint64 `json:"bytes"`
 	Samples         uint64 `json:"samples"`
 	LostPackets     uint64 `json:"lost_packets"`
+	LostSegments    uint64 `json:"lost_segments,omitempty"` // of HLS
 	DamagedSamples  uint64 `json:"damaged_samples"`
 	SkippedBytes    uint64 `json:"skipped_bytes"`
 	Discontinuities uint64 `json:"discontinuities"`

@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/url"
-	"os"
 	"strings"
 
 	"tailcast/feed"
@@ -19,18 +18,21 @@ const (
 	udp
 	rtspPull
 	httpPull
+	hlsPull
+	playout // several files, or lists of them
 )
 
-// input is what the command line asked for; url is nil for a file.
+// input is what the command line asked for; url is nil for files.
 type input struct {
-	name string // of the rendition
-	kind kind
-	text string
-	url  *url.URL
+	name  string // of the rendition
+	kind  kind
+	text  string
+	url   *url.URL
+	files []string // of playout
 }
 
 // schemes of inputs that are URLs.
-var schemes = map[string]kind{"udp": udp, "rtsp": rtspPull, "rtsps": rtspPull, "http": httpPull, "https": httpPull}
+var schemes = map[string]kind{"udp": udp, "rtp": udp, "rtsp": rtspPull, "rtsps": rtspPull, "http": httpPull, "https": httpPull}
 
 // mainRendition is what the rendition of INPUT is called.
 const mainRendition = "main"
@@ -39,7 +41,11 @@ const mainRendition = "main"
 func parseInputs(args, renditions []string) (list []input, err error) {
 	switch {
 	case len(args) > 1:
-		return nil, node.Usagef("%d inputs: one is the rule; several renditions of one channel are --rendition 1080p=%s --rendition 480p=%s", len(args), args[0], args[1])
+		in, err := parseFiles(args)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, in)
 	case len(args) == 1 || len(renditions) == 0:
 		in, err := parseInput(strings.Join(args, ""))
 		if err != nil {
@@ -120,10 +126,13 @@ func parseURL(text string) (input, error) {
 	}
 	k, ok := schemes[u.Scheme]
 	if !ok {
-		return input{}, node.Usagef("INPUT %s://: want a .ts file, - (standard input), udp://, rtsp:// or http(s)://", u.Scheme)
+		return input{}, node.Usagef("INPUT %s://: want a .ts file, - (standard input), udp://, rtp://, rtsp:// or http(s)://", u.Scheme)
 	}
 	if u.Host == "" || k == udp && u.Port() == "" {
 		return input{}, node.Usagef("INPUT %s: want %s://host:port", shown(u), u.Scheme)
+	}
+	if k == httpPull && strings.HasSuffix(strings.ToLower(u.Path), ".m3u8") {
+		k = hlsPull
 	}
 	return input{kind: k, text: shown(u), url: u}, nil
 }
@@ -133,17 +142,4 @@ func shown(u *url.URL) string {
 	public := *u
 	public.RawQuery = ""
 	return public.Redacted()
-}
-
-func parseFile(path string) (input, error) {
-	info, err := os.Stat(path)
-	switch {
-	case err != nil && !strings.ContainsAny(path, "./"):
-		return input{}, node.Usagef("INPUT %s: no such file or command; `demo` airs the built-in clip", path)
-	case err != nil:
-		return input{}, node.Usagef("INPUT: %v", err)
-	case info.IsDir():
-		return input{}, node.Usagef("INPUT %s is a directory: name a .ts file in it", path)
-	}
-	return input{kind: file, text: path}, nil
 }

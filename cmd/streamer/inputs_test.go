@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -9,6 +10,10 @@ import (
 
 func TestInputsByTheirSpelling(t *testing.T) {
 	dir := t.TempDir()
+	list := filepath.Join(dir, "channel.m3u")
+	if err := os.WriteFile(list, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		args []string
 		kind kind
@@ -21,7 +26,14 @@ func TestInputsByTheirSpelling(t *testing.T) {
 		{args: []string{"rtsp://user:secret@camera/x?token=secret"}, kind: rtspPull, text: "rtsp://user:xxxxx@camera/x"},
 		{args: []string{"https://encoder/live.ts"}, kind: httpPull, text: "https://encoder/live.ts"},
 		{args: []string{"inputs_test.go"}, kind: file, text: "inputs_test.go"},
-		{args: []string{"a", "b"}, bad: true, text: "--rendition 1080p=a --rendition 480p=b"},
+		{args: []string{"rtp://239.1.1.1:5000?source=10.0.0.1"}, kind: udp, text: "rtp://239.1.1.1:5000"},
+		{args: []string{"https://u:secret@cdn/live/index.M3U8?token=secret#bandwidth=3M"}, kind: hlsPull, text: "https://u:xxxxx@cdn/live/index.M3U8#bandwidth=3M"},
+		{args: []string{"inputs_test.go", "none.ts"}, kind: playout, text: "inputs_test.go and 1 more"},
+		{args: []string{list}, kind: playout, text: list},
+		{args: []string{"a", "b"}, bad: true, text: "none of the 2 files is there"},
+		{args: []string{"inputs_test.go", "udp://u:secret@239.1.1.1:5000"}, bad: true, text: "udp://… is no file: only files are aired one after the other"},
+		{args: []string{"inputs_test.go", "-"}, bad: true, text: "--rendition 1080p=INPUT"},
+		{args: []string{"inputs_test.go", dir}, bad: true, text: "is a directory"},
 		{args: []string{"demmo"}, bad: true, text: "`demo` airs the built-in clip"},
 		{args: []string{dir}, bad: true, text: "is a directory"},
 		{args: []string{filepath.Join(dir, "none.ts")}, bad: true, text: "no such file"},

@@ -34,19 +34,23 @@ func main() { os.Exit(node.Main(command(seal.Sealer{}))) }
 func command(sealer seal.Sealer) *cobra.Command {
 	o := &options{}
 	root := &cobra.Command{
-		Use:   "streamer [INPUT]",
+		Use:   "streamer [INPUT...]",
 		Short: "Go live: sign a stream block by block and serve it to whoever knows the link",
 		Long: `Go live: sign a stream block by block and serve it to whoever knows the link.
 
-INPUT is a .ts file, - (TS on standard input), udp://host:port (unicast or multicast, ?interface=eth0),
-rtsp://host/path, or http(s)://host/path (TS). Without INPUT the streamer waits for an encoder to push:
-RTSP to --rtsp, WHIP (WebRTC) to /whip of --http, or a TS body by PUT or POST to /ingest of --http.
+INPUT is a .ts file, - (TS on standard input), udp://host:port or rtp://host:port (unicast or multicast,
+?interface=eth0, ?source=10.0.0.1), rtsp://host/path, or http(s)://host/path (TS, or HLS: #variant=720p or
+#bandwidth=3M choose among its variants). Several files, or a list of them (.m3u, .m3u8), are aired one after
+the other. Without INPUT the streamer waits for an encoder to push: RTSP to --rtsp, WHIP (WebRTC) to /whip of
+--http, or a TS body by PUT or POST to /ingest of --http.
 
 Several renditions of one programme are --rendition NAME=INPUT each, best first; viewers choose one and follow that alone. Where INPUT is push,
 an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest/NAME of --http.`,
 		Example: `  streamer film.ts --loop
   ffmpeg -re -i film.mp4 -c copy -f mpegts - | streamer -
+  streamer morning.ts noon.ts evening.ts --loop
   streamer udp://239.1.1.1:5000
+  streamer https://cdn.example/live/index.m3u8
   streamer rtsp://camera.local/stream
   streamer                     # then: ffmpeg … -f rtsp rtsp://127.0.0.1:8554/live
   streamer --rendition 1080p=rtsp://camera.local/high --rendition 480p=rtsp://camera.local/low
@@ -65,7 +69,7 @@ an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest
 	flags.StringVar(&o.title, "title", "", "what people call the channel; the programme's own name if empty")
 	root.Flags().StringArrayVar(&o.named, "rendition", nil, "a version of the programme that can be watched alone, as `NAME=INPUT` (repeatable, best first, 15 at most); NAME is of a-z, 0-9 and -")
 	flags.Var(&choice{o}, "program", "what to take of a TS with several programmes, by `NUMBER|NAME` of the service; the first if empty")
-	flags.BoolVar(&o.loop, "loop", false, "begin a file again at its end, with a continuous clock")
+	flags.BoolVar(&o.loop, "loop", false, "begin files and recordings again at their end, with a continuous clock")
 	flags.StringVar(&o.rtsp, "rtsp", "127.0.0.1:8554", "`address` to wait at for an RTSP push; empty is off")
 	flags.StringVar(&o.whip, "whip", "127.0.0.1:8189", "UDP `address` to receive WebRTC at that is pushed by WHIP, with offers to /whip of --http; empty is off")
 	flags.StringVar(&o.keyFile, "stream-key-file", "", "`file` with the key that encoders must show; needed to listen for them beyond this machine")

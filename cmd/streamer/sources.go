@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 
 	"tailcast/ingest"
+	"tailcast/ingest/hls"
 	"tailcast/ingest/mpegts"
 	"tailcast/ingest/rtsp"
 	"tailcast/internal/clip"
@@ -33,16 +35,25 @@ func open(o *options, in input, d *doors, log *slog.Logger) (*source, error) {
 	switch in.kind {
 	case file:
 		s = &mpegts.File{Config: cfg, Path: in.text, Loop: o.loop}
+	case playout:
+		s = &mpegts.Playout{Config: cfg, Items: in.files, Loop: o.loop}
 	case stdin:
 		s = &mpegts.Reader{Config: cfg, R: os.Stdin}
 	case udp:
-		u, err := mpegts.ListenUDP(cfg, in.url.Host, in.url.Query().Get("interface"))
+		q := in.url.Query()
+		u, err := mpegts.ListenUDP(mpegts.UDPConfig{Config: cfg, Addr: in.url.Host, Interface: q.Get("interface"), Source: q.Get("source")})
 		if err != nil {
 			return nil, err
 		}
 		s = u
 	case httpPull:
-		s = &mpegts.HTTPPull{Config: cfg, URL: in.url.String()}
+		s = &webPull{HTTPPull: mpegts.HTTPPull{Config: cfg, URL: in.url.String()}, hls: hlsConfig(o, in, stats, log)}
+	case hlsPull:
+		p, err := hls.NewPull(hlsConfig(o, in, stats, log))
+		if err != nil {
+			return nil, err
+		}
+		s = p
 	case rtspPull:
 		p, err := rtsp.NewPull(rtsp.PullConfig{URL: in.url.String(), UDP: o.rtspUDP, Logger: log})
 		if err != nil {
@@ -51,6 +62,29 @@ func open(o *options, in input, d *doors, log *slog.Logger) (*source, error) {
 		s, stats = p, p.Stats()
 	}
 	return &source{run: s.Run, stats: []*ingest.Stats{stats}}, nil
+}
+
+func hlsConfig(o *options, in input, stats *ingest.Stats, log *slog.Logger) hls.Config {
+	return hls.Config{URL: in.url.String(), Program: o.program, Loop: o.loop, Stats: stats, Logger: log}
+}
+
+// webPull fetches a stream, or follows the playlist that the server turns out to have there.
+type webPull struct {
+	mpegts.HTTPPull
+	hls hls.Config
+}
+
+// Run implements ingest.Source.
+func (w *webPull) Run(ctx context.Context, sink ingest.Sink) error {
+	err := w.HTTPPull.Run(ctx, sink)
+	if !errors.Is(err, mpegts.ErrPlaylist) {
+		return err
+	}
+	p, err := hls.NewPull(w.hls)
+	if err != nil {
+		return err
+	}
+	return p.Run(ctx, sink)
 }
 
 // demo is the built-in clip for ever.
@@ -70,6 +104,7 @@ func (s *source) health(in input, page string) *node.Ingest {
 		h.Bytes += st.Bytes.Load()
 		h.Samples += st.Samples.Load()
 		h.LostPackets += st.LostPackets.Load()
+		h.LostSegments += st.LostSegments.Load()
 		h.DamagedSamples += st.DamagedSamples.Load()
 		h.SkippedBytes += st.SkippedBytes.Load()
 		h.Discontinuities += st.Discontinuities.Load()

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"tailcast/ingest"
+	"tailcast/internal/pace"
 	"tailcast/internal/ts"
 )
 
@@ -28,10 +29,9 @@ type File struct {
 
 // Run implements ingest.Source.
 func (f *File) Run(ctx context.Context, sink ingest.Sink) error {
-	loop := &looper{sink: newPacer(ctx, sink, f.Speed)}
-	scanner := f.scanner(loop)
+	r := newReel(ctx, f.Config, sink, f.Speed)
 	for {
-		err := f.round(ctx, scanner)
+		err := r.play(item{path: f.Path, open: f.Open})
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -41,37 +41,85 @@ func (f *File) Run(ctx context.Context, sink ingest.Sink) error {
 		if !f.Loop {
 			return nil
 		}
-		if !loop.again() {
+		if !r.took {
 			return fmt.Errorf("couldn't loop %s: it is too short", f.Path)
 		}
 	}
 }
 
-// round airs the file once.
-func (f *File) round(ctx context.Context, scanner *ts.Scanner) error {
-	in, err := f.open()
+// item is one recording to be aired.
+type item struct {
+	path      string
+	open      func() (io.ReadCloser, error) // If nil, os.Open(path).
+	err       error                         // why it cannot be aired, if that is known already
+	continues bool                          // its times go on from those of the item before, as of segments of one recording
+}
+
+// reel airs one recording after the other on one clock.
+type reel struct {
+	ctx     context.Context
+	cfg     Config
+	join    *pace.Joiner
+	scanner *ts.Scanner // of path; nil before the first
+	path    string
+	took    bool // the last item took some time
+}
+
+func newReel(ctx context.Context, cfg Config, sink ingest.Sink, speed float64) *reel {
+	return &reel{ctx: ctx, cfg: cfg, join: pace.NewJoiner(pace.NewPacer(ctx, sink, speed))}
+}
+
+// play airs x to its end.
+func (r *reel) play(x item) error {
+	in, err := x.reader()
 	if err != nil {
 		return err
 	}
 	defer in.Close()
+	r.thread(x)
+	err = r.read(in)
+	r.scanner.Flush()
+	if err == nil {
+		err = r.scanner.Diagnose()
+	}
+	r.took = r.join.Took()
+	return err
+}
+
+func (x item) reader() (io.ReadCloser, error) {
+	if x.err != nil {
+		return nil, x.err
+	}
+	if x.open != nil {
+		return x.open()
+	}
+	return os.Open(x.path)
+}
+
+// thread makes ready for x: what is known of one recording says nothing of another.
+func (r *reel) thread(x item) {
+	switch {
+	case r.scanner != nil && x.continues:
+		return
+	case r.scanner != nil && r.path == x.path:
+		r.scanner.Rewind()
+	default:
+		r.scanner, r.path = r.cfg.scanner(r.join), x.path
+	}
+	r.join.Next()
+}
+
+func (r *reel) read(in io.Reader) error {
 	buf := make([]byte, portion)
-	for total := 0; ctx.Err() == nil; {
+	for total := 0; r.ctx.Err() == nil; {
 		n, err := in.Read(buf)
-		scanner.Write(buf[:n])
-		if total += n; errors.Is(err, io.EOF) || total > patience && errors.Is(scanner.Diagnose(), ts.ErrNotTS) {
+		r.scanner.Write(buf[:n])
+		if total += n; errors.Is(err, io.EOF) || total > patience && errors.Is(r.scanner.Diagnose(), ts.ErrNotTS) {
 			break
 		}
 		if err != nil {
 			return err
 		}
 	}
-	scanner.Rewind()
-	return scanner.Diagnose()
-}
-
-func (f *File) open() (io.ReadCloser, error) {
-	if f.Open != nil {
-		return f.Open()
-	}
-	return os.Open(f.Path)
+	return nil
 }

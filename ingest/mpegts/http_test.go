@@ -1,6 +1,7 @@
 package mpegts
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
@@ -9,6 +10,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -278,5 +281,113 @@ func TestPushTakesAllOfAPublisherWhoLeavesAtOnce(t *testing.T) {
 	<-read
 	conn.Close()
 	wait(t, s.full, "all samples")
+	canceled(t, stop())
+}
+
+// TestHTTPPullSaysWhatIsWrong: what servers answer instead of a stream, in words that help, and without the secrets of the URL.
+func TestHTTPPullSaysWhatIsWrong(t *testing.T) {
+	for _, c := range []struct{ path, want string }{
+		{"/page", "a web page, not a stream"},
+		{"/gzip", "sends the stream as gzip"},
+		{"/secret", "the server wants a password"},
+		{"/gone", "the server answered 410"},
+		{"/loop", "redirects"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			switch r.URL.Path {
+			case "/page":
+				w.Header().Set("Content-Type", "text/html; charset=utf-8")
+			case "/gzip":
+				w.Header().Set("Content-Encoding", "gzip")
+			case "/secret":
+				w.WriteHeader(http.StatusUnauthorized)
+			case "/gone":
+				w.WriteHeader(http.StatusGone)
+			case "/loop":
+				http.Redirect(w, r, r.URL.String(), http.StatusFound)
+			}
+		}))
+		stats := new(ingest.Stats)
+		stop := start(t, &HTTPPull{Config: Config{Stats: stats}, URL: server.URL + c.path + "?token=hidden"}, newSink(0))
+		for deadline := time.Now().Add(10 * time.Second); stats.LastError() == "" && time.Now().Before(deadline); {
+			runtime.Gosched()
+		}
+		canceled(t, stop())
+		if text := stats.LastError(); !strings.Contains(text, c.want) || strings.Contains(text, "hidden") {
+			t.Errorf("%s: got %q, want %q and no secret", c.path, text, c.want)
+		}
+		server.Close()
+	}
+}
+
+// TestHTTPPullFollows: a redirect is followed with the password of the URL, and a playlist is recognised.
+func TestHTTPPullFollows(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		switch {
+		case user != "me" || password != "hidden":
+			w.WriteHeader(http.StatusUnauthorized)
+		case r.Header.Get("Accept-Encoding") == "gzip":
+			t.Error("asked for compression")
+		case r.URL.Path == "/here":
+			http.Redirect(w, r, "/there", http.StatusFound)
+		case r.URL.Path == "/list":
+			w.Header().Set("Content-Type", "application/vnd.apple.mpegurl")
+		default:
+			w.Write(clip.Bytes())
+		}
+	}))
+	defer server.Close()
+	at := strings.Replace(server.URL, "http://", "http://me:hidden@", 1)
+	s := newSink(24)
+	stop := start(t, &HTTPPull{URL: at + "/here"}, s)
+	wait(t, s.full, "pictures")
+	canceled(t, stop())
+	if err := (&HTTPPull{URL: at + "/list"}).Run(t.Context(), newSink(0)); !errors.Is(err, ErrPlaylist) {
+		t.Errorf("got %v, want that it is a playlist", err)
+	}
+}
+
+// TestPushExpects: a publisher that asks first, as curl does, is told to go on or why not, before it sends; chunks are taken, compression is not.
+func TestPushExpects(t *testing.T) {
+	p := &Push{}
+	server := httptest.NewServer(p)
+	t.Cleanup(server.Close) // after the connections below
+	s := newSink(567)
+	stop := start(t, p, s)
+	running(p)
+	ask := func(headers string) (net.Conn, *bufio.Reader, string) {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintf(conn, "PUT / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n%s\r\n", headers)
+		r := bufio.NewReader(conn)
+		line, err := r.ReadString('\n')
+		if err != nil {
+			t.Fatal(err)
+		}
+		return conn, r, strings.TrimSpace(line)
+	}
+	if _, _, got := ask("Content-Encoding: gzip\r\n"); !strings.Contains(got, "415") {
+		t.Errorf("got %q for compression, want 415", got)
+	}
+	conn, r, got := ask("")
+	if got != "HTTP/1.1 100 Continue" {
+		t.Errorf("got %q, want to be told to go on", got)
+	}
+	if _, _, got := ask(""); !strings.Contains(got, "409") {
+		t.Errorf("got %q for a second publisher, want 409", got)
+	}
+	for _, b := range portions() {
+		fmt.Fprintf(conn, "%x\r\n%s\r\n", len(b), b)
+	}
+	fmt.Fprint(conn, "0\r\n\r\n")
+	r.ReadString('\n')
+	if line, _ := r.ReadString('\n'); !strings.Contains(line, "200") {
+		t.Errorf("got %q at the end, want 200", line)
+	}
+	same(t, s.of(pictures), want(t).of(pictures))
 	canceled(t, stop())
 }

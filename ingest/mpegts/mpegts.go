@@ -3,6 +3,7 @@
 // pause, when they stop, and how to begin again.
 //
 //	File      a recording, at the speed of its clock, once or looped without a seam
+//	Playout   recordings and lists of them, as a channel
 //	Reader    a pipe or connection that somebody else opened
 //	UDP       datagrams, unicast or multicast, bare or in RTP
 //	HTTPPull  GET, again and again

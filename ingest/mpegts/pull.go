@@ -5,10 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"mime"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"tailcast/ingest"
+	"tailcast/internal/pace"
 	"tailcast/internal/ts"
 )
 
@@ -27,12 +31,13 @@ type HTTPPull struct {
 func (h *HTTPPull) Run(ctx context.Context, sink ingest.Sink) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, h.URL, nil)
 	if err != nil {
-		return fmt.Errorf("couldn't fetch %q: %w", h.URL, err)
+		return fmt.Errorf("couldn't fetch %q: %w", strings.SplitN(h.URL, "?", 2)[0], errors.Unwrap(err))
 	}
 	client := h.Client
 	if client == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.ResponseHeaderTimeout = stallTime
+		transport.DisableCompression = true // TS does not get smaller, only later
 		defer transport.CloseIdleConnections()
 		client = &http.Client{Transport: transport}
 	}
@@ -43,15 +48,15 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 	cfg := h.Config
 	cfg.Stats = h.stats()
 	stats := cfg.Stats
-	pace := newPacer(ctx, sink, math.Inf(1))
-	scanner := cfg.scanner(pace)
+	pacer := pace.NewPacer(ctx, sink, math.Inf(1))
+	scanner := cfg.scanner(pacer)
 	for pause := (ingest.Backoff{}); ; {
 		before := stats.Samples.Load()
-		finished, err := once(client, req, scanner, pace)
+		finished, err := once(client, req, scanner, pacer)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if finished {
+		if finished || errors.Is(err, ErrPlaylist) {
 			return err
 		}
 		if stats.Samples.Load() > before {
@@ -59,7 +64,7 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 		}
 		delay := pause.Next()
 		stats.SetError(err)
-		h.logger().Warn("stream ended, fetching it again", "url", req.URL.Redacted(), "error", err, "delay", delay)
+		h.logger().Warn("stream ended, fetching it again", "url", public(req.URL), "error", err, "delay", delay)
 		if !ingest.Sleep(ctx, delay) {
 			return ctx.Err()
 		}
@@ -67,20 +72,52 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 	}
 }
 
+// ErrPlaylist is why nothing is delivered if the URL is that of a playlist: ingest/hls can follow it.
+var ErrPlaylist = errors.New("this is a playlist of HLS, not a stream")
+
+// public is a URL as it may be shown: without password and query, either of which may hold a secret.
+func public(u *url.URL) string {
+	shown := *u
+	shown.RawQuery, shown.Fragment = "", ""
+	return shown.Redacted()
+}
+
+// refuse says why an answer is of no use; nil if it may be a stream.
+func refuse(resp *http.Response) error {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	switch encoding := resp.Header.Get("Content-Encoding"); {
+	case resp.StatusCode == http.StatusUnauthorized:
+		return errors.New("the server wants a password: write it into the URL, as http://USER:PASSWORD@HOST/")
+	case resp.StatusCode != http.StatusOK:
+		return fmt.Errorf("the server answered %s", resp.Status)
+	case encoding != "" && encoding != "identity":
+		return fmt.Errorf("the server sends the stream as %s, which nobody asked for: switch that off for video", encoding)
+	case strings.HasSuffix(kind, "mpegurl"):
+		return ErrPlaylist
+	case kind == "text/html":
+		return errors.New("the server answered with a web page, not a stream: is this the right address?")
+	}
+	return nil
+}
+
 // once fetches once. Finished says that there is nothing more to come, err why it ended.
-func once(client *http.Client, req *http.Request, scanner *ts.Scanner, pace *pacer) (finished bool, err error) {
-	url := req.URL.Redacted()
+func once(client *http.Client, req *http.Request, scanner *ts.Scanner, pacer *pace.Pacer) (finished bool, err error) {
+	name := public(req.URL)
 	resp, err := client.Do(req)
 	if err != nil {
-		return false, fmt.Errorf("couldn't fetch the stream: %w", err)
+		var u *url.Error // which says the URL with its query
+		if errors.As(err, &u) {
+			err = u.Err
+		}
+		return false, fmt.Errorf("couldn't fetch %s: %w", name, err)
 	}
-	if resp.StatusCode != http.StatusOK {
+	if err := refuse(resp); err != nil {
 		resp.Body.Close()
-		return false, fmt.Errorf("couldn't fetch %s: the server answered %s", url, resp.Status)
+		return false, fmt.Errorf("couldn't fetch %s: %w", name, err)
 	}
 	recording := resp.ContentLength >= 0
-	if pace.speed = math.Inf(1); recording {
-		pace.speed = 1
+	if pacer.SetSpeed(math.Inf(1)); recording {
+		pacer.SetSpeed(1)
 	}
 	err = pump(req.Context(), resp.Body, scanner, stallTime)
 	complete := recording && err == nil
@@ -89,9 +126,9 @@ func once(client *http.Client, req *http.Request, scanner *ts.Scanner, pace *pac
 	}
 	switch {
 	case err != nil:
-		return complete || recording && errors.Is(err, ts.ErrNotTS), fmt.Errorf("couldn't take %s: %w", url, err)
+		return complete || recording && errors.Is(err, ts.ErrNotTS), fmt.Errorf("couldn't take %s: %w", name, err)
 	case complete:
 		return true, nil
 	}
-	return false, fmt.Errorf("couldn't go on with %s: the server ended the stream", url)
+	return false, fmt.Errorf("couldn't go on with %s: the server ended the stream", name)
 }

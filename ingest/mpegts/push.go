@@ -55,6 +55,10 @@ func (p *Push) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "PUT or POST an MPEG transport stream here", http.StatusMethodNotAllowed)
 		return
 	}
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		http.Error(w, "send the stream as it is, not as "+encoding, http.StatusUnsupportedMediaType)
+		return
+	}
 	ctx, status, err := p.enter(r)
 	if err != nil {
 		http.Error(w, err.Error(), status)

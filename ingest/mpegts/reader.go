@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"tailcast/ingest"
+	"tailcast/internal/pace"
 	"tailcast/internal/ts"
 )
 
@@ -27,7 +28,7 @@ type Reader struct {
 // Run implements ingest.Source.
 func (r *Reader) Run(ctx context.Context, sink ingest.Sink) error {
 	if isRegular(r.R) {
-		sink = newPacer(ctx, sink, 1)
+		sink = pace.NewPacer(ctx, sink, 1)
 	}
 	scanner := r.scanner(sink)
 	err := pump(ctx, r.R, scanner, 0)

@@ -1,7 +1,10 @@
 package mpegts
 
 import (
+	"errors"
 	"net"
+	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -14,8 +17,8 @@ import (
 	"tailcast/internal/clip"
 )
 
-// datagrams are the clip in portions of seven packets.
-func datagrams() (out [][]byte) {
+// portions are the clip in portions of seven packets.
+func portions() (out [][]byte) {
 	for in := clip.Bytes(); len(in) > 0; {
 		n := min(7*188, len(in))
 		out = append(out, in[:n])
@@ -53,31 +56,34 @@ func send(t *testing.T, conn *net.UDPConn, stats *ingest.Stats, packets [][]byte
 	}
 }
 
-func TestUDP(t *testing.T) {
-	header := func(b []byte, seq uint16) []byte {
-		p := rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 33, SequenceNumber: seq, SSRC: 7}, Payload: b}
-		out, err := p.Marshal()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return out
+// inRTP is an RTP packet.
+func inRTP(t testing.TB, h rtp.Header, payload []byte) []byte {
+	t.Helper()
+	h.Version = 2
+	out, err := (&rtp.Packet{Header: h, Payload: payload}).Marshal()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return out
+}
+
+func TestUDP(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		rtp  bool
 	}{{"bare", false}, {"RTP", true}} {
 		t.Run(c.name, func(t *testing.T) {
 			stats := new(ingest.Stats)
-			u, err := ListenUDP(Config{Stats: stats}, "127.0.0.1:0", "")
+			u, err := ListenUDP(UDPConfig{Config: Config{Stats: stats}, Addr: "127.0.0.1:0"})
 			if err != nil {
 				t.Fatal(err)
 			}
 			s := newSink(567)
 			stop := start(t, u, s)
-			packets := datagrams()
+			packets := portions()
 			for i, p := range packets {
 				if c.rtp {
-					packets[i] = header(p, uint16(i))
+					packets[i] = inRTP(t, rtp.Header{PayloadType: 33, SequenceNumber: uint16(i), SSRC: 7}, p)
 				}
 			}
 			// The encoder restarts at another address in the middle. The last picture comes out by silence.
@@ -97,7 +103,7 @@ func TestUDP(t *testing.T) {
 func TestUDPMulticast(t *testing.T) {
 	lo := loopback(t)
 	stats := new(ingest.Stats)
-	u, err := ListenUDP(Config{Stats: stats}, "@239.255.77.1:0", lo.Name)
+	u, err := ListenUDP(UDPConfig{Config: Config{Stats: stats}, Addr: "@239.255.77.1:0", Interface: lo.Name})
 	if err != nil {
 		t.Skipf("needs multicast on the loopback interface: %v", err)
 	}
@@ -116,7 +122,7 @@ func TestUDPMulticast(t *testing.T) {
 	if err := p.SetMulticastLoopback(true); err != nil {
 		t.Fatal(err)
 	}
-	send(t, conn, stats, datagrams())
+	send(t, conn, stats, portions())
 	wait(t, s.full, "all samples")
 	canceled(t, stop())
 	same(t, s.of(pictures), want(t).of(pictures))
@@ -143,12 +149,14 @@ func TestListenUDPErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer taken.Close()
-	for _, c := range []struct{ addr, ifname, want string }{
-		{taken.LocalAddr().String(), "", "address already in use"},
-		{"127.0.0.1", "", "missing port"},
-		{"239.255.77.1:0", "no-such-interface", `interface "no-such-interface"`},
+	for _, c := range []struct{ addr, ifname, source, want string }{
+		{taken.LocalAddr().String(), "", "", "address already in use"},
+		{"127.0.0.1", "", "", "missing port"},
+		{"239.255.77.1:0", "no-such-interface", "", `interface "no-such-interface"`},
+		{"127.0.0.1:0", "", "somebody", `source "somebody" is no IP address`},
+		{"127.0.0.1:0", "", "::1", "both be IPv4 or both IPv6"},
 	} {
-		u, err := ListenUDP(Config{}, c.addr, c.ifname)
+		u, err := ListenUDP(UDPConfig{Addr: c.addr, Interface: c.ifname, Source: c.source})
 		if err == nil {
 			u.Close()
 		}
@@ -158,28 +166,73 @@ func TestListenUDPErrors(t *testing.T) {
 	}
 }
 
-func TestTransportPackets(t *testing.T) {
-	for _, c := range []struct{ name, in, want string }{
-		{"bare", "G" + strings.Repeat("x", 187), "G" + strings.Repeat("x", 187)},
-		{"RTP", "\x80\x21\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00G...", "G..."},
-		{"RTP with extension", "\x90\x21\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01abcdG...", "G..."},
-		{"RTP with padding", "\xa0\x21\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00G...\x00\x02", "G..."},
-		{"RTP of something else", "\x80\x60\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00G...", "\x80\x60\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00G..."},
-		{"cut", "\x8f\x21\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00G", "\x8f\x21\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00G"},
-		{"nothing", "", ""},
+// TestUDPSource: only the named sender is listened to, of a group too.
+func TestUDPSource(t *testing.T) {
+	lo := loopback(t)
+	for _, c := range []struct{ name, addr, source, want string }{
+		{"unicast", "127.0.0.1:0", "127.0.0.1", "127.0.0.1"},
+		{"group", "232.7.7.1:0", "127.0.0.1", "127.0.0.1"},
+		{"group, the other sender", "232.7.7.2:0", "127.0.0.2", "127.0.0.2"},
 	} {
-		if got := string(transportPackets([]byte(c.in))); got != c.want {
-			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
-		}
+		t.Run(c.name, func(t *testing.T) {
+			stats := new(ingest.Stats)
+			u, err := ListenUDP(UDPConfig{Config: Config{Stats: stats}, Addr: c.addr, Interface: lo.Name, Source: c.source})
+			if err != nil {
+				t.Skipf("needs multicast on the loopback interface: %v", err)
+			}
+			s := newSink(567)
+			stop := start(t, u, s)
+			to, port := net.ParseIP(strings.TrimSuffix(c.addr, ":0")), u.Addr().(*net.UDPAddr).Port
+			dial := func(from string) *net.UDPConn {
+				conn, err := net.DialUDP("udp4", &net.UDPAddr{IP: net.ParseIP(from)}, &net.UDPAddr{IP: to, Port: port})
+				if err != nil {
+					t.Skipf("needs several addresses on the loopback interface: %v", err)
+				}
+				t.Cleanup(func() { conn.Close() })
+				if p := ipv4.NewPacketConn(conn); to.IsMulticast() {
+					if err := errors.Join(p.SetMulticastInterface(lo), p.SetMulticastLoopback(true)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				return conn
+			}
+			right, wrong := dial("127.0.0.1"), dial("127.0.0.2")
+			if c.want == "127.0.0.2" {
+				right, wrong = wrong, right
+			}
+			for _, p := range portions() { // each from both; those of the stranger would be repetitions and gaps
+				if _, err := wrong.Write(p[:188]); err != nil {
+					t.Fatal(err)
+				}
+				send(t, right, stats, [][]byte{p})
+				for before := stats.Bytes.Load(); stats.Bytes.Load() < before; {
+					runtime.Gosched()
+				}
+			}
+			wait(t, s.full, "all samples")
+			canceled(t, stop())
+			same(t, s.of(pictures), want(t).of(pictures))
+			if got := stats.Bytes.Load(); got != uint64(len(clip.Bytes())) {
+				t.Errorf("got %d bytes, want only the %d of the named sender", got, len(clip.Bytes()))
+			}
+		})
 	}
 }
 
-func FuzzTransportPackets(f *testing.F) {
-	f.Add([]byte("\xb3\x21\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\xbe\xde\x00\x01abcdG...\x00\x02"))
-	f.Add([]byte("G..."))
-	f.Fuzz(func(t *testing.T, in []byte) {
-		if got := transportPackets(in); len(got) > len(in) {
-			t.Errorf("got %d bytes of %d", len(got), len(in))
-		}
-	})
+// TestUDPSourceV6: a group of IPv6 is joined with its source. Few machines route such groups over the loopback, so the kernel is asked.
+func TestUDPSourceV6(t *testing.T) {
+	lo := loopback(t)
+	u, err := ListenUDP(UDPConfig{Addr: "[ff31::7:7]:0", Interface: lo.Name, Source: "::1"})
+	if err != nil {
+		t.Skipf("needs IPv6 on the loopback interface: %v", err)
+	}
+	defer u.Close()
+	list, err := os.ReadFile("/proc/net/mcfilter6")
+	if err != nil {
+		t.Skipf("needs Linux: %v", err)
+	}
+	want := regexp.MustCompile(`(?m)^\s*\d+\s+` + lo.Name + `\s+ff310000000000000000000000070007\s+00000000000000000000000000000001\s+1\s+0$`)
+	if !want.Match(list) {
+		t.Errorf("the group is not joined for ::1 alone:\n%s", list)
+	}
 }

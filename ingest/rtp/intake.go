@@ -1,7 +1,6 @@
 package rtp
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/internal/rtporder"
 )
 
 // Intake is one session, from the description to the last packet. Its methods may be called by any goroutine; panics of the
@@ -72,7 +72,7 @@ func (in *Intake) add(s Stream, wait time.Duration) error {
 		return err
 	}
 	t := &Track{Stream: s, id: uint8(len(in.tracks)), rate: s.Clock, codec: codec, decoder: decoder}
-	t.queue.wait = cmp.Or(wait, reorderFor)
+	t.queue.Wait = wait
 	in.tracks = append(in.tracks, t)
 	return nil
 }
@@ -112,9 +112,9 @@ func (in *Intake) Packet(t *Track, p *rtp.Packet, now time.Time) {
 	if !in.Datagrams {
 		in.follow(t, p, now)
 	} else {
-		t.queue.push(p, now, in.follower(t))
+		t.queue.Push(p, now, in.follower(t))
 		for _, u := range in.tracks {
-			u.queue.expire(now, in.follower(u))
+			u.queue.Expire(now, in.follower(u))
 		}
 	}
 	in.settle(now)
@@ -123,8 +123,8 @@ func (in *Intake) Packet(t *Track, p *rtp.Packet, now time.Time) {
 var errSender = errors.New("packet of another sender")
 
 // follower is follow for what a queue hands out.
-func (in *Intake) follower(t *Track) func(arrived) {
-	return func(a arrived) { in.follow(t, a.packet, a.at) }
+func (in *Intake) follower(t *Track) func(rtporder.Arrived) {
+	return func(a rtporder.Arrived) { in.follow(t, a.Packet, a.At) }
 }
 
 // follow takes the packet that is next in order.
@@ -181,7 +181,7 @@ func (in *Intake) Close(now time.Time) {
 		return
 	}
 	for _, t := range in.tracks {
-		t.queue.flush(in.follower(t))
+		t.queue.Flush(in.follower(t))
 		t.decoder.flush(func(u unit) { in.take(t, u, now) })
 	}
 	if len(in.held) > 0 {

@@ -6,6 +6,7 @@ import (
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/internal/rtporder"
 )
 
 // Track is one elementary stream of a session. All of it but the Stream, which does not change, is owned by the Intake, under its lock.
@@ -17,9 +18,9 @@ type Track struct {
 	decoder depacketizer
 
 	// The RTP packets.
-	queue reorder // of datagrams
-	gap   bool    // packets are missing before the next that has a payload
-	seen  bool    // one has arrived; seq, ssrc, clock and arrival are valid
+	queue rtporder.Queue // of datagrams
+	gap   bool           // packets are missing before the next that has a payload
+	seen  bool           // one has arrived; seq, ssrc, clock and arrival are valid
 	seq   uint16
 	ssrc  uint32
 	// clock continues their timestamps; arrival is when the newest came.

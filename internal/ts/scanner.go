@@ -118,6 +118,17 @@ func (s *Scanner) Flush() {
 	s.stats.SkippedBytes.Add(s.sync.skipped - skipped)
 }
 
+// Gap says that so many packets are missing here, more than their counters, which count to 16, can be trusted to tell.
+func (s *Scanner) Gap(packets int) {
+	s.stats.LostPackets.Add(uint64(packets))
+	for _, p := range s.pids {
+		if p != nil {
+			p.seen = false
+			p.damage()
+		}
+	}
+}
+
 // Rewind is Flush for an input that begins again: the clock is forgotten too, so that its times start over, and that is no
 // discontinuity.
 func (s *Scanner) Rewind() {

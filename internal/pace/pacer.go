@@ -1,4 +1,4 @@
-package mpegts
+package pace
 
 import (
 	"context"
@@ -14,10 +14,10 @@ const (
 	tooLate  = time.Second           // after which the pace is taken up anew rather than caught up with
 )
 
-// pacer is a Sink that delivers samples when they are due, as an encoder would: the decoding times of the first picture
+// Pacer is a Sink that delivers samples when they are due, as an encoder would: the decoding times of the first picture
 // track, or else of the first sound, are the clock. Other tracks go along; they may be ahead by no more than a second, lest a
 // track that leads in name only lets a whole file through at once.
-type pacer struct {
+type Pacer struct {
 	ctx   context.Context // when it ends, samples are dropped and nothing waits any more
 	sink  ingest.Sink
 	speed float64
@@ -29,14 +29,29 @@ type pacer struct {
 	origin  int64     // DTS
 }
 
-func newPacer(ctx context.Context, sink ingest.Sink, speed float64) *pacer {
+// NewPacer returns a Pacer at a speed: 1 is real time, zero too; math.Inf(1) does not wait at all.
+func NewPacer(ctx context.Context, sink ingest.Sink, speed float64) *Pacer {
 	if speed <= 0 {
 		speed = 1
 	}
-	return &pacer{ctx: ctx, sink: sink, speed: speed, lead: -1}
+	return &Pacer{ctx: ctx, sink: sink, speed: speed, lead: -1}
 }
 
-func (p *pacer) SetProgram(program *ingest.Program) {
+// SetSpeed changes the speed from now on.
+func (p *Pacer) SetSpeed(speed float64) {
+	switch {
+	case speed == p.speed:
+		return
+	case math.IsInf(speed, 1) || math.IsInf(p.speed, 1):
+		p.running = false
+	default:
+		p.origin, p.start = p.origin+p.passed(), time.Now()
+	}
+	p.speed = speed
+}
+
+// SetProgram implements ingest.Sink.
+func (p *Pacer) SetProgram(program *ingest.Program) {
 	p.media, p.lead = mediaOf(program), -1
 	for _, t := range program.Tracks {
 		if t.Codec.IsVideo() || p.lead < 0 && t.Codec.IsAudio() {
@@ -48,20 +63,8 @@ func (p *pacer) SetProgram(program *ingest.Program) {
 	p.sink.SetProgram(program)
 }
 
-// mediaOf marks the tracks whose times are the program's: pictures and sound, or all if there are none of these.
-func mediaOf(p *ingest.Program) (media [ingest.MaxTracks]bool) {
-	some := false
-	for _, t := range p.Tracks {
-		media[t.ID] = t.Codec != ingest.Data
-		some = some || media[t.ID]
-	}
-	for _, t := range p.Tracks {
-		media[t.ID] = media[t.ID] || !some
-	}
-	return media
-}
-
-func (p *pacer) WriteSample(s ingest.Sample) {
+// WriteSample implements ingest.Sink.
+func (p *Pacer) WriteSample(s ingest.Sample) {
 	if p.media[s.Track] && !math.IsInf(p.speed, 1) {
 		p.wait(s)
 	}
@@ -71,16 +74,21 @@ func (p *pacer) WriteSample(s ingest.Sample) {
 }
 
 // WriteClock implements ingest.ClockSink: what is paced here has no clock but ours.
-func (p *pacer) WriteClock(at int64) {
+func (p *Pacer) WriteClock(at int64) {
 	if c, ok := p.sink.(ingest.ClockSink); ok && math.IsInf(p.speed, 1) {
 		c.WriteClock(at)
 	}
 }
 
+// passed is how far the clock has come since origin was due.
+func (p *Pacer) passed() int64 {
+	return int64(p.speed * float64(time.Since(p.start)) * ingest.ClockRate / float64(time.Second))
+}
+
 // wait returns when s is due.
-func (p *pacer) wait(s ingest.Sample) {
+func (p *Pacer) wait(s ingest.Sample) {
 	leads := int(s.Track) == p.lead || p.lead < 0
-	ahead := s.DTS - p.origin - int64(p.speed*float64(time.Since(p.start))*ingest.ClockRate/float64(time.Second))
+	ahead := s.DTS - p.origin - p.passed()
 	late := float64(-ahead) > p.speed*tooLate.Seconds()*ingest.ClockRate
 	if !p.running || leads && (late || ahead > maxJump) {
 		p.running, p.start, p.origin = true, time.Now(), s.DTS
