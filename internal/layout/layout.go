@@ -24,6 +24,9 @@ var Allowed = map[string][]string{
 	"internal/es":   {"ingest"},
 	"ingest/mpegts": {"ingest", "internal/ts"},
 	"ingest/rtp":    {"ingest", "internal/es"},
+	"ingest/admit":  {}, // who may publish, for all that listen
+	"ingest/srt":    {"ingest", "ingest/admit", "ingest/mpegts"},
+	"ingest/rtmp":   {"ingest", "ingest/admit", "internal/es"},
 	"ingest/rtsp":   {"ingest", "ingest/rtp"},
 	"ingest/whip":   {"ingest", "ingest/rtp"},
 
