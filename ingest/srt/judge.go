@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"strings"
 	"sync"
+	"time"
 
 	gosrt "github.com/datarhei/gosrt"
 
@@ -90,24 +89,18 @@ func (s *Server) welcome(ctx context.Context, publishers *sync.WaitGroup, rooms 
 	if errors.Is(no.err, admit.ErrKey) {
 		return // the gate has spoken
 	}
-	level := slog.LevelDebug
-	if n, ok := s.trouble.Pass(1, now()); ok {
-		level = slog.LevelWarn
-		s.cfg.Logger.Log(ctx, level, "srt publisher refused", "peer", peer, "reason", no.err, "refused", n)
+	if n, ok := s.trouble.Pass(1, time.Now()); ok {
+		s.cfg.Logger.Warn("srt publisher refused", "peer", peer, "reason", no.err, "refused", n)
 	}
 }
 
 // admit gives the caller the room of its path.
 func (s *Server) admit(ctx context.Context, publishers *sync.WaitGroup, rooms map[string]*room, path string, req gosrt.ConnRequest) *refusal {
-	first, _, _ := strings.Cut(strings.Trim(path, "/"), "/")
-	r := rooms[first]
-	if all := rooms[""]; all != nil {
-		r = all
-	}
+	r, ok := admit.Pick(rooms, path)
 	switch {
-	case r == nil:
+	case !ok:
 		return &refusal{gosrt.REJX_NOTFOUND, errNowhere}
-	case r.busy():
+	case r.Busy():
 		return &refusal{gosrt.REJX_CONFLICT, errBusy}
 	}
 	conn, err := req.Accept()
@@ -115,7 +108,10 @@ func (s *Server) admit(ctx context.Context, publishers *sync.WaitGroup, rooms ma
 		return &refusal{gosrt.REJ_PEER, fmt.Errorf("couldn't accept: %w", err)}
 	}
 	l := newLink(conn, r.stats)
-	r.enter(l)
+	again, _ := r.Claim(l) // nobody else claims between Busy and here
+	if again {
+		r.stats.Reconnects.Add(1)
+	}
 	s.cfg.Logger.Info("srt publisher came", "peer", l.peer, "encrypted", req.IsEncrypted(), "latency", l.latency())
 	publishers.Go(func() { r.publish(ctx, l) })
 	return nil

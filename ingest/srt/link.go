@@ -31,13 +31,12 @@ type link struct {
 
 func newLink(conn gosrt.Conn, stats *ingest.Stats) *link {
 	l := &link{conn: conn, peer: conn.RemoteAddr().String(), stats: stats}
-	l.heard.Store(now().UnixNano())
+	l.heard.Store(time.Now().UnixNano())
 	return l
 }
 
-func now() time.Time { return time.Now() }
-
-func (l *link) silence() time.Duration { return now().Sub(time.Unix(0, l.heard.Load())) }
+// Silence implements admit.Publisher.
+func (l *link) Silence() time.Duration { return time.Now().Sub(time.Unix(0, l.heard.Load())) }
 
 // latency is what the two ends have agreed on.
 func (l *link) latency() time.Duration {
@@ -54,7 +53,7 @@ func (l *link) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		l.heard.Store(now().UnixNano())
+		l.heard.Store(time.Now().UnixNano())
 		l.count(p.Header().PacketSequenceNumber)
 		l.rest = append(l.rest[:0], p.Data()...)
 		p.Decommission()

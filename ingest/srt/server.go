@@ -172,7 +172,7 @@ func (s *Server) RunPaths(parent context.Context, sinks map[string]ingest.Sink) 
 	for name, sink := range sinks {
 		stats := s.StatsOf(name)
 		config := mpegts.Config{Program: s.cfg.Program, Stats: stats, Logger: s.cfg.Logger}
-		rooms[name] = &room{series: config.Series(sink), turn: make(chan struct{}, 1), stats: stats, log: s.cfg.Logger}
+		rooms[name] = &room{Room: admit.NewRoom(), series: config.Series(sink), stats: stats, log: s.cfg.Logger}
 	}
 	for {
 		req, err := s.accept()
