@@ -179,7 +179,9 @@ func (*mpegAudio) begin(*event) error { return nil }
 
 func (m *mpegAudio) convert(dst []byte, e *event) (out []byte, about unit, err error) {
 	about.fresh = m.Look(e.payload)
-	about.samples, about.rate = m.Length()
+	if about.samples, about.rate = m.Length(); about.rate == 0 {
+		return dst, about, errors.New("this is not MPEG audio")
+	}
 	return append(dst, e.payload...), about, nil
 }
 
