@@ -19,6 +19,7 @@ const (
 	udp
 	rtspPull
 	httpPull
+	srtInput
 )
 
 // input is what the command line asked for; url is nil for a file.
@@ -30,7 +31,7 @@ type input struct {
 }
 
 // schemes of inputs that are URLs.
-var schemes = map[string]kind{"udp": udp, "rtsp": rtspPull, "rtsps": rtspPull, "http": httpPull, "https": httpPull}
+var schemes = map[string]kind{"udp": udp, "rtsp": rtspPull, "rtsps": rtspPull, "http": httpPull, "https": httpPull, "srt": srtInput}
 
 // mainRendition is what the rendition of INPUT is called.
 const mainRendition = "main"
@@ -120,10 +121,15 @@ func parseURL(text string) (input, error) {
 	}
 	k, ok := schemes[u.Scheme]
 	if !ok {
-		return input{}, node.Usagef("INPUT %s://: want a .ts file, - (standard input), udp://, rtsp:// or http(s)://", u.Scheme)
+		return input{}, node.Usagef("INPUT %s://: want a .ts file, - (standard input), udp://, rtsp://, srt:// or http(s)://", u.Scheme)
 	}
 	if u.Host == "" || k == udp && u.Port() == "" {
 		return input{}, node.Usagef("INPUT %s: want %s://host:port", shown(u), u.Scheme)
+	}
+	if k == srtInput {
+		if err := checkSRT(u); err != nil {
+			return input{}, node.Usagef("%v", err)
+		}
 	}
 	return input{kind: k, text: shown(u), url: u}, nil
 }

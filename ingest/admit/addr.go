@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Beyond tells whether others than this machine can reach a listening address. No host means this machine alone: whoever wants every
-// interface writes 0.0.0.0 or [::].
+// Beyond tells whether others than this machine can reach a listening address. No host means this machine alone, as
+// long as there is no key: whoever wants every interface then writes 0.0.0.0 or [::].
 func Beyond(ctx context.Context, addr string) (bool, error) {
 	host, _, err := net.SplitHostPort(addr)
 	if err != nil {
@@ -30,7 +30,7 @@ func Beyond(ctx context.Context, addr string) (bool, error) {
 	return false, nil
 }
 
-// Addr resolves an address to listen at under the rule that publishing is closed until there is a key.
+// Addr is the address to listen at, under the rule that publishing is closed until there is a key: then no host means every interface.
 func (g *Gate) Addr(ctx context.Context, addr string) (string, error) {
 	beyond, err := Beyond(ctx, addr)
 	if err != nil {
@@ -39,7 +39,7 @@ func (g *Gate) Addr(ctx context.Context, addr string) (string, error) {
 	if beyond && !g.Keyed() {
 		return "", fmt.Errorf("anybody could publish on %s: set a stream key, or listen on 127.0.0.1", addr)
 	}
-	if host, port, _ := net.SplitHostPort(addr); host == "" {
+	if host, port, _ := net.SplitHostPort(addr); host == "" && !g.Keyed() {
 		return net.JoinHostPort("127.0.0.1", port), nil
 	}
 	return addr, nil

@@ -92,7 +92,7 @@ func TestManyGuessers(t *testing.T) {
 func TestAddr(t *testing.T) {
 	keyed := NewGate("sesame-open", slog.New(slog.DiscardHandler))
 	for _, c := range []struct{ addr, open, keyed string }{
-		{":1935", "127.0.0.1:1935", "127.0.0.1:1935"},
+		{":1935", "127.0.0.1:1935", ":1935"},
 		{"127.0.0.1:1935", "127.0.0.1:1935", "127.0.0.1:1935"},
 		{"[::1]:1935", "[::1]:1935", "[::1]:1935"},
 		{"localhost:1935", "localhost:1935", "localhost:1935"},
@@ -138,7 +138,7 @@ func TestListener(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := NewListener(plain)
-	accepted := make(chan net.Conn, 2*maxConns)
+	accepted := make(chan net.Conn, 2*MaxConns)
 	go func() {
 		defer close(accepted)
 		for {
@@ -158,7 +158,7 @@ func TestListener(t *testing.T) {
 		return c
 	}
 	var last net.Conn
-	for range maxConns {
+	for range MaxConns {
 		dial()
 		last = <-accepted
 	}
@@ -176,4 +176,27 @@ func TestListener(t *testing.T) {
 	for range accepted {
 		t.Error("accepted after Close")
 	}
+}
+
+// Strangers are cut off after a while; publishers are not.
+func TestConn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := net.Pipe()
+		defer b.Close()
+		c := &Conn{Conn: a, leave: func() {}}
+		defer c.Close()
+		began := time.Now()
+		_ = c.SetReadDeadline(time.Time{})
+		if _, err := c.Read(make([]byte, 1)); err == nil || time.Since(began) != becomeWithin {
+			t.Errorf("a stranger's read ended after %v with %v, want a timeout after %v", time.Since(began), err, becomeWithin)
+		}
+		c.Trust(true)
+		go func() {
+			time.Sleep(time.Hour)
+			b.Write([]byte{1})
+		}()
+		if _, err := c.Read(make([]byte, 1)); err != nil {
+			t.Errorf("a publisher's read ended with %v", err)
+		}
+	})
 }

@@ -85,20 +85,34 @@ type guesses struct {
 
 // Try is Check for protocols that prove the key instead of showing it: shown does the proof.
 func (g *Gate) Try(proto string, peer netip.Addr, shown func() bool) error {
+	n, err := g.attempt(peer, shown)
+	if n > 0 {
+		g.log.Warn("publisher refused: wrong stream key, or none", "protocol", proto, "peer", peer.String(), "attempts", n)
+	}
+	return err
+}
+
+// Ask is Try for who has not been asked for the key yet, and so may come back with it. It is not logged.
+func (g *Gate) Ask(peer netip.Addr, shown func() bool) error {
+	_, err := g.attempt(peer, shown)
+	return err
+}
+
+// attempt looks at a proof, if it is time. wrong is how many of this peer's were wrong in a row, if this one was.
+func (g *Gate) attempt(peer netip.Addr, shown func() bool) (wrong int, err error) {
 	if g == nil {
-		return nil
+		return 0, nil
 	}
 	if wait := g.wait(peer); wait > 0 {
 		g.lost.Add(1)
-		return fmt.Errorf("%w too often: wait %v", ErrKey, wait.Round(time.Second))
+		return 0, fmt.Errorf("%w too often: wait %v", ErrKey, wait.Round(time.Second))
 	}
 	if shown() {
 		g.forgive(peer)
-		return nil
+		return 0, nil
 	}
 	g.lost.Add(1)
-	g.log.Warn("publisher refused: wrong stream key, or none", "protocol", proto, "peer", peer.String(), "attempts", g.remember(peer))
-	return ErrKey
+	return g.remember(peer), ErrKey
 }
 
 // network is what counts as one guesser: an address, or the /64 that an IPv6 host owns.

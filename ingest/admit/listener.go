@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
+// MaxConns bounds the connections of a listener: one publishes, the others are on their way in or out.
+const MaxConns = 64
+
 const (
-	maxConns     = 64               // at a time: one publishes, the others are on their way in or out
 	maxFromOne   = 16               // of these, from one network; so one stranger does not keep the encoder out
 	becomeWithin = 10 * time.Second // of its connection an encoder publishes, or is cut off
 )
@@ -57,7 +59,7 @@ func (l *Listener) enter(c net.Conn) *Conn {
 	local := where.Addr().IsLoopback() // tests, proxies and many encoders on one machine
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.conns >= maxConns || !local && l.from[where.String()] >= maxFromOne {
+	if l.conns >= MaxConns || !local && l.from[where.String()] >= maxFromOne {
 		return nil
 	}
 	l.conns++

@@ -78,10 +78,12 @@ func (r *Room) Leave(p Publisher) {
 	}
 }
 
-// Pick finds the room of a path: that of the first of its elements which is the name of one. The room named "" takes every path.
+// Pick finds the room of a path: that of the first of its elements which is the name of one. A room that is alone takes every path.
 func Pick[R any](rooms map[string]R, path string) (room R, ok bool) {
-	if room, ok = rooms[""]; ok {
-		return room, true
+	if len(rooms) == 1 {
+		for _, room = range rooms {
+			return room, true
+		}
 	}
 	for name := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
 		if room, ok = rooms[name]; ok {

@@ -96,7 +96,7 @@ func (s *Server) Run(ctx context.Context, sink ingest.Sink) error {
 }
 
 // RunPaths takes publishers of several streams in, one at a time of each: an element of the path names the stream, as in
-// rtmp://host/live/NAME, and what is published there goes to the sink of that name. With the name "" every path is taken.
+// rtmp://host/live/NAME, and what is published there goes to the sink of that name. One sink alone takes every path.
 func (s *Server) RunPaths(ctx context.Context, sinks map[string]ingest.Sink) error {
 	defer s.Close()
 	rooms := map[string]*room{}

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tailcast/ingest/admit"
 	"tailcast/ingest/ingesttest"
@@ -42,11 +43,12 @@ func film(t *testing.T) (path string, r *ingesttest.Record) {
 	return path, want(t, func() mpegts.File { return mpegts.File{Path: again} })
 }
 
-// What gosrt still holds when the encoder hangs up is lost: the latency, of which pictures come every 40 ms and sound every 21. At
-// twice the speed that is twice as many.
+// What gosrt still holds when the encoder hangs up is lost: that is the latency, and on a busy machine some more. Pictures come every 40 ms
+// and sound every 21, at twice the speed.
 const (
-	tail  = 16
-	speed = "2"
+	latency = 20 * time.Millisecond
+	tail    = 16
+	speed   = "2"
 )
 
 func TestFFmpegPublishes(t *testing.T) {
@@ -63,8 +65,9 @@ func TestFFmpegPublishes(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			c.cfg.Latency = latency
 			s, r := serve(t, c.cfg)
-			runFFmpeg(t, "-readrate", speed, "-i", path, "-c", "copy", "-f", "mpegts", fmt.Sprintf("srt://%s?pkt_size=1316&%s", s.Addr(), c.query))
+			runFFmpeg(t, "-readrate", speed, "-i", path, "-c", "copy", "-f", "mpegts", fmt.Sprintf("srt://%s?pkt_size=1316&latency=%d&%s", s.Addr(), latency.Microseconds(), c.query))
 			r.Wait(t, 100)
 			same(t, r, file, tail)
 			quietStats(t, s.Stats())
@@ -90,13 +93,13 @@ func TestFFmpegIsCalled(t *testing.T) {
 	}
 	addr := free.LocalAddr().String()
 	free.Close()
-	c, err := NewCaller(CallerConfig{Addr: addr, Passphrase: key, Logger: ingesttest.Quiet()})
+	c, err := NewCaller(CallerConfig{Addr: addr, Passphrase: key, Latency: latency, Logger: ingesttest.Quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := ingesttest.NewRecord()
 	ingesttest.Start(t, c, r)
-	runFFmpeg(t, "-readrate", speed, "-i", path, "-c", "copy", "-f", "mpegts", "srt://"+addr+"?mode=listener&passphrase="+key)
+	runFFmpeg(t, "-readrate", speed, "-i", path, "-c", "copy", "-f", "mpegts", fmt.Sprintf("srt://%s?mode=listener&latency=%d&passphrase=%s", addr, latency.Microseconds(), key))
 	r.Wait(t, 100)
 	same(t, r, file, tail)
 	quietStats(t, c.Stats())

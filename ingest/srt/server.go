@@ -77,11 +77,14 @@ func Listen(cfg ServerConfig) (*Server, error) {
 	return &Server{cfg: cfg, listener: l, stats: map[string]*ingest.Stats{}}, nil
 }
 
-// numeric resolves the host of an address: gosrt wants numbers.
+// numeric resolves the host of an address: gosrt wants numbers, and for IPv4 and IPv6 at once none.
 func numeric(ctx context.Context, addr string) (string, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
 		return "", fmt.Errorf("address %q is not host:port", addr)
+	}
+	if host == "" || host == "::" {
+		return ":" + port, nil
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 	if err != nil {
@@ -104,16 +107,17 @@ func listen(cfg ServerConfig, config gosrt.Config) (gosrt.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	bound := probe.LocalAddr().String()
+	host, _, _ := net.SplitHostPort(addr)
+	_, port, _ := net.SplitHostPort(probe.LocalAddr().String())
 	probe.Close()
-	return gosrt.Listen("srt", bound, config)
+	return gosrt.Listen("srt", net.JoinHostPort(host, port), config)
 }
 
 // configure is gosrt's configuration for a receiver of live streams.
 func configure(passphrase string, latency time.Duration) (gosrt.Config, error) {
 	c := gosrt.DefaultConfig()
-	if n := len(passphrase); n > 0 && (n < gosrt.MIN_PASSPHRASE_SIZE || n > longestPassphrase) {
-		return c, fmt.Errorf("srt: the passphrase has %d characters: SRT takes %d to %d", n, gosrt.MIN_PASSPHRASE_SIZE, longestPassphrase)
+	if n := len(passphrase); n > 0 && (n < ShortestPassphrase || n > LongestPassphrase) {
+		return c, fmt.Errorf("srt: the passphrase has %d characters: SRT takes %d to %d", n, ShortestPassphrase, LongestPassphrase)
 	}
 	latency = cmp.Or(latency, defaultLatency)
 	if latency < 0 || latency > longestLatency {
@@ -124,10 +128,13 @@ func configure(passphrase string, latency time.Duration) (gosrt.Config, error) {
 	return c, nil
 }
 
+// What SRT takes as a passphrase, in bytes.
 const (
-	longestPassphrase = 79 // libsrt; gosrt would take one more
-	longestLatency    = 30 * time.Second
+	ShortestPassphrase = gosrt.MIN_PASSPHRASE_SIZE
+	LongestPassphrase  = 79 // by libsrt; gosrt would take one more
 )
+
+const longestLatency = 30 * time.Second
 
 // Addr is where the listener is bound.
 func (s *Server) Addr() netip.AddrPort {
@@ -159,8 +166,8 @@ func (s *Server) Run(ctx context.Context, sink ingest.Sink) error {
 	return s.RunPaths(ctx, map[string]ingest.Sink{"": sink})
 }
 
-// RunPaths takes publishers of several streams in, one at a time of each: the first element of the path names the stream, and what is
-// published there goes to the sink of that name. With the name "" every path is taken.
+// RunPaths takes publishers of several streams in, one at a time of each: an element of the path names the stream, and what is published
+// there goes to the sink of that name. One sink alone takes every path.
 func (s *Server) RunPaths(parent context.Context, sinks map[string]ingest.Sink) error {
 	defer s.Close()
 	ctx, cancel := context.WithCancel(parent)

@@ -27,8 +27,8 @@ var Allowed = map[string][]string{
 	"ingest/admit":  {}, // who may publish, for all that listen
 	"ingest/srt":    {"ingest", "ingest/admit", "ingest/mpegts"},
 	"ingest/rtmp":   {"ingest", "ingest/admit", "internal/es"},
-	"ingest/rtsp":   {"ingest", "ingest/rtp"},
-	"ingest/whip":   {"ingest", "ingest/rtp"},
+	"ingest/rtsp":   {"ingest", "ingest/admit", "ingest/rtp"},
+	"ingest/whip":   {"ingest", "ingest/admit", "ingest/rtp"},
 
 	"ingest/ingesttest":  {"ingest"},
 	"ingest/rtp/rtptest": {},
