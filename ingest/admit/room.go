@@ -40,6 +40,20 @@ func (r *Room) Busy() bool {
 	return r.on != nil && r.on.Silence() < patience
 }
 
+// Await returns when Claim would not fail, and tells whether that is so; it waits no longer than somebody who is there needs to be heard
+// again. An encoder that was killed and started anew is often back before its silence is a second long, and some never try twice.
+func (r *Room) Await(ctx context.Context) bool {
+	deadline := time.Now().Add(patience + patience/4)
+	for r.Busy() && time.Now().Before(deadline) {
+		select {
+		case <-time.After(patience / 20):
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return !r.Busy()
+}
+
 // Claim makes p the publisher, and ends who was there and is silent. again tells that p is not the first ever; who claimed calls Wait
 // and Leave.
 func (r *Room) Claim(p Publisher) (again, ok bool) {

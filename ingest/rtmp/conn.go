@@ -54,7 +54,7 @@ func (s *Server) serve(ctx context.Context, c net.Conn, rooms map[string]*room) 
 		s.cfg.Logger.Debug("rtmp connection ended before it published", "peer", peer)
 		return
 	}
-	r, err := s.judge(w, conn, rooms)
+	r, err := s.judge(ctx, w, conn, rooms)
 	if err != nil {
 		if !errors.Is(err, admit.ErrKey) { // of that the gate has spoken
 			s.cfg.Logger.Warn("rtmp publisher refused", "peer", peer, "reason", err)
@@ -67,7 +67,7 @@ func (s *Server) serve(ctx context.Context, c net.Conn, rooms map[string]*room) 
 }
 
 // judge tells whether a connection may publish, and where.
-func (s *Server) judge(w *wire, conn *gortmplib.ServerConn, rooms map[string]*room) (*room, error) {
+func (s *Server) judge(ctx context.Context, w *wire, conn *gortmplib.ServerConn, rooms map[string]*room) (*room, error) {
 	if !conn.Publish {
 		return nil, errPlay
 	}
@@ -81,6 +81,9 @@ func (s *Server) judge(w *wire, conn *gortmplib.ServerConn, rooms map[string]*ro
 	r, ok := admit.Pick(rooms, path)
 	if !ok {
 		return nil, errNowhere
+	}
+	if !r.Await(ctx) {
+		return nil, errBusy
 	}
 	again, ok := r.Claim(w)
 	if !ok {

@@ -75,44 +75,67 @@ func (s *Server) decrypt(req gosrt.ConnRequest, r request) (path string, no *ref
 	return r.path, nil
 }
 
-// welcome answers a caller, and starts what takes its stream.
+// welcome answers a caller, and starts what takes its stream. One that finds the room busy is answered when it is known whether that is
+// so: see admit.Room.
 func (s *Server) welcome(ctx context.Context, publishers *sync.WaitGroup, rooms map[string]*room, req gosrt.ConnRequest) {
-	peer := req.RemoteAddr().String()
 	path, no := s.judge(req)
-	if no == nil {
-		no = s.admit(ctx, publishers, rooms, path, req)
-	}
-	if no == nil {
+	if no != nil {
+		s.refuse(req, no)
 		return
 	}
+	r, ok := admit.Pick(rooms, path)
+	switch {
+	case !ok:
+		s.refuse(req, &refusal{gosrt.REJX_NOTFOUND, errNowhere})
+	case !r.Busy():
+		s.accepted(ctx, publishers, r, req)
+	case s.waiting.Add(1) > maxWaiting:
+		s.waiting.Add(-1)
+		s.refuse(req, &refusal{gosrt.REJX_OVERLOAD, errBusy})
+	default:
+		publishers.Go(func() {
+			defer s.waiting.Add(-1)
+			if !r.Await(ctx) {
+				s.refuse(req, &refusal{gosrt.REJX_CONFLICT, errBusy})
+				return
+			}
+			s.accepted(ctx, publishers, r, req)
+		})
+	}
+}
+
+// maxWaiting bounds the callers that wait for an answer.
+const maxWaiting = 16
+
+func (s *Server) refuse(req gosrt.ConnRequest, no *refusal) {
 	req.Reject(no.code)
 	if errors.Is(no.err, admit.ErrKey) {
 		return // the gate has spoken
 	}
-	if n, ok := s.trouble.Pass(1, time.Now()); ok {
-		s.cfg.Logger.Warn("srt publisher refused", "peer", peer, "reason", no.err, "refused", n)
+	s.mu.Lock()
+	n, ok := s.trouble.Pass(1, time.Now())
+	s.mu.Unlock()
+	if ok {
+		s.cfg.Logger.Warn("srt publisher refused", "peer", req.RemoteAddr().String(), "reason", no.err, "refused", n)
 	}
 }
 
-// admit gives the caller the room of its path.
-func (s *Server) admit(ctx context.Context, publishers *sync.WaitGroup, rooms map[string]*room, path string, req gosrt.ConnRequest) *refusal {
-	r, ok := admit.Pick(rooms, path)
-	switch {
-	case !ok:
-		return &refusal{gosrt.REJX_NOTFOUND, errNowhere}
-	case r.Busy():
-		return &refusal{gosrt.REJX_CONFLICT, errBusy}
-	}
+// accepted gives the caller the room.
+func (s *Server) accepted(ctx context.Context, publishers *sync.WaitGroup, r *room, req gosrt.ConnRequest) {
 	conn, err := req.Accept()
 	if err != nil {
-		return &refusal{gosrt.REJ_PEER, fmt.Errorf("couldn't accept: %w", err)}
+		s.refuse(req, &refusal{gosrt.REJ_PEER, fmt.Errorf("couldn't accept: %w", err)})
+		return
 	}
 	l := newLink(conn, r.stats)
-	again, _ := r.Claim(l) // nobody else claims between Busy and here
+	again, ok := r.Claim(l)
+	if !ok { // another was faster
+		_ = l.Close()
+		return
+	}
 	if again {
 		r.stats.Reconnects.Add(1)
 	}
 	s.cfg.Logger.Info("srt publisher came", "peer", l.peer, "encrypted", req.IsEncrypted(), "latency", l.latency())
 	publishers.Go(func() { r.publish(ctx, l) })
-	return nil
 }

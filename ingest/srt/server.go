@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gosrt "github.com/datarhei/gosrt"
@@ -52,10 +53,11 @@ const (
 type Server struct {
 	cfg      ServerConfig
 	listener gosrt.Listener
-	trouble  admit.Limiter // owned by the loop of Run
+	waiting  atomic.Int64 // callers that are not answered yet
 
-	mu    sync.Mutex // guards stats
-	stats map[string]*ingest.Stats
+	mu      sync.Mutex // guards all below
+	stats   map[string]*ingest.Stats
+	trouble admit.Limiter
 }
 
 // Listen binds the listener of cfg, so that errors come early and the address is known; Run serves it.
@@ -203,7 +205,10 @@ func (s *Server) accept() (req gosrt.ConnRequest, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			req, err = nil, nil
-			if n, ok := s.trouble.Pass(1, time.Now()); ok {
+			s.mu.Lock()
+			n, ok := s.trouble.Pass(1, time.Now())
+			s.mu.Unlock()
+			if ok {
 				s.cfg.Logger.Warn("srt handshake is malformed", "datagrams", n)
 			}
 		}

@@ -116,22 +116,25 @@ func TestTwoPublishers(t *testing.T) {
 	s, r := serve(t, ServerConfig{})
 	first := mustCall(t, s.Addr(), "publish:live", "")
 	in := clip.Bytes()
-	send(t, first, in[:len(in)/2])
+	on, off := context.WithCancel(t.Context())
+	var sending sync.WaitGroup
+	sending.Go(func() { // slowly, so that it lasts
+		for rest := in; len(rest) > 1316 && on.Err() == nil; rest = rest[1316:] {
+			_, _ = first.Write(rest[:1316])
+			<-time.After(20 * time.Millisecond)
+		}
+	})
+	until(t, "on air", func() bool { return s.Stats().Samples.Load() > 0 })
 	if _, err := call(s.Addr(), "publish:live", ""); err == nil || !strings.Contains(err.Error(), "1407") {
 		t.Errorf("second publisher got %v, want a conflict", err)
 	}
+	off()
+	sending.Wait()
 	// first neither sends nor says goodbye
-	until(t, "let in after the first fell silent", func() bool {
-		second, err := call(s.Addr(), "publish:live", "")
-		if err != nil {
-			return false
-		}
-		t.Cleanup(func() { second.Close() })
-		before := len(r.All())
-		send(t, second, in)
-		r.Wait(t, before+whole)
-		return true
-	})
+	second := mustCall(t, s.Addr(), "publish:live", "")
+	before := len(r.All())
+	send(t, second, in)
+	r.Wait(t, before+whole)
 	if n := s.Stats().Reconnects.Load(); n != 1 {
 		t.Errorf("%d reconnects counted, want 1", n)
 	}
