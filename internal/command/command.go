@@ -26,6 +26,7 @@ type Ready struct {
 	Listen []string `json:"listen"`
 	RTSP   string   `json:"rtsp"`
 	RTMP   string   `json:"rtmp"`
+	RTMPS  string   `json:"rtmps"`
 	SRT    string   `json:"srt"`
 	Links  []string `json:"links"` // of a relay
 	Pin    string   `json:"pin"`   // likewise
