@@ -98,7 +98,7 @@ func TestLateTrack(t *testing.T) {
 		t.Fatalf("%d tracks before the sound comes, want 1", n)
 	}
 	s.take(&message.Audio{Codec: message.CodecMPEG4Audio, AACType: message.AudioAACTypeConfig, AACConfig: &mpeg4audio.AudioSpecificConfig{
-		Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2,
+		Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2,
 	}}, now.Add(time.Second))
 	s.take(&message.Audio{Codec: message.CodecMPEG4Audio, AACType: message.AudioAACTypeAU, DTS: time.Second, AU: []byte("la")}, now.Add(time.Second))
 	p := r.Program(t)

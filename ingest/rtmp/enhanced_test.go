@@ -48,7 +48,7 @@ func newPlayer(t *testing.T, file *ingesttest.Record) *player {
 			track.Codec = &codecs.H265{VPS: nalus[0], SPS: nalus[1], PPS: nalus[2]}
 			p.write[info.ID] = p.nal(track, p.WriteH265)
 		case ingest.AAC:
-			track.Codec = &codecs.MPEG4Audio{Config: &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: info.SampleRate, ChannelConfig: uint8(info.Channels), ChannelCount: info.Channels}}
+			track.Codec = &codecs.MPEG4Audio{Config: &mpeg4audio.AudioSpecificConfig{Type: mpeg4audio.ObjectTypeAACLC, SampleRate: info.SampleRate, ChannelConfig: uint8(info.Channels)}}
 			p.write[info.ID] = func(ms func(int64) time.Duration, s ingest.Sample) error {
 				return p.WriteMPEG4Audio(track, ms(s.PTS), s.Data[7:])
 			}

@@ -31,7 +31,7 @@ type singer struct {
 func sing(t *testing.T, c *gortmplib.Client) *singer {
 	t.Helper()
 	s := &singer{track: &gortmplib.Track{Codec: &codecs.MPEG4Audio{Config: &mpeg4audio.AudioSpecificConfig{
-		Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2, ChannelCount: 2,
+		Type: mpeg4audio.ObjectTypeAACLC, SampleRate: 48000, ChannelConfig: 2,
 	}}}}
 	s.w = &gortmplib.Writer{Conn: c, Tracks: []*gortmplib.Track{s.track}}
 	if err := s.w.Initialize(); err != nil {

@@ -36,7 +36,7 @@ func newLink(conn gosrt.Conn, stats *ingest.Stats) *link {
 }
 
 // Silence implements admit.Publisher.
-func (l *link) Silence() time.Duration { return time.Now().Sub(time.Unix(0, l.heard.Load())) }
+func (l *link) Silence() time.Duration { return time.Since(time.Unix(0, l.heard.Load())) }
 
 // latency is what the two ends have agreed on.
 func (l *link) latency() time.Duration {
