@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync/atomic"
 	"time"
 
 	gosrt "github.com/datarhei/gosrt"
@@ -94,44 +93,17 @@ func (c *Caller) once(ctx context.Context, series *mpegts.Series) error {
 	return errors.New("the sender ended the connection, or nothing was heard of it for 5 s")
 }
 
-// dial calls addr. It takes six seconds if nobody answers, ctx or not: gosrt's Dial knows no context.
+// dial calls addr. It takes three seconds if nobody answers, ctx or not: gosrt's Dial knows no context.
 func dial(ctx context.Context, addr string, config gosrt.Config) (gosrt.Conn, error) {
 	addr, err := numeric(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
-	p := &patient{ctx: ctx}
-	p.dialling.Store(true)
-	config.Logger = p
 	conn, err := gosrt.Dial("srt", addr, config)
-	p.dialling.Store(false)
 	if err != nil {
 		return nil, inWords(err)
 	}
 	return conn, nil
-}
-
-// patient keeps gosrt from leaving a goroutine and 40 KB behind with each call that fails, which would add up while a sender is down
-// for a week. Its Close tells the reader of the socket to stop, closes the socket, and takes the reader's farewell only if that is there
-// already. The reader looks up every three seconds: if Close waits that long before it closes the socket, the farewell is there.
-// What Close logs at that place is where it can be made to wait.
-type patient struct {
-	silent
-	ctx      context.Context
-	dialling atomic.Bool
-}
-
-const readerLooksUp = 3*time.Second + 100*time.Millisecond
-
-// Print implements gosrt.Logger.
-func (p *patient) Print(topic string, _ uint32, _ int, message func() string) {
-	if topic != "dial" || !p.dialling.Load() || message() != "closing socket" {
-		return
-	}
-	select {
-	case <-time.After(readerLooksUp):
-	case <-p.ctx.Done():
-	}
 }
 
 // hangUp ends a connection. The reader of its socket waits for a Read to say farewell to.
