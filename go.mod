@@ -11,8 +11,10 @@ require (
 	github.com/asticode/go-astisub v0.40.0
 	github.com/asticode/go-astits v1.14.0
 	github.com/bluenviron/gohlslib/v2 v2.2.5
+	github.com/bluenviron/gortmplib v0.3.0
 	github.com/bluenviron/gortsplib/v4 v4.16.2
 	github.com/bluenviron/mediacommon/v2 v2.8.0
+	github.com/datarhei/gosrt v0.11.0
 	github.com/libp2p/zeroconf/v2 v2.2.0
 	github.com/marcopolo/simnet v0.0.7
 	github.com/mdp/qrterminal/v3 v3.2.1
@@ -37,6 +39,8 @@ require (
 	pgregory.net/rapid v1.3.0
 	rsc.io/qr v0.2.0
 )
+
+require github.com/benburkert/openpgp v0.0.0-20160410205803-c2471f86866c // indirect
 
 require (
 	github.com/pion/datachannel v1.6.2 // indirect

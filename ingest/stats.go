@@ -8,6 +8,8 @@ type Stats struct {
 	Samples         atomic.Uint64 // delivered
 	LostPackets     atomic.Uint64 // missing by continuity counter or RTP sequence number
 	LostSegments    atomic.Uint64 // of a playlist, that were gone before they were fetched, or could not be
+	LostDatagrams   atomic.Uint64 // missing by SRT's numbers: not there in time, though asked for
+	Retransmitted   atomic.Uint64 // SRT packets that came because they were asked for again
 	DamagedSamples  atomic.Uint64 // delivered with Damaged
 	SkippedBytes    atomic.Uint64 // passed over to find synchronisation
 	Discontinuities atomic.Uint64 // jumps of the media clock

@@ -42,12 +42,15 @@ var (
 	ingestBytes   = prometheus.NewDesc("tailcast_ingest_received_bytes_total", "Received from the encoder.", nil, nil)
 	ingestSamples = prometheus.NewDesc("tailcast_ingest_samples_total", "Access units and data units taken in.", nil, nil)
 	ingestLost    = prometheus.NewDesc("tailcast_ingest_lost_packets_total", "Packets missing on the way from the encoder.", nil, nil)
+	ingestLate    = prometheus.NewDesc("tailcast_ingest_lost_datagrams_total", "SRT packets that did not come in time, though asked for again.", nil, nil)
+	ingestAgain   = prometheus.NewDesc("tailcast_ingest_retransmitted_datagrams_total", "SRT packets that came because they were asked for again.", nil, nil)
+	ingestRefused = prometheus.NewDesc("tailcast_ingest_refused_total", "Attempts to publish without the stream key.", nil, nil)
 	ingestDamaged = prometheus.NewDesc("tailcast_ingest_damaged_samples_total", "Samples that lost bytes on the way in.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.
 func (c *statusCollector) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, wireSent, wireReceived, uplink, upLimit, slots, slotsUsed, children, missing, blocks, peersByRole, isLive, noteExpiry, faultsKnown, ingestBytes, ingestSamples, ingestLost, ingestDamaged} {
+	for _, d := range []*prometheus.Desc{appendedBytes, historyBytes, historyFrom, historyShort, sentBytes, receivedBytes, wireSent, wireReceived, uplink, upLimit, slots, slotsUsed, children, missing, blocks, peersByRole, isLive, noteExpiry, faultsKnown, ingestBytes, ingestSamples, ingestLost, ingestLate, ingestAgain, ingestRefused, ingestDamaged} {
 		ch <- d
 	}
 	describeSources(ch)
@@ -105,6 +108,9 @@ func (c *statusCollector) Collect(ch chan<- prometheus.Metric) {
 	counter(ingestBytes, s.Ingest.Bytes)
 	counter(ingestSamples, s.Ingest.Samples)
 	counter(ingestLost, s.Ingest.LostPackets)
+	counter(ingestLate, s.Ingest.LostDatagrams)
+	counter(ingestAgain, s.Ingest.Retransmitted)
+	counter(ingestRefused, s.Ingest.Refused)
 	counter(ingestDamaged, s.Ingest.DamagedSamples)
 	collectSources(&s, counter, gauge)
 }

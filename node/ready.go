@@ -22,6 +22,9 @@ type Ready struct {
 	Listen []string `json:"listen"`          // addresses other nodes can dial
 	RTSP   string   `json:"rtsp,omitempty"`  // URL an encoder can push to
 	WHIP   string   `json:"whip,omitempty"`  // URL that takes offers of WebRTC
+	RTMP   string   `json:"rtmp,omitempty"`
+	RTMPS  string   `json:"rtmps,omitempty"`
+	SRT    string   `json:"srt,omitempty"`
 	Input  string   `json:"input,omitempty"`
 }
 
@@ -31,7 +34,7 @@ func (r Ready) Print(w io.Writer, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(r)
 	}
-	facts := [][2]string{{"http", r.HTTP}, {"rtsp", r.RTSP}, {"whip", r.WHIP}, {"input", r.Input}, {"pin", r.Pin}}
+	facts := [][2]string{{"http", r.HTTP}, {"rtsp", r.RTSP}, {"rtmp", r.RTMP}, {"rtmps", r.RTMPS}, {"srt", r.SRT}, {"whip", r.WHIP}, {"input", r.Input}, {"pin", r.Pin}}
 	links := r.Links
 	if len(links) == 0 {
 		links = []string{r.Link}

@@ -226,6 +226,9 @@ type Ingest struct {
 	Samples         uint64 `json:"samples"`
 	LostPackets     uint64 `json:"lost_packets"`
 	LostSegments    uint64 `json:"lost_segments,omitempty"` // of HLS
+	LostDatagrams   uint64 `json:"lost_datagrams"`          // SRT packets that were not there in time
+	Retransmitted   uint64 `json:"retransmitted"`           // SRT packets that came because they were asked for again
+	Refused         uint64 `json:"refused"`                 // attempts to publish without the key
 	DamagedSamples  uint64 `json:"damaged_samples"`
 	SkippedBytes    uint64 `json:"skipped_bytes"`
 	Discontinuities uint64 `json:"discontinuities"`
@@ -282,4 +285,8 @@ type Push struct {
 	HTTP string `json:"http,omitempty"` // MPEG-TS by PUT or POST
 	RTSP string `json:"rtsp,omitempty"`
 	WHIP string `json:"whip,omitempty"` // WebRTC; the stream key goes into the bearer token
+	// RTMP and RTMPS are a server, which ends with /live, and behind it what OBS calls the stream key.
+	RTMP  string `json:"rtmp,omitempty"`
+	RTMPS string `json:"rtmps,omitempty"`
+	SRT   string `json:"srt,omitempty"`
 }

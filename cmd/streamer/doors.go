@@ -5,11 +5,14 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"tailcast/ingest"
+	"tailcast/ingest/admit"
 	"tailcast/node"
 )
 
@@ -19,12 +22,12 @@ type doors struct {
 	names  []string // of the renditions that wait, best first
 	stages map[string]*stage
 	ways   []*way
-	keyed  bool // pushing needs a key
+	gate   *admit.Gate
 }
 
 // openDoors opens every way in, if there are renditions that wait.
 func openDoors(o *options, names []string, log *slog.Logger) (*doors, error) {
-	d := &doors{names: names, stages: map[string]*stage{}, keyed: o.key != ""}
+	d := &doors{names: names, stages: map[string]*stage{}, gate: o.gate}
 	if len(names) == 0 {
 		return d, nil
 	}
@@ -76,10 +79,11 @@ func (d *doors) run(ctx context.Context) error {
 
 // source is what a rendition has that waits for an encoder.
 func (d *doors) source(rendition string) *source {
-	s := &source{push: func(page string) *node.Push { return d.pushes(rendition, page, d.keyed) }}
+	s := &source{push: func(page string) *node.Push { return d.pushes(rendition, page, d.gate.Keyed()) }}
 	for _, w := range d.reach(rendition) {
 		s.stats = append(s.stats, w.statsOf(rendition))
 	}
+	s.refused = d.gate.Refused
 	s.run = func(ctx context.Context, sink ingest.Sink) error {
 		d.stages[rendition].perform(sink)
 		<-ctx.Done()
@@ -130,9 +134,23 @@ func (d *doors) ready(list []input, page string) node.Ready {
 	r := node.Ready{Input: list[0].text}
 	if len(d.names) > 0 {
 		p := d.pushes(d.names[0], page, false)
-		r.RTSP, r.WHIP = p.RTSP, p.WHIP
+		r.RTSP, r.RTMP, r.RTMPS, r.SRT, r.WHIP = p.RTSP, p.RTMP, p.RTMPS, p.SRT, p.WHIP
 	}
 	return r
+}
+
+// best is where an encoder can send the best rendition to that waits, as others dial it; nil if none waits.
+func (d *doors) best(page string) *node.Push {
+	if len(d.names) == 0 {
+		return nil
+	}
+	p := d.pushes(d.names[0], page, d.gate.Keyed())
+	for _, address := range []*string{&p.HTTP, &p.RTSP, &p.RTMP, &p.RTMPS, &p.SRT, &p.WHIP} {
+		if u, err := url.Parse(*address); err == nil && u.Host != "" {
+			*address = strings.Replace(*address, u.Host, reachable(u.Host), 1)
+		}
+	}
+	return p
 }
 
 // handlers adds what encoders push to by HTTP.

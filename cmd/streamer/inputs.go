@@ -20,6 +20,7 @@ const (
 	httpPull
 	hlsPull
 	playout // several files, or lists of them
+	srtInput
 )
 
 // input is what the command line asked for; url is nil for files.
@@ -32,7 +33,9 @@ type input struct {
 }
 
 // schemes of inputs that are URLs.
-var schemes = map[string]kind{"udp": udp, "rtp": udp, "rtsp": rtspPull, "rtsps": rtspPull, "http": httpPull, "https": httpPull}
+var schemes = map[string]kind{
+	"udp": udp, "rtp": udp, "rtsp": rtspPull, "rtsps": rtspPull, "http": httpPull, "https": httpPull, "srt": srtInput,
+}
 
 // mainRendition is what the rendition of INPUT is called.
 const mainRendition = "main"
@@ -126,13 +129,18 @@ func parseURL(text string) (input, error) {
 	}
 	k, ok := schemes[u.Scheme]
 	if !ok {
-		return input{}, node.Usagef("INPUT %s://: want a .ts file, - (standard input), udp://, rtp://, rtsp:// or http(s)://", u.Scheme)
+		return input{}, node.Usagef("INPUT %s://: want a .ts file, - (standard input), udp://, rtp://, rtsp://, srt:// or http(s)://", u.Scheme)
 	}
 	if u.Host == "" || k == udp && u.Port() == "" {
 		return input{}, node.Usagef("INPUT %s: want %s://host:port", shown(u), u.Scheme)
 	}
 	if k == httpPull && strings.HasSuffix(strings.ToLower(u.Path), ".m3u8") {
 		k = hlsPull
+	}
+	if k == srtInput {
+		if err := checkSRT(u); err != nil {
+			return input{}, node.Usagef("%v", err)
+		}
 	}
 	return input{kind: k, text: shown(u), url: u}, nil
 }

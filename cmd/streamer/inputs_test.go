@@ -37,7 +37,12 @@ func TestInputsByTheirSpelling(t *testing.T) {
 		{args: []string{"demmo"}, bad: true, text: "`demo` airs the built-in clip"},
 		{args: []string{dir}, bad: true, text: "is a directory"},
 		{args: []string{filepath.Join(dir, "none.ts")}, bad: true, text: "no such file"},
-		{args: []string{"srt://host:1"}, bad: true, text: "srt://"},
+		{args: []string{"srt://gateway:9000?streamid=secret&latency=200"}, kind: srtInput, text: "srt://gateway:9000"},
+		{args: []string{"srt://:8890?mode=listener"}, kind: srtInput, text: "srt://:8890"},
+		{args: []string{"srt://gateway:9000?passphrase=sesame-open"}, bad: true, text: "passphrase-file=FILE"},
+		{args: []string{"srt://gateway"}, bad: true, text: "needs a port"},
+		{args: []string{"srt://gateway:9000?mode=rendezvous"}, bad: true, text: "want caller or listener"},
+		{args: []string{"rtmp://host/live"}, bad: true, text: "srt://"},
 		{args: []string{"udp://host"}, bad: true, text: "want udp://host:port"},
 		{args: []string{"http://%zz"}, bad: true, text: "no URL"},
 	} {

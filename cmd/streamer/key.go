@@ -77,7 +77,7 @@ All of these commands may be used while the streamer runs: it sees within second
 	}
 	key.SetUsageTemplate(keyUsage)
 	key.AddCommand(k.showCommand(), k.backupCommand(), k.restoreCommand(), k.sealCommand(), k.unsealCommand(),
-		k.renewCommand(), k.rotateCommand(), k.requestCommand(), k.installCommand())
+		k.renewCommand(), k.rotateCommand(), k.requestCommand(), k.installCommand(), k.streamCommand())
 	for _, c := range key.Commands() {
 		run := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

@@ -4,9 +4,11 @@ package main
 
 import (
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"tailcast/ingest/admit"
 	"tailcast/internal/seal"
 	"tailcast/node"
 )
@@ -22,10 +24,23 @@ type options struct {
 	rtsp    string
 	whip    string
 	rtspUDP bool
-	keyFile string
-	key     string // from keyFile; never logged
-	copies  int
-	pinned  node.Pins
+	rtmp    string
+	rtmps   string
+	srt     string
+
+	tlsCert, tlsKey string // of --rtmps
+	srtLatency      time.Duration
+
+	keyFile        string
+	passphraseFile string
+	// Secrets, which are in no log: of keyFile or made, and of passphraseFile.
+	key        string
+	passphrase string
+	gate       *admit.Gate // of key
+
+	copies int
+	pinned node.Pins
+
 	standby standbyOptions
 }
 
@@ -39,10 +54,11 @@ func command(sealer seal.Sealer) *cobra.Command {
 		Long: `Go live: sign a stream block by block and serve it to whoever knows the link.
 
 INPUT is a .ts file, - (TS on standard input), udp://host:port or rtp://host:port (unicast or multicast,
-?interface=eth0, ?source=10.0.0.1), rtsp://host/path, or http(s)://host/path (TS, or HLS: #variant=720p or
-#bandwidth=3M choose among its variants). Several files, or a list of them (.m3u, .m3u8), are aired one after
-the other. Without INPUT the streamer waits for an encoder to push: RTSP to --rtsp, WHIP (WebRTC) to /whip of
---http, or a TS body by PUT or POST to /ingest of --http.
+?interface=eth0, ?source=10.0.0.1), rtsp://host/path, srt://host:port, or http(s)://host/path (TS, or HLS:
+#variant=720p or #bandwidth=3M choose among its variants). Several files, or a list of them (.m3u, .m3u8), are
+aired one after the other. Without INPUT the streamer waits for an encoder to push: RTMP to --rtmp, SRT to --srt,
+WHIP (WebRTC) to /whip of --http, RTSP to --rtsp, or a TS body by PUT or POST to /ingest of --http. Other machines
+may push once a listener is opened to them; the stream key for that is made, kept and printed once.
 
 Several renditions of one programme are --rendition NAME=INPUT each, best first; viewers choose one and follow that alone. Where INPUT is push,
 an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest/NAME of --http.`,
@@ -52,6 +68,8 @@ an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest
   streamer udp://239.1.1.1:5000
   streamer https://cdn.example/live/index.m3u8
   streamer rtsp://camera.local/stream
+  streamer "srt://gateway.example:9000?passphrase-file=secret&latency=200"
+  streamer --rtmp 0.0.0.0:1935 # and OBS on another machine; it is told what to type there
   streamer                     # then: ffmpeg … -f rtsp rtsp://127.0.0.1:8554/live
   streamer --rendition 1080p=rtsp://camera.local/high --rendition 480p=rtsp://camera.local/low
   streamer --rendition 1080p=push --rendition radio=push`,
@@ -72,7 +90,14 @@ an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest
 	flags.BoolVar(&o.loop, "loop", false, "begin files and recordings again at their end, with a continuous clock")
 	flags.StringVar(&o.rtsp, "rtsp", "127.0.0.1:8554", "`address` to wait at for an RTSP push; empty is off")
 	flags.StringVar(&o.whip, "whip", "127.0.0.1:8189", "UDP `address` to receive WebRTC at that is pushed by WHIP, with offers to /whip of --http; empty is off")
-	flags.StringVar(&o.keyFile, "stream-key-file", "", "`file` with the key that encoders must show; needed to listen for them beyond this machine")
+	flags.StringVar(&o.rtmp, "rtmp", "127.0.0.1:1935", "`address` to wait at for an RTMP push, as of OBS; empty is off")
+	flags.StringVar(&o.rtmps, "rtmps", "", "`address` to wait at for an RTMP push over TLS; empty is off")
+	flags.StringVar(&o.tlsCert, "tls-cert", "", "`file` with the certificate chain for --rtmps; without one, a self-signed certificate is made")
+	flags.StringVar(&o.tlsKey, "tls-key", "", "`file` with the private key of --tls-cert")
+	flags.StringVar(&o.srt, "srt", "127.0.0.1:8890", "`address` to wait at for an SRT push; empty is off")
+	flags.DurationVar(&o.srtLatency, "srt-latency", 120*time.Millisecond, "how long SRT waits for lost packets to come again; all of the stream is late by as much")
+	flags.StringVar(&o.passphraseFile, "srt-passphrase-file", "", "`file` with the passphrase that SRT pushes must be encrypted with")
+	flags.StringVar(&o.keyFile, "stream-key-file", "", "`file` with the key that encoders must show; if others can reach a listener and there is none, one is made")
 	flags.IntVar(&o.copies, "copies", 2, "send each block so often, 1 or 2: one costs half of the uplink, and viewers more when somebody leaves")
 	flags.Var(&o.pinned, "pin", "a relay of ours, as `NODEKEY@HOST:PORT` (repeatable): it always has a place here; a relay prints what to write")
 	flags.BoolVar(&o.rtspUDP, "rtsp-udp", false, "pull RTSP with RTP over UDP")

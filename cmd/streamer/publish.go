@@ -1,43 +1,25 @@
 package main
 
 import (
-	"crypto/subtle"
-	"errors"
-	"fmt"
 	"net/http"
-	"os"
+	"net/netip"
 	"strings"
 
+	"tailcast/ingest/admit"
 	"tailcast/node"
 )
 
-// streamKey reads the key that encoders must show. It comes from a file or the environment, never from the command line, where
-// every user of the machine could read it.
-func streamKey(file string) (string, error) {
-	if file == "" {
-		return "", nil
-	}
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return "", node.Configuration(fmt.Errorf("--stream-key-file: %w", err))
-	}
-	key := strings.TrimSpace(string(text))
-	if len(key) < 8 {
-		return "", node.Configuration(errors.New("--stream-key-file: the key must have 8 characters at least"))
-	}
-	return key, nil
-}
-
 // guard lets in who may publish: with a key, who shows it as bearer token or as password; without one, this machine only. Web
 // pages are refused either way: a browser says where a request comes from, an encoder does not.
-func guard(key string, next http.Handler) http.Handler {
+func guard(gate *admit.Gate, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		shown := shownKey(r)
 		switch {
 		case r.Header.Get("Origin") != "" || r.Header.Get("Sec-Fetch-Site") != "":
 			http.Error(w, "publishing is for encoders, not for web pages", http.StatusForbidden)
-		case key == "" && !node.FromHere(r):
+		case !gate.Keyed() && !node.FromHere(r):
 			http.Error(w, "publishing from other machines needs a stream key: start the streamer with --stream-key-file", http.StatusForbidden)
-		case key != "" && subtle.ConstantTimeCompare([]byte(shownKey(r)), []byte(key)) != 1:
+		case gate.Keyed() && (shown == "" || gate.Check("HTTP", whence(r), shown) != nil): // who shows none is asked for it, and guesses nothing
 			w.Header().Set("WWW-Authenticate", `Basic realm="stream key as password"`)
 			http.Error(w, "wrong stream key, or none: show it as password or bearer token", http.StatusUnauthorized)
 		default:
@@ -54,11 +36,25 @@ func shownKey(r *http.Request) string {
 	return token
 }
 
+// whence is the address that a request comes from.
+func whence(r *http.Request) netip.Addr {
+	a, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero Addr, of which all strangers are one
+	return a.Addr()
+}
+
+// placeholder stands for the stream key in what is shown.
+const placeholder = "YOUR-KEY"
+
 // withKey shows where in an address the stream key goes.
 func withKey(address string) string {
 	scheme, rest, ok := strings.Cut(address, "://")
-	if !ok {
+	switch {
+	case !ok:
 		return address
+	case scheme == "rtmp" || scheme == "rtmps" || scheme == "srt" && !strings.HasSuffix(address, ":"):
+		return address + "/" + placeholder
+	case scheme == "srt":
+		return address + placeholder
 	}
-	return scheme + "://key:YOUR-KEY@" + rest
+	return scheme + "://key:" + placeholder + "@" + rest
 }

@@ -3,13 +3,21 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/bluenviron/gortmplib"
+	"github.com/bluenviron/gortmplib/pkg/message"
+	gosrt "github.com/datarhei/gosrt"
+
+	"tailcast/ingest/admit"
 	"tailcast/internal/clip"
 )
 
@@ -37,7 +45,7 @@ func TestWhoMayPublish(t *testing.T) {
 			r.Header.Set(c.header, c.value)
 		}
 		w := httptest.NewRecorder()
-		guard(c.key, ok).ServeHTTP(w, r)
+		guard(admit.NewGate(c.key, quiet()), ok).ServeHTTP(w, r)
 		if w.Code != c.want {
 			t.Errorf("%s: got %d, want %d", c.name, w.Code, c.want)
 		}
@@ -65,7 +73,7 @@ func TestPagesMayPublishWithTheKey(t *testing.T) {
 		{"a page from nowhere", "sesame-open", "POST", "null", "", 401, "null"},
 	} {
 		reached := false
-		h := guardPages(c.key, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached = true }))
+		h := guardPages(admit.NewGate(c.key, quiet()), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { reached = true }))
 		r := httptest.NewRequest(c.method, "/whip", nil)
 		r.RemoteAddr = "127.0.0.1:9"
 		if c.origin != "" {
@@ -94,11 +102,19 @@ func TestRecipesPublish(t *testing.T) {
 			d := pushed(t, key, names)
 			for _, name := range names {
 				p := d.source(name).push(d.web.URL)
-				if shown := p.HTTP + p.RTSP; key != "" && strings.Contains(shown, key) || strings.Count(shown, "YOUR-KEY") != 2*min(len(key), 1) {
+				if shown := p.HTTP + p.RTSP + p.RTMP + p.SRT; key != "" && strings.Contains(shown, key) || strings.Count(shown, "YOUR-KEY") != 4*min(len(key), 1) {
 					t.Errorf("key %q: the page shows %s", key, shown)
 				}
 				if code := put(t, strings.ReplaceAll(p.HTTP, "YOUR-KEY", key), nil); code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusNotFound {
 					t.Errorf("key %q: what the page says to paste is answered with %d", key, code)
+				}
+				for _, wrong := range []string{"", "x"} {
+					if err := byRTMP(t, strings.ReplaceAll(p.RTMP, "YOUR-KEY", key+wrong)); (err == nil) != (wrong == "" || key == "") {
+						t.Errorf("key %q: %s, with the key and %q, is answered with %v", key, p.RTMP, wrong, err)
+					}
+					if err := bySRT(t, strings.ReplaceAll(p.SRT, "YOUR-KEY", key+wrong)); (err == nil) != (wrong == "" || key == "") {
+						t.Errorf("key %q: %s, with the key and %q, is answered with %v", key, p.SRT, wrong, err)
+					}
 				}
 			}
 		}
@@ -130,7 +146,9 @@ type door struct {
 
 func pushed(t *testing.T, key string, names []string) *door {
 	t.Helper()
-	d, err := openDoors(&options{key: key, rtsp: "127.0.0.1:0"}, names, quiet())
+	d, err := openDoors(&options{
+		key: key, gate: admit.NewGate(key, quiet()), rtsp: "127.0.0.1:0", rtmp: "127.0.0.1:0", srt: "127.0.0.1:0",
+	}, names, quiet())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,4 +194,40 @@ func put(t *testing.T, url string, body *bytes.Reader) int {
 			return answer.StatusCode
 		}
 	}
+}
+
+// byRTMP publishes as OBS does, with "Server" and "Stream Key", and tells why it was not let in.
+func byRTMP(t *testing.T, address string) error {
+	t.Helper()
+	server, name := serverAndKey(address)
+	u, err := url.Parse(server + "/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &gortmplib.Client{URL: u, Publish: true}
+	if err := c.Initialize(t.Context()); err != nil {
+		return err
+	}
+	defer c.Close()
+	_ = c.NetConn().SetReadDeadline(time.Now().Add(200 * time.Millisecond)) // who is let in is told nothing more
+	m, err := c.Read()
+	if _, refused := m.(*message.CommandAMF0); refused || errors.Is(err, io.EOF) {
+		return errors.New("refused")
+	}
+	return nil
+}
+
+// bySRT calls the address.
+func bySRT(t *testing.T, address string) error {
+	t.Helper()
+	config := gosrt.DefaultConfig()
+	host, err := config.UnmarshalURL(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := gosrt.Dial("srt", host, config)
+	if err == nil {
+		c.Close()
+	}
+	return err
 }

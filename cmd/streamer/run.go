@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"tailcast/feed"
+	"tailcast/ingest/admit"
 	"tailcast/node"
 	"tailcast/player"
 )
@@ -44,9 +45,11 @@ func run(ctx context.Context, o *options, list []input, open opener) (err error)
 	if err != nil {
 		return err
 	}
-	if o.key, err = streamKey(o.keyFile); err != nil {
+	made, err := o.loadSecrets(ctx, list)
+	if err != nil {
 		return err
 	}
+	o.gate = admit.NewGate(o.key, log)
 	station, err := feed.OpenStation(o.Data, nil)
 	if err != nil {
 		return node.DataError(o.withHelp(err))
@@ -81,6 +84,11 @@ func run(ctx context.Context, o *options, list []input, open opener) (err error)
 	}
 	if err := b.take(o, list, open); err != nil {
 		return errors.Join(err, n.Close())
+	}
+	if made {
+		if err := printFields(os.Stderr, b.doors.best(n.URL()), o.key, filepath.Join(o.Data, keyName)); err != nil {
+			return errors.Join(err, b.doors.abandon(), n.Close())
+		}
 	}
 	n.Ingest(b.inputs)
 	n.Register(b.page.Metrics()...)

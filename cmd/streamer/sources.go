@@ -19,7 +19,9 @@ import (
 type source struct {
 	run   func(ctx context.Context, sink ingest.Sink) error
 	stats []*ingest.Stats
-	push  func(page string) *node.Push // where an encoder can send to; nil if the input is fetched. page is our HTTP address
+	// refused counts who wanted to push and did not show the key; nil if the input is fetched.
+	refused func() uint64
+	push    func(page string) *node.Push // where an encoder can send to; nil if the input is fetched. page is our HTTP address
 
 	standby *standby // what may go on air in its place; nil of what stands by itself
 }
@@ -60,6 +62,11 @@ func open(o *options, in input, d *doors, log *slog.Logger) (*source, error) {
 			return nil, err
 		}
 		s, stats = p, p.Stats()
+	case srtInput:
+		var err error
+		if s, stats, err = openSRT(o, in.url, log); err != nil {
+			return nil, err
+		}
 	}
 	return &source{run: s.Run, stats: []*ingest.Stats{stats}}, nil
 }
@@ -100,11 +107,16 @@ func (s *source) health(in input, page string) *node.Ingest {
 	if s.push != nil {
 		h.Push = s.push(page)
 	}
+	if s.refused != nil {
+		h.Refused = s.refused()
+	}
 	for _, st := range s.stats {
 		h.Bytes += st.Bytes.Load()
 		h.Samples += st.Samples.Load()
 		h.LostPackets += st.LostPackets.Load()
 		h.LostSegments += st.LostSegments.Load()
+		h.LostDatagrams += st.LostDatagrams.Load()
+		h.Retransmitted += st.Retransmitted.Load()
 		h.DamagedSamples += st.DamagedSamples.Load()
 		h.SkippedBytes += st.SkippedBytes.Load()
 		h.Discontinuities += st.Discontinuities.Load()

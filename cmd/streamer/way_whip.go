@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 
+	"tailcast/ingest/admit"
 	"tailcast/ingest/whip"
 	"tailcast/node"
 )
@@ -17,13 +18,13 @@ func whipWay(o *options, log *slog.Logger) (*way, error) {
 		return nil, nil
 	}
 	server, err := free(o, "whip", o.whip, log, func(addr string) (*whip.Server, error) {
-		return whip.Listen(whip.Config{Addr: addr, Public: literal(o.Advertise), Path: whipPath, Keyed: o.key != "", Logger: log})
+		return whip.Listen(whip.Config{Addr: addr, Public: literal(o.Advertise), Path: whipPath, Gate: o.gate, Logger: log})
 	})
 	if err != nil {
 		return nil, err
 	}
 	return &way{
-		name: "WHIP", handler: guardPages(o.key, server), path: whipPath,
+		name: "WHIP", handler: guardPages(o.gate, server), path: whipPath,
 		many: &many{
 			run:   server.RunPaths,
 			stats: server.StatsOf,
@@ -47,11 +48,11 @@ func literal(list []string) (addrs []netip.Addr) {
 // guardPages is guard for what web pages publish to as well as encoders: a page of any origin may, if it shows the stream key. Nothing else
 // that a browser sends by itself, as cookies, counts here, so a page can do no more than who else has the key; and without a key,
 // where being on this machine is enough, no page may.
-func guardPages(key string, next http.Handler) http.Handler {
-	encoders := guard(key, next)
+func guardPages(gate *admit.Gate, next http.Handler) http.Handler {
+	encoders := guard(gate, next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		origin := r.Header.Get("Origin")
-		if origin == "" || key == "" {
+		if origin == "" || !gate.Keyed() {
 			encoders.ServeHTTP(w, r)
 			return
 		}

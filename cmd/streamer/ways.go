@@ -52,13 +52,13 @@ func (w *way) statsOf(rendition string) *ingest.Stats {
 }
 
 // waysIn are all protocols that encoders can push by. Each opens what it listens on, and is nil if it is switched off.
-var waysIn = []func(*options, *slog.Logger) (*way, error){httpWay, rtspWay, whipWay}
+var waysIn = []func(*options, *slog.Logger) (*way, error){httpWay, rtspWay, rtmpWay, rtmpsWay, srtWay, whipWay}
 
 // httpWay takes a TS body by PUT or POST, at /ingest or /ingest/NAME.
 func httpWay(o *options, log *slog.Logger) (*way, error) {
 	b := &bodies{list: map[string]*mpegts.Push{}, config: mpegts.Config{Program: o.program, Service: o.service, Logger: log}}
 	return &way{
-		name: "HTTP", handler: guard(o.key, b), path: "/ingest",
+		name: "HTTP", handler: guard(o.gate, b), path: "/ingest",
 		many: &many{
 			run:   b.run,
 			stats: func(rendition string) *ingest.Stats { return b.of(rendition).Stats },
@@ -112,7 +112,7 @@ func rtspWay(o *options, log *slog.Logger) (*way, error) {
 		return nil, nil
 	}
 	server, err := free(o, "rtsp", o.rtsp, log, func(addr string) (*rtsp.Server, error) {
-		return rtsp.Listen(rtsp.ServerConfig{Addr: addr, Key: o.key, Logger: log})
+		return rtsp.Listen(rtsp.ServerConfig{Addr: addr, Key: o.key, Gate: o.gate, Logger: log})
 	})
 	if err != nil {
 		return nil, err

@@ -1,8 +1,6 @@
 package rtsp
 
 import (
-	"context"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -17,6 +15,7 @@ import (
 	"github.com/bluenviron/gortsplib/v4/pkg/liberrors"
 
 	"tailcast/ingest"
+	"tailcast/ingest/admit"
 	"tailcast/ingest/rtp"
 )
 
@@ -30,6 +29,7 @@ type handler struct {
 	out   *rtp.Output
 	stats *ingest.Stats
 	key   string
+	gate  *admit.Gate // of key
 	log   *slog.Logger
 
 	mu      sync.Mutex
@@ -52,7 +52,6 @@ type publication struct {
 var (
 	errBusy    = errors.New("somebody else is publishing here")
 	errPublish = errors.New("this server takes streams in and does not play them")
-	errKey     = errors.New("the stream key is wrong or missing")
 )
 
 // refuse is an answer that says why. The error ends the connection.
@@ -62,13 +61,8 @@ func refuse(code base.StatusCode, err error) (*base.Response, error) {
 
 // OnAnnounce implements gortsplib.ServerHandlerOnAnnounce.
 func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Response, error) {
-	if !h.admits(ctx) {
-		level := slog.LevelWarn
-		if len(ctx.Request.Header["Authorization"]) == 0 {
-			level = slog.LevelInfo // encoders show their password when they are asked
-		}
-		h.log.Log(context.Background(), level, "rtsp publisher refused", "peer", peer(ctx.Conn), "reason", errKey)
-		return &base.Response{StatusCode: base.StatusUnauthorized, StatusMessage: errKey.Error()}, liberrors.ErrServerAuth{}
+	if err := h.admits(ctx); err != nil {
+		return &base.Response{StatusCode: base.StatusUnauthorized, StatusMessage: err.Error()}, liberrors.ErrServerAuth{}
 	}
 	in, err := newIntake(h.out, ctx.Description, ctx.Request.Body, ctx.Request.Header["User-Agent"])
 	if err != nil {
@@ -83,21 +77,24 @@ func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.R
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }
 
-// admits tells whether a publisher showed the key: as the last element of the path, or as the password.
-func (h *handler) admits(ctx *gortsplib.ServerHandlerOnAnnounceCtx) bool {
-	if h.key == "" {
-		return true
+// admits lets in who showed the key: as the last element of the path, or as the password, which encoders show when they are asked.
+func (h *handler) admits(ctx *gortsplib.ServerHandlerOnAnnounceCtx) error {
+	shown := func() bool {
+		if _, last := h.gate.Split(ctx.Path); h.gate.Is(last) {
+			return true
+		}
+		var a headers.Authorization
+		user := "user" // whatever it is; asking with one makes gortsplib choose the nonce of the challenge
+		if a.Unmarshal(ctx.Request.Header["Authorization"]) == nil && a.Username != "" {
+			user = a.Username
+		}
+		return ctx.Conn.VerifyCredentials(ctx.Request, user, h.key)
 	}
-	last := ctx.Path[strings.LastIndexByte(ctx.Path, '/')+1:]
-	if subtle.ConstantTimeCompare([]byte(last), []byte(h.key)) == 1 {
-		return true
+	from := admit.AddrOf(ctx.Conn.NetConn().RemoteAddr())
+	if len(ctx.Request.Header["Authorization"]) == 0 {
+		return h.gate.Ask(from, shown)
 	}
-	var a headers.Authorization
-	user := "user" // whatever it is; asking with one makes gortsplib choose the nonce of the challenge
-	if a.Unmarshal(ctx.Request.Header["Authorization"]) == nil && a.Username != "" {
-		user = a.Username
-	}
-	return ctx.Conn.VerifyCredentials(ctx.Request, user, h.key)
+	return h.gate.Try("RTSP", from, shown)
 }
 
 // claim makes p the publication, if nobody publishes. A publisher that has lost its connection makes way for the next: it is most
@@ -259,7 +256,7 @@ func recovered(f func(reason any)) {
 func peer(c *gortsplib.ServerConn) string { return c.NetConn().RemoteAddr().String() }
 
 func trust(c *gortsplib.ServerConn, yes bool) {
-	if g, ok := c.NetConn().(*guardedConn); ok {
-		g.trust(yes)
+	if g, ok := c.NetConn().(*admit.Conn); ok {
+		g.Trust(yes)
 	}
 }

@@ -43,7 +43,7 @@ func (l *lobby) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Res
 	if h := l.room(ctx.Path); h != nil {
 		return h.OnAnnounce(ctx)
 	}
-	if !l.first.admits(ctx) { // who may not publish need not know what there is
+	if l.first.admits(ctx) != nil { // who may not publish need not know what there is
 		return l.first.OnAnnounce(ctx)
 	}
 	err := fmt.Errorf("nothing of this name is waited for: publish to /%s", strings.Join(l.names, " or /"))

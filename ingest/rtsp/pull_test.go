@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
@@ -324,27 +323,4 @@ func TestPullUnreachable(t *testing.T) {
 	if len(r.All()) != 0 {
 		t.Error("there are samples")
 	}
-}
-
-// Strangers are cut off after a while; publishers are not.
-func TestGuardedConn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		a, b := net.Pipe()
-		defer b.Close()
-		c := &guardedConn{Conn: a, leave: func() {}}
-		defer c.Close()
-		began := time.Now()
-		_ = c.SetReadDeadline(time.Time{})
-		if _, err := c.Read(make([]byte, 1)); err == nil || time.Since(began) != becomeWithin {
-			t.Errorf("a stranger's read ended after %v with %v, want a timeout after %v", time.Since(began), err, becomeWithin)
-		}
-		c.trust(true)
-		go func() {
-			time.Sleep(time.Hour)
-			b.Write([]byte{1})
-		}()
-		if _, err := c.Read(make([]byte, 1)); err != nil {
-			t.Errorf("a publisher's read ended with %v", err)
-		}
-	})
 }

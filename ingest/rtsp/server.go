@@ -16,6 +16,7 @@ import (
 	"github.com/bluenviron/gortsplib/v4"
 
 	"tailcast/ingest"
+	"tailcast/ingest/admit"
 	"tailcast/ingest/rtp"
 )
 
@@ -29,6 +30,8 @@ type ServerConfig struct {
 	// Key lets a publisher in that shows it as the last element of the path (rtsp://host/live/KEY) or as the password of any user
 	// name. If empty, anybody who reaches the listener may publish.
 	Key string
+	// Gate is that of Key; if nil, one of its own, which counts for itself who guesses.
+	Gate *admit.Gate
 	// Logger, if nil, is slog.Default().
 	Logger *slog.Logger
 }
@@ -40,7 +43,7 @@ const defaultAddr = "127.0.0.1:8554"
 // Time never goes back between publishers; the first sample of each track of a later one is marked as a discontinuity.
 type Server struct {
 	cfg       ServerConfig
-	tcp       *guard
+	tcp       *admit.Listener
 	rtp, rtcp *net.UDPConn
 
 	mu    sync.Mutex // guards stats
@@ -51,9 +54,12 @@ type Server struct {
 func Listen(cfg ServerConfig) (*Server, error) {
 	cfg.Addr = cmp.Or(cfg.Addr, defaultAddr)
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	addr, err := checkAddr(context.Background(), cfg.Addr, cfg.Key)
+	if cfg.Gate == nil {
+		cfg.Gate = admit.NewGate(cfg.Key, cfg.Logger)
+	}
+	addr, err := cfg.Gate.Addr(context.Background(), cfg.Addr)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("rtsp: %w", err)
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -65,7 +71,7 @@ func Listen(cfg ServerConfig) (*Server, error) {
 		l.Close()
 		return nil, err
 	}
-	return &Server{cfg: cfg, tcp: newGuard(l), rtp: rtp, rtcp: rtcp}, nil
+	return &Server{cfg: cfg, tcp: admit.NewListener(l), rtp: rtp, rtcp: rtcp}, nil
 }
 
 // Addr is where the RTSP listener is bound.
@@ -106,7 +112,8 @@ func (s *Server) RunPaths(ctx context.Context, sinks map[string]ingest.Sink) err
 	rooms := map[string]*handler{}
 	for name, sink := range sinks {
 		stats := s.StatsOf(name)
-		rooms[name] = &handler{out: rtp.NewOutput(sink, stats, s.cfg.Logger, time.Now()), stats: stats, key: s.cfg.Key, log: s.cfg.Logger}
+		out := rtp.NewOutput(sink, stats, s.cfg.Logger, time.Now())
+		rooms[name] = &handler{out: out, stats: stats, key: s.cfg.Key, gate: s.cfg.Gate, log: s.cfg.Logger}
 	}
 	server := &gortsplib.Server{
 		Handler:        s.newLobby(rooms),

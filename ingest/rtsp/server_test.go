@@ -22,6 +22,7 @@ import (
 	"github.com/pion/rtp"
 
 	"tailcast/ingest"
+	"tailcast/ingest/admit"
 	"tailcast/ingest/ingesttest"
 	"tailcast/ingest/rtp/rtptest"
 )
@@ -397,7 +398,7 @@ func TestTooManyConnections(t *testing.T) {
 	t.Parallel()
 	s, _ := listen(t, ServerConfig{})
 	var held []net.Conn
-	for range maxConns + 8 {
+	for range admit.MaxConns + 8 {
 		c, err := net.Dial("tcp", s.Addr().String())
 		if err != nil {
 			t.Fatal(err)
@@ -405,10 +406,10 @@ func TestTooManyConnections(t *testing.T) {
 		defer c.Close()
 		held = append(held, c)
 	}
-	refused := held[maxConns+7]
+	refused := held[admit.MaxConns+7]
 	_ = refused.SetReadDeadline(time.Now().Add(5 * time.Second))
 	if _, err := refused.Read(make([]byte, 1)); err != io.EOF && !errors.Is(err, syscall.ECONNRESET) {
-		t.Errorf("connection %d: got %v, want it closed", maxConns+8, err)
+		t.Errorf("connection %d: got %v, want it closed", admit.MaxConns+8, err)
 	}
 	for _, c := range held {
 		c.Close()

@@ -13,6 +13,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"tailcast/ingest"
+	"tailcast/ingest/admit"
 	"tailcast/ingest/ingesttest"
 )
 
@@ -378,7 +379,7 @@ func TestListenErrors(t *testing.T) {
 			t.Errorf("%+v: got %v, %v, want %q", c.cfg, s, err, c.want)
 		}
 	}
-	for _, cfg := range []Config{{Addr: ":0"}, {Addr: "0.0.0.0:0", Keyed: true}} {
+	for _, cfg := range []Config{{Addr: ":0"}, {Addr: "0.0.0.0:0", Gate: admit.NewGate("sesame-open", ingesttest.Quiet())}} {
 		s, err := Listen(cfg)
 		if err != nil {
 			t.Fatal(err)

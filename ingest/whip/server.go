@@ -28,6 +28,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"tailcast/ingest"
+	"tailcast/ingest/admit"
 	"tailcast/ingest/rtp"
 )
 
@@ -41,8 +42,8 @@ type Config struct {
 	Public []netip.Addr
 	// Path is where the handler is served; with several streams, each has its name below. If empty, /whip.
 	Path string
-	// Keyed says that publishers have to show a key. Without one, an address that others than this machine can reach is an error.
-	Keyed bool
+	// Gate is that of the handler around this one. If it is nil, an address that others than this machine can reach is an error.
+	Gate *admit.Gate
 	// Logger, if nil, is slog.Default().
 	Logger *slog.Logger
 }
@@ -70,7 +71,7 @@ type Server struct {
 
 // Listen binds the UDP address of cfg, so that errors come early and the address is known; Run takes publishers in.
 func Listen(cfg Config) (*Server, error) {
-	addr, err := resolve(cmp.Or(cfg.Addr, defaultAddr), cfg.Keyed)
+	addr, err := resolve(cmp.Or(cfg.Addr, defaultAddr), cfg.Gate)
 	if err != nil {
 		return nil, err
 	}
@@ -86,16 +87,14 @@ func Listen(cfg Config) (*Server, error) {
 }
 
 // resolve reads an address under the rule that publishing is closed until there is a key.
-func resolve(addr string, keyed bool) (*net.UDPAddr, error) {
+func resolve(addr string, gate *admit.Gate) (*net.UDPAddr, error) {
+	addr, err := gate.Addr(context.Background(), addr)
+	if err != nil {
+		return nil, fmt.Errorf("whip: %w", err)
+	}
 	a, err := net.ResolveUDPAddr("udp", addr)
 	if err != nil {
 		return nil, fmt.Errorf("whip: address %q: %w", addr, err)
-	}
-	if a.IP == nil {
-		a.IP = net.IPv4(127, 0, 0, 1)
-	}
-	if !keyed && !a.IP.IsLoopback() {
-		return nil, fmt.Errorf("whip: anybody could publish on %s: set a stream key, or listen on 127.0.0.1", addr)
 	}
 	return a, nil
 }

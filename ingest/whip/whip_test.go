@@ -14,6 +14,7 @@ import (
 	"github.com/pion/rtcp"
 
 	"tailcast/ingest"
+	"tailcast/ingest/admit"
 	"tailcast/ingest/ingesttest"
 	"tailcast/internal/es"
 )
@@ -206,7 +207,7 @@ func TestBadNetwork(t *testing.T) {
 
 // Listening on all interfaces, every address of this machine is in the answer, and leads here.
 func TestAllInterfaces(t *testing.T) {
-	s, err := Listen(Config{Addr: "0.0.0.0:0", Keyed: true, Logger: ingesttest.Quiet()})
+	s, err := Listen(Config{Addr: "0.0.0.0:0", Gate: admit.NewGate("sesame-open", ingesttest.Quiet()), Logger: ingesttest.Quiet()})
 	if err != nil {
 		t.Fatal(err)
 	}

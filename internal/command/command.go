@@ -25,6 +25,9 @@ type Ready struct {
 	HTTP   string   `json:"http"`
 	Listen []string `json:"listen"`
 	RTSP   string   `json:"rtsp"`
+	RTMP   string   `json:"rtmp"`
+	RTMPS  string   `json:"rtmps"`
+	SRT    string   `json:"srt"`
 	Links  []string `json:"links"` // of a relay
 	Pin    string   `json:"pin"`   // likewise
 	LAN    []string `json:"lan"`   // of a viewer with --lan

@@ -14,14 +14,19 @@ type MPEGAudio struct{ header mpeg1audio.FrameHeader }
 // Look reads a frame; fresh tells whether Describe has more to say than before.
 func (m *MPEGAudio) Look(frame []byte) (fresh bool) {
 	before := m.header
-	if m.header.Unmarshal(frame) != nil {
+	var now mpeg1audio.FrameHeader
+	if now.Unmarshal(frame) != nil { // what it has read by then is not to be used
 		return false
 	}
+	m.header = now
 	return m.header.SampleRate != before.SampleRate || m.header.ChannelMode != before.ChannelMode
 }
 
-// Length is the duration of the frame that was looked at last, in samples of so many a second.
+// Length is the duration of the frame that was looked at last, in samples of so many a second; zero before one was understood.
 func (m *MPEGAudio) Length() (samples, rate int64) {
+	if m.header.SampleRate == 0 {
+		return 0, 0
+	}
 	return int64(m.header.SampleCount()), int64(m.header.SampleRate)
 }
 

@@ -28,8 +28,11 @@ var Allowed = map[string][]string{
 	"ingest/mpegts":     {"ingest", "internal/ts", "internal/pace", "internal/rtporder"},
 	"ingest/rtp":        {"ingest", "internal/es", "internal/rtporder"},
 	"ingest/hls":        {"ingest", "internal/es", "internal/pace", "internal/ts"},
-	"ingest/rtsp":       {"ingest", "ingest/rtp"},
-	"ingest/whip":       {"ingest", "ingest/rtp"},
+	"ingest/rtsp":       {"ingest", "ingest/admit", "ingest/rtp"},
+	"ingest/whip":       {"ingest", "ingest/admit", "ingest/rtp"},
+	"ingest/admit":      {}, // who may publish, for all that listen
+	"ingest/srt":        {"ingest", "ingest/admit", "ingest/mpegts"},
+	"ingest/rtmp":       {"ingest", "ingest/admit", "internal/es"},
 
 	"ingest/ingesttest":  {"ingest"},
 	"ingest/rtp/rtptest": {},

@@ -2,6 +2,7 @@
 
 import { bitrate, bytes, plural, peers, reached } from './status.js';
 import { $, set, rows, make } from './dom.js';
+import { OBS_HOW, forOBS, forFFmpeg } from './encoders.js';
 
 const PER_GB = 0.05; // what a gigabyte out of a data centre costs at the large providers, dollars
 
@@ -39,6 +40,8 @@ function ingest(i, renditions) {
     'Pictures a second': i.fps ? i.fps.toFixed(i.fps % 1 > 0.05 ? 2 : 0) : '–',
     'Keyframe every': i.keyframe_s ? `${i.keyframe_s.toFixed(1)} s${i.keyframe_s > 2 ? ', too seldom' : ''}` : '–',
     'Lost packets, damaged pictures': `${i.lost_packets ?? 0}, ${i.damaged_samples ?? 0}`,
+    'Of SRT: came again, came too late': i.retransmitted || i.lost_datagrams ? `${i.retransmitted}, ${i.lost_datagrams}` : '–',
+    'Refused, without the stream key': `${i.refused ?? 0}`,
     'Jumps of its clock, reconnections': `${i.discontinuities ?? 0}, ${i.reconnects ?? 0}`,
     'Its clock': clock(i.sources?.find(s => s.on_air)),
     'Received': bytes(i.bytes ?? 0),
@@ -111,6 +114,8 @@ function recipes(i, base) {
   const push = reached(i.push ?? {}, base), out = [];
   const { http, rtsp, whip } = push, keyed = /YOUR-KEY/.test(http + rtsp), udp = /^udp:/.test(i.input ?? '') ? i.input : '';
   const url = http ?? (udp ? `${udp}?pkt_size=1316` : '');
+  out.push(...forOBS(i.push ?? {}, base).map(([name, fields]) => recipe(name, OBS_HOW, fields)));
+  for (const [name, id, to] of forFFmpeg(i.push ?? {}, base)) out.push(command(name, `ffmpeg -re -stream_loop -1 -i film.mp4 ${CODED} ${to}`, id));
   const to = `-f mpegts ${http ? '-method PUT ' : ''}"${url}"`;
   if (whip) {
     out.push(recipe('OBS Studio, over WHIP', 'Settings → Stream; then “Start Streaming”.', [
@@ -135,7 +140,7 @@ function recipes(i, base) {
     out.push(make('p', { className: 'note', textContent: text }));
   }
   if (keyed) {
-    out.push(make('p', { className: 'note', textContent: 'YOUR-KEY stands for the stream key: what is in the file that --stream-key-file names. This page does not show it.' }));
+    out.push(make('p', { className: 'note', textContent: 'YOUR-KEY stands for the stream key: “streamer key stream” shows it on the machine of the streamer, this page does not.' }));
   }
   const why = 'A keyframe each second (here: every 30 frames) lets people join and seek within a second. H.264 with AAC plays in every browser.';
   out.push(make('p', { className: 'note', textContent: why }));

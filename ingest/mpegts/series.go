@@ -1,0 +1,34 @@
+package mpegts
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"tailcast/ingest"
+	"tailcast/internal/ts"
+)
+
+// Series takes one connection after the other as one program, for sources whose connections come and go: the next one continues the
+// program of the last; what does not fit together in time is flagged as discontinuous.
+type Series struct {
+	scanner *ts.Scanner
+}
+
+// Series begins one that delivers to sink.
+func (c Config) Series(sink ingest.Sink) *Series { return &Series{c.scanner(sink)} }
+
+// Take takes what comes from r to its end. It closes r, if it is an io.Closer, as Reader does. One at a time.
+func (s *Series) Take(ctx context.Context, r io.Reader) error {
+	err := pump(ctx, r, s.scanner, stallTime)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if err == nil {
+		err = s.scanner.Diagnose()
+	}
+	if err != nil {
+		return fmt.Errorf("couldn't take the stream: %w", err)
+	}
+	return nil
+}

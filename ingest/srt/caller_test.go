@@ -1,0 +1,174 @@
+package srt
+
+import (
+	"net"
+	"net/url"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gosrt "github.com/datarhei/gosrt"
+
+	"tailcast/ingest/ingesttest"
+	"tailcast/internal/clip"
+)
+
+// gateway waits for calls, as an encoder in listener mode does.
+type gateway struct {
+	gosrt.Listener
+	calls chan gosrt.Conn
+	ids   chan string
+}
+
+func newGateway(t *testing.T, passphrase string) *gateway {
+	t.Helper()
+	l, err := gosrt.Listen("srt", "127.0.0.1:0", gosrt.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &gateway{l, make(chan gosrt.Conn, 16), make(chan string, 16)}
+	var answering sync.WaitGroup
+	answering.Go(func() { g.answer(passphrase) })
+	t.Cleanup(func() { l.Close(); answering.Wait() })
+	return g
+}
+
+func (g *gateway) answer(passphrase string) {
+	for {
+		req, err := g.Accept2()
+		if err != nil {
+			return
+		}
+		if passphrase != "" && (!req.IsEncrypted() || req.SetPassphrase(passphrase) != nil) {
+			req.Reject(gosrt.REJ_BADSECRET)
+			continue
+		}
+		if c, err := req.Accept(); err == nil {
+			g.ids <- req.StreamId()
+			g.calls <- c
+		}
+	}
+}
+
+// TestCaller: the sender hangs up, and is called again; what it sends then continues the program.
+func TestCaller(t *testing.T) {
+	g := newGateway(t, "quite-another")
+	c, err := NewCaller(CallerConfig{Addr: g.Addr().String(), StreamID: "#!::r=studio,m=request", Passphrase: "quite-another", Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := ingesttest.NewRecord()
+	ingesttest.Start(t, c, r)
+	for round := 1; round <= 2; round++ {
+		conn := <-g.calls
+		if id := <-g.ids; id != "#!::r=studio,m=request" {
+			t.Errorf("stream id %q came", id)
+		}
+		send(t, conn, clip.Bytes())
+		r.Wait(t, round*whole)
+		conn.Close()
+	}
+	until(t, "a call after the second", func() bool { return len(g.calls) > 0 })
+	if n := c.Stats().Reconnects.Load(); n != 2 {
+		t.Errorf("%d reconnects counted, want 2", n)
+	}
+	quietStats(t, c.Stats())
+}
+
+// TestCallerRefused: the log says what is wrong, without the passphrase, and we call again.
+func TestCallerRefused(t *testing.T) {
+	g := newGateway(t, "quite-another")
+	c, err := NewCaller(CallerConfig{Addr: g.Addr().String(), Passphrase: "quite-anothes", Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ingesttest.Start(t, c, ingesttest.NewRecord())
+	until(t, "refused twice", func() bool { return c.Stats().Reconnects.Load() >= 2 })
+	if text := c.Stats().LastError(); !strings.Contains(text, "the passphrase is wrong") || strings.Contains(text, "quite") {
+		t.Errorf("the last error is %q", text)
+	}
+}
+
+// TestNothingIsLeftBehind: calls that fail and calls that end leave no goroutine.
+func TestNothingIsLeftBehind(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as gosrt's timeouts")
+	}
+	g := newGateway(t, "")
+	deaf, err := net.ListenPacket("udp", "127.0.0.1:0") // hears, and does not answer
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer deaf.Close()
+	before := runtime.NumGoroutine()
+	var calls sync.WaitGroup
+	for range 4 {
+		calls.Go(func() {
+			config, _ := configure("", 0)
+			if _, err := dial(t.Context(), deaf.LocalAddr().String(), config); err == nil {
+				t.Error("nobody answered, and there was no error")
+			}
+		})
+		calls.Go(func() {
+			config, _ := configure("", 0)
+			conn, err := dial(t.Context(), g.Addr().String(), config)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			hangUp(conn)
+			(<-g.calls).Close()
+			<-g.ids
+		})
+	}
+	calls.Wait()
+	until(t, "all gone", func() bool { return runtime.NumGoroutine() <= before })
+}
+
+func TestParseURL(t *testing.T) {
+	for _, c := range []struct {
+		url  string
+		want Address
+		err  string
+	}{
+		{"srt://gateway.example:9000", Address{Addr: "gateway.example:9000"}, ""},
+		{"srt://127.0.0.1:9000?mode=caller&latency=200&streamid=%23!::r=a,m=request&passphrase-file=/f&pkt_size=1316", Address{
+			Addr: "127.0.0.1:9000", StreamID: "#!::r=a,m=request", PassphraseFile: "/f", Latency: 200 * time.Millisecond,
+		}, ""},
+		{"srt://:8890?mode=listener", Address{Addr: ":8890", Listen: true}, ""},
+		{"srt://gateway.example", Address{}, "needs a port"},
+		{"srt://:8890", Address{}, "mode=listener"},
+		{"srt://a:1?mode=rendezvous", Address{}, "want caller or listener"},
+		{"srt://a:1?passphrase=secret1234", Address{}, "passphrase-file=FILE"},
+		{"srt://a:1?latency=120000", Address{}, "is latency=120"},
+		{"srt://a:1?latency=soon", Address{}, "want milliseconds"},
+		{"srt://a:1?streamid=#!::r=a", Address{}, "%23"},
+	} {
+		u, err := url.Parse(c.url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := ParseURL(u)
+		if c.err == "" && (err != nil || got != c.want) {
+			t.Errorf("%s: got %+v, %v, want %+v", c.url, got, err, c.want)
+		}
+		if c.err != "" && (err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "secret")) {
+			t.Errorf("%s: got %v, want %q", c.url, err, c.err)
+		}
+	}
+}
+
+// FuzzStreamID: what a stranger says of itself before it is let in.
+func FuzzStreamID(f *testing.F) {
+	for _, s := range []string{"", "live/KEY", "publish:live:me:KEY", "request:a", "#!::r=live,m=publish,s=KEY", "#!::,", "%23!::r=a%2", "#!::m=", ":::"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, id string) {
+		r, err := parseStreamID(id)
+		if err == nil && !r.play && len(r.path)+len(r.secret) > len(id) {
+			t.Errorf("%q became %+v", id, r)
+		}
+	})
+}

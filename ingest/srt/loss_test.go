@@ -1,0 +1,123 @@
+package srt
+
+import (
+	"encoding/binary"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"tailcast/ingest/ingesttest"
+	"tailcast/internal/clip"
+)
+
+// hole is a way between an encoder and a server on which datagrams vanish.
+type hole struct {
+	out    *net.UDPConn // to the server
+	in     *net.UDPConn // from the encoder
+	drop   func(number uint32, again bool) bool
+	mu     sync.Mutex
+	client netip.AddrPort
+}
+
+// dig makes one that asks drop about each packet of media on its way to the server.
+func dig(t *testing.T, server netip.AddrPort, drop func(number uint32, again bool) bool) netip.AddrPort {
+	t.Helper()
+	in, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(server))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := &hole{in: in, out: out, drop: drop}
+	var both sync.WaitGroup
+	both.Go(h.there)
+	both.Go(h.back)
+	t.Cleanup(func() { in.Close(); out.Close(); both.Wait() })
+	return in.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+func (h *hole) there() {
+	for buf := make([]byte, 2048); ; {
+		n, from, err := h.in.ReadFromUDPAddrPort(buf)
+		if err != nil {
+			return
+		}
+		h.mu.Lock()
+		h.client = from
+		h.mu.Unlock()
+		if media := n > 16 && buf[0]&0x80 == 0; media && h.drop(binary.BigEndian.Uint32(buf), buf[4]&4 != 0) {
+			continue
+		}
+		_, _ = h.out.Write(buf[:n]) // lost, if not written
+	}
+}
+
+func (h *hole) back() {
+	for buf := make([]byte, 2048); ; {
+		n, err := h.out.Read(buf)
+		if err != nil {
+			return
+		}
+		h.mu.Lock()
+		to := h.client
+		h.mu.Unlock()
+		_, _ = h.in.WriteToUDPAddrPort(buf[:n], to)
+	}
+}
+
+// TestRepair: what is lost once is asked for again, comes in time, and is counted.
+func TestRepair(t *testing.T) {
+	s, r := serve(t, ServerConfig{Latency: 500 * time.Millisecond})
+	var dropped atomic.Uint64
+	way := dig(t, s.Addr(), func(n uint32, again bool) bool {
+		if n%20 == 7 && !again {
+			dropped.Add(1)
+			return true
+		}
+		return false
+	})
+	c := mustCall(t, way, "", "")
+	send(t, c, clip.Bytes())
+	r.Wait(t, whole)
+	same(t, r, want(t, theClip), 0)
+	until(t, "counted", func() bool { return s.Stats().Retransmitted.Load() >= dropped.Load() })
+	quietStats(t, s.Stats())
+	if n := dropped.Load(); n < 20 {
+		t.Errorf("only %d were dropped: the test tests nothing", n)
+	}
+}
+
+// TestLoss: what never comes is counted exactly, the units it was part of are marked, and the stream goes on.
+func TestLoss(t *testing.T) {
+	s, r := serve(t, ServerConfig{})
+	var gone sync.Map // by number; a packet is sent again and again
+	all := func() (n uint64) {
+		gone.Range(func(any, any) bool { n++; return true })
+		return n
+	}
+	way := dig(t, s.Addr(), func(n uint32, _ bool) bool {
+		if n%100 == 7 {
+			gone.Store(n, true)
+			return true
+		}
+		return false
+	})
+	c := mustCall(t, way, "", "")
+	send(t, c, clip.Bytes())
+	send(t, c, clip.Bytes()) // so that the last loss is followed by something
+	r.Wait(t, 2*whole-3*12)
+	until(t, "counted", func() bool { return s.Stats().LostDatagrams.Load() >= all()-1 })
+	lost := s.Stats().LostDatagrams.Load()
+	if n := all(); lost > n || n < 5 {
+		t.Errorf("%d datagrams counted as lost of %d that were", lost, n)
+	}
+	if packets := s.Stats().LostPackets.Load(); packets < lost || s.Stats().DamagedSamples.Load() == 0 {
+		t.Errorf("%d transport packets and %d damaged units counted for %d datagrams", packets, s.Stats().DamagedSamples.Load(), lost)
+	}
+	ingesttest.CheckTimes(t, r.Of(0)[:100])
+}
