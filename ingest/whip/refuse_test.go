@@ -352,10 +352,11 @@ func TestNotOnAir(t *testing.T) {
 	p := newPlace(t, nil)
 	a := newClient(t, h264Codec)
 	closed := make(chan struct{})
+	tell := sync.OnceFunc(func() { close(closed) })
 	a.publish(p)
 	a.pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
-		if s == webrtc.PeerConnectionStateClosed || s == webrtc.PeerConnectionStateFailed {
-			close(closed)
+		if s == webrtc.PeerConnectionStateClosed || s == webrtc.PeerConnectionStateFailed { // one after the other, perhaps
+			tell()
 		}
 	})
 	p.stop()
