@@ -41,6 +41,7 @@ function change() {
   stream.chosen = true;
   stream.show(name);
   if (status?.role === 'viewer') tell(base, name);
+  elsewhere();
   show();
 }
 
