@@ -42,6 +42,7 @@ function change() {
   stream.chosen = true;
   stream.show(name);
   if (status?.role === 'viewer') tell(base, name);
+  elsewhere();
   show();
 }
 
