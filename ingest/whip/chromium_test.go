@@ -77,7 +77,7 @@ func (c *chromium) until(what string) string {
 			case what:
 				return told[1]
 			case "lacks":
-				c.t.Skipf("this chromium does not encode it, only %s", told[1])
+				c.t.Fatalf("this chromium does not encode it, only %s", told[1])
 			case "error":
 				c.t.Fatalf("the page says: %s", told[1])
 			}
@@ -87,7 +87,8 @@ func (c *chromium) until(what string) string {
 	}
 }
 
-// Chromium is a publisher that we have not written: its pictures and sound come in, aligned, at the speed of time.
+// Chromium is a publisher that we have not written: its pictures and sound come in, aligned, at the speed of time. Debian's does not encode
+// H.265; that codec comes from the other client of these tests.
 func TestChromium(t *testing.T) {
 	needChromium(t)
 	for _, c := range []struct {
@@ -98,7 +99,6 @@ func TestChromium(t *testing.T) {
 		{"camera", "H264", ingest.H264},
 		{"canvas", "VP9", ingest.VP9},
 		{"canvas", "AV1", ingest.AV1},
-		{"canvas", "H265", ingest.H265},
 	} {
 		t.Run(c.from+" "+c.codec, func(t *testing.T) {
 			p := newPlace(t, nil)
