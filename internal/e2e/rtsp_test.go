@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -14,7 +15,7 @@ import (
 
 // frame is one line of ffmpeg's framemd5.
 type frame struct {
-	pts  int64
+	pts  int64 // 90 kHz
 	hash string
 }
 
@@ -27,7 +28,9 @@ func frames(t *testing.T, file, stream, filter string) (list []frame) {
 	if err != nil {
 		t.Fatalf("ffmpeg framemd5 of %s: %v", file, err)
 	}
+	base, ticks := int64(1), int64(90000) // of a second
 	for lines := bufio.NewScanner(bytes.NewReader(out)); lines.Scan(); {
+		_, _ = fmt.Sscanf(lines.Text(), "#tb 0: %d/%d", &base, &ticks)
 		fields := strings.Split(lines.Text(), ",")
 		if len(fields) < 6 || strings.HasPrefix(lines.Text(), "#") {
 			continue
@@ -36,7 +39,7 @@ func frames(t *testing.T, file, stream, filter string) (list []frame) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		list = append(list, frame{pts, strings.TrimSpace(fields[5])})
+		list = append(list, frame{pts * base * 90000 / ticks, strings.TrimSpace(fields[5])})
 	}
 	return list
 }

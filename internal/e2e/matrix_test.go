@@ -1,0 +1,237 @@
+package e2e
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"tailcast/internal/command"
+)
+
+// The matrix: what ffmpeg encodes goes into a streamer by every kind of source that can carry it, and what a viewer records is compared,
+// access unit by access unit, with what was sent. docs/ingest.md says what a source cannot carry.
+
+// A programme is what is sent: its streams are compared after a filter that takes away what containers put in and leave out.
+type programme struct {
+	name    string
+	args    []string // of ffmpeg's output
+	filters []string // by stream
+	mp4     bool     // MPEG-TS has no agreed form of it, or ffmpeg does not write that
+}
+
+// Filters: parameter sets and delimiters of video are in band in TS and in the header elsewhere; likewise ADTS headers.
+const (
+	bareH264 = "filter_units=remove_types=7-9"
+	bareH265 = "filter_units=remove_types=32-35"
+	bareAAC  = "aac_adtstoasc"
+	asItIs   = "null"
+)
+
+func programmes() []programme {
+	x264 := func(b string) []string {
+		return []string{"-c:v", "libx264", "-preset", "ultrafast", "-bf", b, "-g", "25"}
+	}
+	sound := func(list ...string) (args []string) {
+		for i, c := range list {
+			args = append(args, fmt.Sprintf("-c:a:%d", i), c, fmt.Sprintf("-metadata:s:a:%d", i), "language="+[]string{"eng", "deu"}[i])
+		}
+		return args
+	}
+	picture := []string{"-map", "0"}
+	one, two := []string{"-map", "0", "-map", "1"}, []string{"-map", "0", "-map", "1", "-map", "2"}
+	return []programme{
+		{name: "h264 aac mp2", args: slices.Concat(two, x264("0"), sound("aac", "mp2")), filters: []string{bareH264, bareAAC, asItIs}},
+		{name: "h264 with b-frames, ac3 eac3", args: slices.Concat(two, x264("3"), sound("ac3", "eac3")), filters: []string{bareH264, asItIs, asItIs}},
+		{
+			name: "h265 opus", filters: []string{bareH265, asItIs},
+			args: slices.Concat(one, []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-g", "25"}, sound("libopus")),
+		},
+		{name: "mpeg2 mp3", args: slices.Concat(one, []string{"-c:v", "mpeg2video", "-g", "12", "-bf", "2"}, sound("libmp3lame")), filters: []string{asItIs, asItIs}},
+		{name: "picture alone", args: slices.Concat(picture, x264("0")), filters: []string{bareH264}},
+		{name: "sound alone", args: slices.Concat([]string{"-map", "1"}, sound("aac")), filters: []string{bareAAC}},
+		{name: "av1 opus", mp4: true, args: slices.Concat(one, []string{"-c:v", "libsvtav1", "-preset", "12", "-g", "25"}, sound("libopus")), filters: []string{asItIs, asItIs}},
+		{name: "vp9 opus", mp4: true, args: slices.Concat(one, []string{"-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "25"}, sound("libopus")), filters: []string{asItIs, asItIs}},
+	}
+}
+
+// encode makes five seconds of a programme.
+func (p *programme) encode(t *testing.T) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "sent.ts")
+	if p.mp4 {
+		file = filepath.Join(t.TempDir(), "sent.mp4")
+	}
+	ffmpeg(t, slices.Concat([]string{
+		"-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000",
+		"-f", "lavfi", "-i", "sine=frequency=880:sample_rate=48000", "-t", "5", "-pix_fmt", "yuv420p",
+	}, p.args, []string{file})...)
+	return file
+}
+
+// A route is one kind of source. open starts a streamer for a file; what it returns besides sends that, and returns when all is sent.
+type route struct {
+	name    string
+	carries func(*programme) bool
+	open    func(t *testing.T, file string) (p *command.Process, send func())
+	late    int64 // ticks of 90 kHz that times may be off
+	mute    bool  // the protocol does not say in which language a sound is
+}
+
+func inTS(p *programme) bool { return !p.mp4 }
+
+// only are programmes of these names.
+func only(names ...string) func(*programme) bool {
+	return func(p *programme) bool { return slices.Contains(names, p.name) }
+}
+
+func routes() []route {
+	udp := func(scheme, format string) func(*testing.T, string) (*command.Process, func()) {
+		return func(t *testing.T, file string) (*command.Process, func()) {
+			addr := "127.0.0.1:" + freePort(t)
+			return streamer(t, scheme+"://"+addr), func() { pushed(t, file, "-f", format, scheme+"://"+addr+"?pkt_size=1316") }
+		}
+	}
+	return []route{
+		{name: "file", carries: inTS, open: func(t *testing.T, file string) (*command.Process, func()) {
+			p := streamer(t, file)
+			return p, func() { <-p.Done() }
+		}},
+		{name: "udp", carries: inTS, open: udp("udp", "mpegts")},
+		{name: "http push", carries: inTS, open: func(t *testing.T, file string) (*command.Process, func()) {
+			p := streamer(t, "--rtsp", "")
+			return p, func() { pushed(t, file, "-f", "mpegts", "-method", "PUT", p.HTTP+"/ingest") }
+		}},
+		{name: "http pull", carries: inTS, open: func(t *testing.T, file string) (*command.Process, func()) {
+			url, sent := served(t, file)
+			return streamer(t, url), func() { <-sent }
+		}},
+		{
+			// ffmpeg 5.1 has no RTP packets for AC-3 and E-AC-3; package rtsp tests those with others.
+			name: "rtsp", late: 3600, mute: true, carries: only("h264 aac mp2", "h265 opus", "mpeg2 mp3", "vp9 opus", "picture alone", "sound alone"),
+			open: func(t *testing.T, file string) (*command.Process, func()) {
+				p := streamer(t, "--rtsp", "127.0.0.1:0")
+				whole := filepath.Join(t.TempDir(), "sent.mp4") // it takes AAC from no other
+				ffmpeg(t, "-i", file, "-map", "0", "-c", "copy", whole)
+				return p, func() { pushed(t, whole, "-strict", "experimental", "-f", "rtsp", "-rtsp_transport", "tcp", p.RTSP) }
+			},
+		},
+	}
+}
+
+// pushed sends a file as ffmpeg does, in real time.
+func pushed(t *testing.T, file string, to ...string) {
+	t.Helper()
+	ffmpeg(t, slices.Concat([]string{"-re", "-i", file, "-map", "0", "-c", "copy"}, to)...)
+}
+
+// served is the address of a stream that lasts as long as the file; sent is closed once it was sent.
+func served(t *testing.T, file string) (url string, sent <-chan struct{}) {
+	done := make(chan struct{})
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-done:
+			http.NotFound(w, r) // there is nothing more
+			return
+		default:
+		}
+		w.Header().Set("Content-Type", "video/mp2t")
+		cmd := exec.CommandContext(r.Context(), "ffmpeg", "-v", "error", "-nostdin", "-re", "-i", file, "-map", "0", "-c", "copy", "-f", "mpegts", "-")
+		cmd.Stdout = flushing{w}
+		if err := cmd.Run(); err != nil {
+			t.Error(err)
+		}
+		close(done)
+	}))
+	s.Config.ErrorLog = nil
+	t.Cleanup(s.Close)
+	return s.URL + "/live.ts", done
+}
+
+// flushing sends what is written at once, as it does for somebody who waits for the next picture.
+type flushing struct{ http.ResponseWriter }
+
+func (f flushing) Write(b []byte) (int, error) {
+	n, err := f.ResponseWriter.Write(b)
+	f.ResponseWriter.(http.Flusher).Flush()
+	return n, err
+}
+
+func TestMatrix(t *testing.T) {
+	need(t, "ffmpeg", "ffprobe")
+	for _, p := range programmes() {
+		t.Run(strings.ReplaceAll(p.name, " ", "_"), func(t *testing.T) {
+			sent := p.encode(t)
+			for _, r := range routes() {
+				if r.carries(&p) {
+					t.Run(r.name, func(t *testing.T) {
+						t.Parallel()
+						r.check(t, &p, sent)
+					})
+				}
+			}
+		})
+	}
+}
+
+// check sends a programme by a route, and compares what a viewer recorded.
+func (r *route) check(t *testing.T, p *programme, sent string) {
+	out := filepath.Join(t.TempDir(), "seen"+filepath.Ext(sent))
+	s, send := r.open(t, sent)
+	v := viewer(t, s.LinkTo(), "--record", out, "--no-proof", "--no-lan")
+	until(t, v, "connected", func(s status) bool { return len(s.Peers) > 0 })
+	send()
+	if err := s.Stop(); err != nil {
+		t.Errorf("streamer: %v", err)
+	}
+	until(t, v, "the end", func(s status) bool { return s.State != "live" })
+	if err := v.Stop(); err != nil {
+		t.Errorf("viewer: %v", err)
+	}
+	if want, got := r.described(t, sent), r.described(t, out); !slices.Equal(want, got) {
+		t.Fatalf("the streams are %q, want %q", got, want)
+	}
+	var first int64
+	for i, filter := range p.filters {
+		stream := fmt.Sprintf("0:%d", i)
+		shift := sameUnits(t, stream, frames(t, sent, stream, filter), frames(t, out, stream, filter), r.late)
+		if i == 0 {
+			first = shift
+		}
+		if off := shift - first; off < -r.late || off > r.late {
+			t.Errorf("stream %s moved by %d ticks of 90 kHz against the first, want at most %d", stream, off, r.late)
+		}
+	}
+}
+
+// sameUnits checks that got is sent, from somewhere on and but for the last few, at the same distances in time. It returns by how
+// much the times differ.
+func sameUnits(t *testing.T, what string, sent, got []frame, late int64) (shift int64) {
+	t.Helper()
+	shift = align(t, what, sent, got, 12)
+	k := slices.IndexFunc(sent, func(f frame) bool { return f.hash == got[0].hash })
+	for i := range min(len(got), len(sent)-k) {
+		if off := got[i].pts - sent[k+i].pts - shift; off < -late || off > late {
+			t.Fatalf("%s: frame %d is off by %d ticks of 90 kHz, want at most %d", what, i, off, late)
+		}
+	}
+	return shift
+}
+
+// described lists codec and language of each stream, as ffprobe sees them.
+func (r *route) described(t *testing.T, file string) []string {
+	t.Helper()
+	entries := "stream=codec_name:stream_tags=language"
+	if r.mute {
+		entries = "stream=codec_name"
+	}
+	out, err := exec.CommandContext(t.Context(), "ffprobe", "-v", "error", "-show_entries", entries, "-of", "csv=p=0", file).Output()
+	if err != nil {
+		t.Fatalf("ffprobe %s: %v", file, err)
+	}
+	return strings.Fields(string(out))
+}
