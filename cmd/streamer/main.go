@@ -61,7 +61,7 @@ WHIP (WebRTC) to /whip of --http, RTSP to --rtsp, or a TS body by PUT or POST to
 may push once a listener is opened to them; the stream key for that is made, kept and printed once.
 
 Several renditions of one programme are --rendition NAME=INPUT each, best first; viewers choose one and follow that alone. Where INPUT is push,
-an encoder sends it by its name: to /NAME of --rtsp, or to /whip/NAME or /ingest/NAME of --http.`,
+an encoder sends it by its name: to /NAME of --rtsp, /live/NAME of --rtmp, or /whip/NAME or /ingest/NAME of --http.`,
 		Example: `  streamer film.ts --loop
   ffmpeg -re -i film.mp4 -c copy -f mpegts - | streamer -
   streamer morning.ts noon.ts evening.ts --loop

@@ -72,7 +72,7 @@ func open(o *options, in input, d *doors, log *slog.Logger) (*source, error) {
 }
 
 func hlsConfig(o *options, in input, stats *ingest.Stats, log *slog.Logger) hls.Config {
-	return hls.Config{URL: in.url.String(), Program: o.program, Loop: o.loop, Stats: stats, Logger: log}
+	return hls.Config{URL: in.url.String(), Program: o.program, Service: o.service, Loop: o.loop, Stats: stats, Logger: log}
 }
 
 // webPull fetches a stream, or follows the playlist that the server turns out to have there.

@@ -38,7 +38,7 @@ func srtWay(o *options, log *slog.Logger) (*way, error) {
 
 // srtServer is how every SRT listener is configured. The stream key opens it in the stream id or, if it is long enough for one, as the passphrase.
 func (o *options) srtServer(addr string, log *slog.Logger) srt.ServerConfig {
-	c := srt.ServerConfig{Addr: addr, Gate: o.gate, Latency: o.srtLatency, Program: o.program, Logger: log}
+	c := srt.ServerConfig{Addr: addr, Gate: o.gate, Latency: o.srtLatency, Program: o.program, Service: o.service, Logger: log}
 	switch {
 	case o.passphrase != "":
 		c.Passphrase, c.Encrypted = o.passphrase, true
@@ -85,7 +85,7 @@ func openSRT(o *options, u *url.URL, log *slog.Logger) (ingest.Source, *ingest.S
 		return s, s.StatsOf(""), nil
 	}
 	c, err := srt.NewCaller(srt.CallerConfig{
-		Addr: a.Addr, StreamID: a.StreamID, Passphrase: passphrase, Latency: a.Latency, Program: o.program, Logger: log,
+		Addr: a.Addr, StreamID: a.StreamID, Passphrase: passphrase, Latency: a.Latency, Program: o.program, Service: o.service, Logger: log,
 	})
 	if err != nil {
 		return nil, nil, err

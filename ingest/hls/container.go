@@ -90,7 +90,7 @@ func newDemuxer(p *Pull, c container, sink ingest.Sink) (demuxer, error) {
 }
 
 func newScanner(p *Pull, sink ingest.Sink) *ts.Scanner {
-	return ts.NewScanner(ts.Config{Sink: sink, Stats: p.stats, Program: p.cfg.Program, Logger: p.log})
+	return ts.NewScanner(ts.Config{Sink: sink, Stats: p.stats, Program: p.cfg.Program, Service: p.cfg.Service, Logger: p.log})
 }
 
 // tsDemuxer takes MPEG-TS. Segments hold whole frames, and their counters need not go on: each is flushed at its end. Parts of segments do go on.

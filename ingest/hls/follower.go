@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"tailcast/ingest"
 )
 
 // A follower reloads one media playlist and hands out what is new in it, in order.
@@ -79,7 +81,7 @@ func newFollower(p *Pull, s stream, main *follower) *follower {
 // run follows until the playlist ends.
 func (f *follower) run(ctx context.Context) error {
 	defer close(f.out)
-	for delay := firstDelay; ; {
+	for pause := (ingest.Backoff{}); ; {
 		loaded := time.Now()
 		fresh, err := f.reload(ctx)
 		var final refusal
@@ -90,13 +92,12 @@ func (f *follower) run(ctx context.Context) error {
 			return err
 		case err != nil:
 			f.pull.trouble("playlist could not be loaded, trying again", f.stream.name, err)
-			if err := sleep(ctx, delay); err != nil {
+			if err := sleep(ctx, pause.Next()); err != nil {
 				return err
 			}
-			delay = min(2*delay, maxDelay)
 			continue
 		}
-		delay = firstDelay
+		pause.Reset()
 		if err := f.drain(ctx); err != nil {
 			return err
 		}

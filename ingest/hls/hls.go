@@ -31,7 +31,8 @@ type Config struct {
 	// URL of the playlist. Its fragment, which no server sees, may choose among the variants: #variant=720p (by height, size or a part of the
 	// URI) or #bandwidth=3M (the most bits a second). The best one is taken otherwise.
 	URL     string
-	Program uint16        // program_number to take of a TS with several. If zero, the first.
+	Program uint16        // program_number to take of a TS with several. If zero, the first, or that of Service.
+	Service string        // name of the programme to take
 	Loop    bool          // begin a recording again at its end
 	Client  *http.Client  // If nil, one that keeps cookies.
 	Stats   *ingest.Stats // If nil, counted for nobody.
@@ -69,10 +70,8 @@ func NewPull(cfg Config) (*Pull, error) {
 	return p, nil
 }
 
-const (
-	firstDelay = 250 * time.Millisecond // after trouble, doubled each time in a row
-	maxDelay   = 10 * time.Second
-)
+// firstDelay is the pause after trouble with a segment, doubled each time in a row.
+const firstDelay = 250 * time.Millisecond
 
 // refusal is trouble that waiting does not cure.
 type refusal struct{ error }

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"tailcast/ingest"
+
 	"github.com/bluenviron/gohlslib/v2/pkg/playlist"
 )
 
@@ -73,7 +75,7 @@ func parseRate(text string) (int, error) {
 
 // streams finds out what to follow: the pictures first. It tries until it knows.
 func (p *Pull) streams(ctx context.Context) (out []stream, err error) {
-	for delay := firstDelay; ; delay = min(2*delay, maxDelay) {
+	for pause := (ingest.Backoff{}); ; {
 		a, err := p.client.get(ctx, resource{uri: p.url.String()}, maxPlaylist, 2*stallTime)
 		if err == nil {
 			if !isMaster(a.body) {
@@ -86,7 +88,7 @@ func (p *Pull) streams(ctx context.Context) (out []stream, err error) {
 			return out, err
 		}
 		p.trouble("couldn't begin, trying again", "master", err)
-		if err := sleep(ctx, delay); err != nil {
+		if err := sleep(ctx, pause.Next()); err != nil {
 			return nil, err
 		}
 	}

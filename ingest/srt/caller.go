@@ -20,14 +20,10 @@ type CallerConfig struct {
 	StreamID   string
 	Passphrase string        // If empty, the stream is not encrypted.
 	Latency    time.Duration // If zero, 120 ms.
-	Program    uint16        // program_number to take. If zero, the first in the stream.
+	Program    uint16        // program_number to take. If zero, the first in the stream, or that of Service.
+	Service    string        // name of the programme to take
 	Logger     *slog.Logger  // If nil, slog.Default().
 }
-
-const (
-	firstDelay = 250 * time.Millisecond
-	maxDelay   = 10 * time.Second
-)
 
 // Caller is an ingest.Source that calls a sender which waits, and again whenever the connection ends, waiting a little longer after
 // each failure in a row.
@@ -56,24 +52,22 @@ func NewCaller(cfg CallerConfig) (*Caller, error) {
 
 // Run implements ingest.Source.
 func (c *Caller) Run(ctx context.Context, sink ingest.Sink) error {
-	series := mpegts.Config{Program: c.cfg.Program, Stats: &c.stats, Logger: c.cfg.Logger}.Series(sink)
-	for delay := firstDelay; ; {
+	series := mpegts.Config{Program: c.cfg.Program, Service: c.cfg.Service, Stats: &c.stats, Logger: c.cfg.Logger}.Series(sink)
+	for pause := (ingest.Backoff{}); ; {
 		before := c.stats.Samples.Load()
 		err := c.once(ctx, series)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		if c.stats.Samples.Load() > before {
-			delay = firstDelay
+			pause.Reset()
 		}
+		delay := pause.Next()
 		c.stats.SetError(err)
 		c.cfg.Logger.Warn("srt connection ended, calling again", "addr", c.cfg.Addr, "error", err, "delay", delay)
-		select {
-		case <-time.After(delay):
-		case <-ctx.Done():
+		if !ingest.Sleep(ctx, delay) {
 			return ctx.Err()
 		}
-		delay = min(2*delay, maxDelay)
 		c.stats.Reconnects.Add(1)
 	}
 }

@@ -39,7 +39,8 @@ type ServerConfig struct {
 	Passphrase string
 	Encrypted  bool          // refuse streams that are not
 	Latency    time.Duration // If zero, 120 ms.
-	Program    uint16        // program_number to take. If zero, the first in the stream.
+	Program    uint16        // program_number to take. If zero, the first in the stream, or that of Service.
+	Service    string        // name of the programme to take
 	Logger     *slog.Logger  // If nil, slog.Default().
 }
 
@@ -180,7 +181,7 @@ func (s *Server) RunPaths(parent context.Context, sinks map[string]ingest.Sink) 
 	rooms := map[string]*room{}
 	for name, sink := range sinks {
 		stats := s.StatsOf(name)
-		config := mpegts.Config{Program: s.cfg.Program, Stats: stats, Logger: s.cfg.Logger}
+		config := mpegts.Config{Program: s.cfg.Program, Service: s.cfg.Service, Stats: stats, Logger: s.cfg.Logger}
 		rooms[name] = &room{Room: admit.NewRoom(), series: config.Series(sink), stats: stats, log: s.cfg.Logger}
 	}
 	for {
