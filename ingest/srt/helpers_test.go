@@ -65,6 +65,9 @@ func serve(t *testing.T, cfg ServerConfig) (*Server, *ingesttest.Record) {
 	if cfg.Logger == nil {
 		cfg.Logger = ingesttest.Quiet()
 	}
+	if cfg.Latency == 0 {
+		cfg.Latency = time.Second // a machine that is busy for longer loses something
+	}
 	s, err := Listen(cfg)
 	if err != nil {
 		t.Fatal(err)

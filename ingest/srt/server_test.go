@@ -113,7 +113,7 @@ func TestPublish(t *testing.T) {
 // TestTwoPublishers: the first stays while it sends; when it is silent for a second, as one that was killed is, the next takes over
 // long before SRT gives the first up.
 func TestTwoPublishers(t *testing.T) {
-	s, r := serve(t, ServerConfig{})
+	s, r := serve(t, ServerConfig{Latency: latency})
 	first := mustCall(t, s.Addr(), "publish:live", "")
 	in := clip.Bytes()
 	on, off := context.WithCancel(t.Context())
