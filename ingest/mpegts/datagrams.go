@@ -18,6 +18,8 @@ const (
 	// The continuity counter of a PID is back where it was after 16 packets, which three datagrams of seven can hold: from here on it
 	// is the sequence numbers that tell of a loss.
 	longGap = 3
+	// A sender of RTP that was silent for so long has made way for one of bare packets.
+	otherSender = time.Second
 )
 
 // datagrams takes transport packets out of what a socket receives.
@@ -25,13 +27,15 @@ const (
 //	bare ──▶ scanner
 //	RTP ──▶ in order of sequence numbers ──▶ scanner, which is told of long gaps
 //
-// Datagrams of another kind in between, as forward error correction or RTCP on the same port, are dropped once RTP was seen.
+// Datagrams of another kind in between, as forward error correction or RTCP on the same port, are dropped once RTP was seen, until that
+// falls silent and bare packets come.
 type datagrams struct {
 	scanner *ts.Scanner
 	stats   *ingest.Stats
 	log     *slog.Logger
 
-	rtp   bool // has been seen
+	rtp   bool      // has been seen
+	last  time.Time // that RTP came
 	ssrc  uint32
 	queue rtporder.Queue
 
@@ -45,9 +49,7 @@ func (d *datagrams) take(b []byte) {
 	var p rtp.Packet
 	switch {
 	case !mayBeRTP(b) || p.Unmarshal(b) != nil || !holdsPackets(&p):
-		if !d.rtp {
-			d.scanner.Write(b)
-		}
+		d.bare(b)
 		return
 	case !d.rtp || p.SSRC != d.ssrc: // another sender, or the same that has begun again
 		d.flush()
@@ -57,8 +59,20 @@ func (d *datagrams) take(b []byte) {
 		p.Payload = bytes.Clone(p.Payload)
 	}
 	now := time.Now()
+	d.last = now
 	d.queue.Push(&p, now, d.emit)
 	d.queue.Expire(now, d.emit)
+}
+
+// bare takes a datagram that is no RTP with transport packets.
+func (d *datagrams) bare(b []byte) {
+	if d.rtp && len(b) > 0 && b[0] == 0x47 && time.Since(d.last) > otherSender {
+		d.flush()
+		d.rtp = false
+	}
+	if !d.rtp {
+		d.scanner.Write(b)
+	}
 }
 
 // mayBeRTP tells RTP, whose first two bits are 10, from a transport packet, whose first byte is 0x47.

@@ -149,3 +149,28 @@ func FuzzTransportPackets(f *testing.F) {
 		}
 	})
 }
+
+// TestBareAfterRTP: who sends bare packets takes over from a sender of RTP that has fallen silent, and not before.
+func TestBareAfterRTP(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, stats := newSink(0), new(ingest.Stats)
+		d := &datagrams{scanner: ts.NewScanner(ts.Config{Sink: s, Stats: stats}), stats: stats, log: slog.New(slog.DiscardHandler)}
+		all := portions()
+		for i, p := range wrapped(t, 33)[:100] {
+			d.take(p)
+			d.take(all[len(all)-1-i]) // another sender's, which does not get through
+		}
+		if n := stats.LostPackets.Load(); n != 0 {
+			t.Errorf("%d packets are lost while both send, want none", n)
+		}
+		before := len(s.samples)
+		time.Sleep(otherSender + time.Millisecond)
+		for _, p := range all[100:] {
+			d.take(p)
+		}
+		d.scanner.Flush()
+		if n := stats.LostPackets.Load(); n != 0 || len(s.samples) < before+100 {
+			t.Errorf("%d packets are lost and %d samples came after the change, want none and all that were left", n, len(s.samples)-before)
+		}
+	})
+}

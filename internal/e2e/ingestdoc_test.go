@@ -1,25 +1,168 @@
 package e2e
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
-	"math/big"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
+	"syscall"
 	"testing"
-	"time"
 
 	"tailcast/internal/command"
 )
 
-// documented are the commands of a section of docs/ingest.md, in words.
-func documented(t *testing.T, section string) (list [][]string) {
+// What becomes of a command of docs/ingest.md.
+const (
+	runs  = "runs"  // and says that it is ready
+	airs  = "airs"  // the streamer that runs is live after it
+	feeds = "feeds" // runs beside what comes after it
+	done  = "done"  // ends, well
+)
+
+// outcomes are all commands of those sections of docs/ingest.md that TestDocumentedPush leaves: one that is not here fails the test.
+var outcomes = map[string]string{
+	"streamer --http 127.0.0.1:8080 --whip 127.0.0.1:8189": runs,
+
+	"streamer --rtsp 127.0.0.1:8554": runs,
+	"ffmpeg -re -i film.mp4 -c copy -f rtsp -rtsp_transport tcp rtsp://127.0.0.1:8554/live": airs,
+	"streamer rtsp://127.0.0.1:8554/stream":                                                 runs,
+
+	"ffmpeg -re -stream_loop -1 -i film.ts -c copy -f hls -hls_time 1 -hls_flags delete_segments index.m3u8": feeds,
+	"python3 -m http.server 8000 --bind 127.0.0.1":                                                           feeds,
+	"streamer http://127.0.0.1:8000/index.m3u8":                                                              airs,
+
+	"ffmpeg -re -i film.ts -c copy -f mpegts http://127.0.0.1:8080/ingest": airs,
+	"curl -T film.ts http://127.0.0.1:8080/ingest":                         airs,
+
+	"streamer udp://127.0.0.1:5000":                                                runs,
+	"streamer rtp://127.0.0.1:5000":                                                runs,
+	"ffmpeg -re -i film.ts -c copy -f rtp_mpegts rtp://127.0.0.1:5000":             airs,
+	"ffmpeg -re -i film.ts -c copy -f mpegts 'udp://127.0.0.1:5000?pkt_size=1316'": airs,
+	"streamer 'rtp://239.1.1.1:5000?interface=lo&source=127.0.0.1'":                runs,
+
+	"streamer film.ts film.ts --loop":           airs,
+	`printf 'film.ts\nfilm.ts\n' > channel.m3u`: done,
+	"streamer channel.m3u --loop":               airs,
+
+	"streamer --rendition 1080p=rtsp://encoder/high --rendition 480p=rtsp://encoder/low --rendition radio=udp://127.0.0.1:5002": runs,
+	"streamer --rendition 1080p=push --rendition radio=push":                                                                    runs,
+}
+
+// A stagehand runs the commands of one section, in a folder with the files that they name.
+type stagehand struct {
+	t     *testing.T
+	dir   string
+	ports map[string]string // of the page, and those that are free here
+	on    *command.Process  // the streamer that runs
+	feed  func()            // ends the newest of what sends to it
+}
+
+// TestDocumentedSources runs the commands of docs/ingest.md as they stand, but for the ports.
+func TestDocumentedSources(t *testing.T) {
+	need(t, "ffmpeg", "curl", "python3")
+	for _, section := range []string{"WHIP", "RTSP", "HLS", "TS over HTTP, UDP and RTP", "Playout", "Renditions", "Staying on air"} {
+		t.Run(section, func(t *testing.T) {
+			t.Parallel()
+			h := &stagehand{t: t, dir: t.TempDir(), ports: map[string]string{}, feed: func() {}}
+			if err := os.Symlink(clipFile, filepath.Join(h.dir, "film.ts")); err != nil {
+				t.Fatal(err)
+			}
+			ffmpeg(t, "-i", clipFile, "-c", "copy", filepath.Join(h.dir, "film.mp4"))
+			for _, line := range documentedLines(t, section) {
+				h.run(line)
+			}
+		})
+	}
+}
+
+func (h *stagehand) run(line string) {
+	h.t.Helper()
+	line, _, _ = strings.Cut(line, "  #")
+	line = strings.TrimSpace(line)
+	outcome, ok := outcomes[line]
+	if !ok {
+		h.t.Fatalf("nobody has said what becomes of %q", line)
+	}
+	here := h.ported(line)
+	switch {
+	case strings.HasPrefix(here, "streamer "):
+		h.stream(strings.Fields(strings.ReplaceAll(here, "'", ""))[1:])
+	case outcome == done:
+		if out, err := h.shell(here).CombinedOutput(); err != nil {
+			h.t.Fatalf("%s: %v\n%s", here, err, out)
+		}
+	default:
+		if h.on == nil && strings.Contains(here, "/ingest") {
+			h.stream([]string{"--http", h.ported("127.0.0.1:8080")})
+		}
+		h.send(here, outcome)
+	}
+	if outcome == airs {
+		until(h.t, h.on, "on air by "+line, live)
+	}
+}
+
+// stream runs the streamer, instead of the one before.
+func (h *stagehand) stream(args []string) {
+	if h.on != nil {
+		_ = h.on.Stop()
+	}
+	for i, a := range args {
+		if file := filepath.Join(h.dir, a); strings.Contains(a, "film.") || strings.HasSuffix(a, ".m3u") {
+			args[i] = file
+		}
+	}
+	for _, flag := range []string{"--rtsp", "--rtmp", "--srt", "--whip"} { // the usual ports may be another test's
+		if !strings.Contains(strings.Join(args, " "), flag+" ") {
+			args = append(args, flag, "127.0.0.1:0")
+		}
+	}
+	h.on = streamer(h.t, args...)
+}
+
+// send runs what sends to the streamer, instead of what did, unless that feeds it.
+func (h *stagehand) send(line, outcome string) {
+	h.feed()
+	if h.on != nil {
+		until(h.t, h.on, "silent", func(s status) bool { return !live(s) })
+	}
+	cmd := h.shell("exec " + line)
+	if err := cmd.Start(); err != nil {
+		h.t.Fatal(err)
+	}
+	end := func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
+		_ = cmd.Wait()
+	}
+	h.t.Cleanup(end)
+	if h.feed = end; outcome == feeds {
+		h.feed = func() {}
+	}
+}
+
+func (h *stagehand) shell(line string) *exec.Cmd {
+	cmd := exec.CommandContext(h.t.Context(), "sh", "-c", line)
+	cmd.Dir = h.dir
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	return cmd
+}
+
+var portOf = regexp.MustCompile(`(127\.0\.0\.1:|239\.1\.1\.1:|http\.server )([0-9]{4})`)
+
+// ported puts free ports in the place of those of the page, the same each time.
+func (h *stagehand) ported(line string) string {
+	return portOf.ReplaceAllStringFunc(line, func(found string) string {
+		p := portOf.FindStringSubmatch(found)
+		if h.ports[p[2]] == "" {
+			h.ports[p[2]] = freePort(h.t)
+		}
+		return p[1] + h.ports[p[2]]
+	})
+}
+
+// documentedLines are the commands of a section of docs/ingest.md.
+func documentedLines(t *testing.T, section string) (list []string) {
 	t.Helper()
 	text, err := os.ReadFile("../../docs/ingest.md")
 	if err != nil {
@@ -33,100 +176,8 @@ func documented(t *testing.T, section string) (list [][]string) {
 	for _, block := range strings.Split(rest, "```sh\n")[1:] {
 		block, _, _ = strings.Cut(block, "```")
 		for line := range strings.Lines(block) {
-			list = append(list, strings.Fields(strings.ReplaceAll(line, `"`, "")))
+			list = append(list, strings.TrimSpace(line))
 		}
 	}
 	return list
-}
-
-// TestDocumentedPush runs the commands of docs/ingest.md for RTMP and SRT as they stand, but for ports and files: each brings a channel on air.
-func TestDocumentedPush(t *testing.T) {
-	need(t, "ffmpeg")
-	cert, private := certificate(t)
-	for _, section := range []string{"RTMP and RTMPS", "SRT"} {
-		var waiting *command.Process // the streamer of the last command
-		caller := ""                 // where an encoder waits for a call
-		for _, words := range documented(t, section) {
-			line := strings.Join(words, " ")
-			words = replaced(words, "film.ts", clipFile, "KEY", "sesame-open", "key.txt", keyFile(t), "cert.pem", cert, "key.pem", private)
-			switch {
-			case words[0] == "streamer" && strings.Contains(line, "srt://"):
-				p := streamer(t, replaced(words[1:], "127.0.0.1:9000", caller)...)
-				until(t, p, "on air by "+line, live)
-			case words[0] == "streamer":
-				args := append([]string{"--rtsp", "", "--whip", "", "--rtmp", "", "--srt", ""}, words[1:]...)
-				if !strings.Contains(line, "stream-key-file") {
-					args = append(args, "--stream-key-file", keyFile(t))
-				}
-				waiting = streamer(t, replaced(args, "127.0.0.1:1935", "127.0.0.1:0", "127.0.0.1:1936", "127.0.0.1:0", "127.0.0.1:8890", "127.0.0.1:0")...)
-			case strings.Contains(line, "mode=listener"):
-				caller = "127.0.0.1:" + freePort(t)
-				pushing(t, replaced(words, "127.0.0.1:9000", caller))
-			default:
-				end := pushing(t, replaced(words, "127.0.0.1:1935", host(t, waiting.RTMP), "127.0.0.1:1936", host(t, waiting.RTMPS), "127.0.0.1:8890", host(t, waiting.SRT)))
-				until(t, waiting, "on air by "+line, live)
-				end()
-				until(t, waiting, "silent", func(s status) bool { return !live(s) })
-			}
-		}
-	}
-}
-
-func replaced(words []string, pairs ...string) (out []string) {
-	r := strings.NewReplacer(pairs...)
-	for _, w := range words {
-		out = append(out, r.Replace(w))
-	}
-	return out
-}
-
-// host is that of an address; nothing but itself, if there is none.
-func host(t *testing.T, address string) string {
-	t.Helper()
-	u, err := url.Parse(address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return u.Host
-}
-
-// pushing runs ffmpeg until end, or the end of the test.
-func pushing(t *testing.T, words []string) (end func()) {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), words[0], append([]string{"-v", "error", "-nostdin"}, words[1:]...)...)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	end = func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}
-	t.Cleanup(end)
-	return end
-}
-
-// certificate makes one for this machine, and its key: two files.
-func certificate(t *testing.T) (cert, key string) {
-	t.Helper()
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), DNSNames: []string{"localhost"}}
-	der, err := x509.CreateCertificate(rand.Reader, c, c, k.Public(), k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	private, err := x509.MarshalPKCS8PrivateKey(k)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "private.pem")
-	for file, block := range map[string]*pem.Block{cert: {Type: "CERTIFICATE", Bytes: der}, key: {Type: "PRIVATE KEY", Bytes: private}} {
-		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return cert, key
 }
