@@ -69,6 +69,7 @@ await browse(url, folder, async w => {
 // past: captions of what was aired a while ago, from another request.
 async function past(w) {
   const { page } = w;
+  await page.waitForFunction(() => Number(document.getElementById('seek').min) <= -12); // as much has been aired
   await page.evaluate(() => { const seek = document.getElementById('seek'); seek.value = String(Number(seek.min) + 1); seek.dispatchEvent(new Event('input')); seek.dispatchEvent(new Event('change')); });
   await w.until('in the past', s => /^Watching/.test(s.sentence) && s.veil === '' && s.ready >= 3);
   const one = await until(page, 'captions of the past', s => s.tracks === 1 && /^Line \d$/.test(s.texts.join()));

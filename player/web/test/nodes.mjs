@@ -140,6 +140,7 @@ async function truth(w) {
     await w.page.waitForTimeout(1000);
     const before = await status();
     await w.until('the page knows as much', s => s.verified >= before.blocks.verified);
+    await w.page.waitForFunction(() => Number.isFinite(Number(document.getElementById('lag').textContent))); // a dash for a moment, as in a stall
     const shown = await w.page.evaluate(() => ({
       verified: Number(document.getElementById('verified').textContent.replaceAll(',', '')), lag: document.getElementById('lag').textContent,
       blocks: [...document.querySelectorAll('#blocks dd')].map(d => Number(d.textContent.replaceAll(',', ''))), sentence: document.getElementById('sentence').textContent,
