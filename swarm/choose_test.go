@@ -148,6 +148,11 @@ func TestWhoGivesALogUpIsNoParent(t *testing.T) {
 	if s.m.peer(1).followsLog(s.m.follow(tv(today))) || !s.m.peer(2).followsLog(s.m.follow(tv(today))) {
 		t.Error("session 1 counts as a follower, or session 2 does not")
 	}
+	s.joins(3, 20*ms)
+	s.says(3, &quicwire.Status{Log: tv(today), Size: s.size(), Slots: 20})
+	if !s.m.peer(3).followsLog(s.m.follow(tv(today))) {
+		t.Error("session 3, which has not begun yet, counts as one that has given up: spotters would not say what newcomers lack")
+	}
 }
 
 // TestEpochIsLeftWhenAllHaveCrossed: renditions begin the next epoch one after the other, and none is missed meanwhile.

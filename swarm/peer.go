@@ -90,6 +90,7 @@ type claim struct {
 	base    uint64          // its oldest block
 	lags    []time.Duration // of each stripe; NoLag: it does not flow
 	homes   uint32
+	left    bool                           // it had stripes of it, and says that it has none any more
 	retry   time.Time                      // not to be asked for this log before
 	waiting uint32                         // stripes that it was asked for and may still give: a source draws by lot
 	subbed  [quicwire.MaxStripes]time.Time // when it was last asked; or may be asked again, less askAgain
@@ -122,10 +123,10 @@ func (p *peer) claimOf(log quicwire.LogID) *claim {
 	return nil
 }
 
-// followsLog reports whether p follows a log, as it says: who has given it up says that it has no stripes of it.
+// followsLog reports whether p follows a log, or is about to: who has given it up says that it has no stripes of it any more.
 func (p *peer) followsLog(f *follow) bool {
 	c := p.claimOf(f.log)
-	return c != nil && len(c.lags) == len(f.stripes)
+	return c != nil && !c.left
 }
 
 // claimFor is claimOf, made if there is none.
@@ -402,6 +403,7 @@ func (m *Mesh) heardStatus(p *peer, x *quicwire.Status, proved bool) {
 		return // an epoch we do not know, or a name out of the air: nothing to remember
 	}
 	c := p.claimFor(x.Log)
+	c.left = len(x.Lags) == 0 && (c.left || len(c.lags) > 0)
 	c.size, c.base, c.lags, c.homes = x.Size, x.Base, x.Lags, x.Homes
 	if proved {
 		c.proved, c.showed = max(c.proved, x.Size), m.now
