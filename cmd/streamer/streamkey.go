@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tailcast/ingest/admit"
@@ -64,8 +65,9 @@ func (o *options) loadSecrets(ctx context.Context, list []input) (made bool, err
 	return made, err
 }
 
-// opensBeyond tells whether encoders are waited for where other machines can reach.
+// opensBeyond tells whether encoders are waited for where other machines can reach, as a rendition of list or as a backup.
 func (o *options) opensBeyond(ctx context.Context, list []input) (bool, error) {
+	list = slices.Concat(list, o.standby.inputs())
 	waits := map[string]string{}
 	for _, in := range list {
 		if in.kind == push {

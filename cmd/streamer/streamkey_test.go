@@ -25,6 +25,9 @@ func TestStreamKey(t *testing.T) {
 		}
 		return []input{in}
 	}
+	beside := func(in input) standbyOptions {
+		return standbyOptions{backups: []backup{{in, mainRendition}}}
+	}
 	made := ""
 	for _, c := range []struct {
 		name string
@@ -40,6 +43,9 @@ func TestStreamKey(t *testing.T) {
 		{"again", options{rtmp: "0.0.0.0:0"}, wait, true, false},
 		{"another protocol", options{srt: "[::]:0"}, wait, true, false},
 		{"an srt INPUT that waits", options{}, srtAt("srt://0.0.0.0:9000?mode=listener"), true, false},
+		{"a backup that is pushed", options{rtmp: "0.0.0.0:0", standby: beside(input{kind: push})}, []input{{kind: file}}, true, false},
+		{"a backup that waits for srt", options{standby: beside(srtAt("srt://0.0.0.0:9000?mode=listener")[0])}, []input{{kind: file}}, true, false},
+		{"a backup that is fetched", options{rtmp: "0.0.0.0:0", standby: beside(input{kind: file})}, []input{{kind: file}}, false, false},
 		{"closed again", options{rtmp: "127.0.0.1:0"}, wait, false, false},
 	} {
 		c.o.Data = data
