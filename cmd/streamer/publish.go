@@ -36,6 +36,15 @@ func shownKey(r *http.Request) string {
 	return token
 }
 
+// refused counts who did not show the key or have the passphrase, by whatever way in. All ways share one gate, and so one count.
+func (o *options) refused() uint64 {
+	n := o.gate.Refused()
+	for _, g := range o.closed {
+		n += g.Refused()
+	}
+	return n
+}
+
 // whence is the address that a request comes from.
 func whence(r *http.Request) netip.Addr {
 	a, _ := netip.ParseAddrPort(r.RemoteAddr) // the zero Addr, of which all strangers are one

@@ -121,6 +121,36 @@ func TestRecipesPublish(t *testing.T) {
 	}
 }
 
+// TestRefusedIsReported: who shows no key is counted in the status, when a backup waits for an encoder too, and who has not the passphrase of SRT.
+func TestRefusedIsReported(t *testing.T) {
+	main, backed := input{name: mainRendition, kind: file}, standbyOptions{backups: []backup{{input{name: "main-backup"}, mainRendition}}, wellAfter: time.Second}
+	for name, o := range map[string]*options{
+		"a key":        {key: "sesame-open", gate: admit.NewGate("sesame-open", quiet()), srt: "127.0.0.1:0", standby: backed},
+		"a passphrase": {passphrase: "quite-another", srt: "127.0.0.1:0", standby: backed},
+	} {
+		d, err := openDoors(o, waiting(o.standby.inputs()), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, err := withStandby(&source{}, main, o, d, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- d.run(ctx) }()
+		wrong := strings.NewReplacer(placeholder, "sesame-shut", "YOUR-PASSPHRASE", "quite-a-guess").Replace(d.pushes("main-backup", "", o.key != "").SRT)
+		if err := bySRT(t, wrong); err == nil {
+			t.Errorf("%s: %s was let in", name, wrong)
+		}
+		if n := src.health(main, "").Refused; n != 1 {
+			t.Errorf("%s: the status counts %d, want 1", name, n)
+		}
+		stop()
+		<-ended
+	}
+}
+
 // TestPathsChooseTheRendition: what is pushed to the path of a rendition comes to its sink, and to no other; an unknown path is told what there is.
 func TestPathsChooseTheRendition(t *testing.T) {
 	d := pushed(t, "", []string{"1080p", "radio"})
