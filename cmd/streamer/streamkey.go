@@ -26,6 +26,8 @@ import (
 const (
 	shortestKey = 8
 	keyName     = "stream-key" // in --data
+
+	keyCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~" // unreserved in URLs (RFC 3986, 2.3)
 )
 
 // readSecret reads a file that holds one line, which must not be short; nothing, if there is no file. what names the flag.
@@ -49,12 +51,21 @@ func readSecret(what, file string, shortest int) (string, error) {
 	return secret, nil
 }
 
+// readKey is readSecret for the stream key, which is of characters that mean themselves in every address it goes into.
+func readKey(what, file string) (string, error) {
+	key, err := readSecret(what, file, shortestKey)
+	if err == nil && strings.ContainsFunc(key, func(r rune) bool { return !strings.ContainsRune(keyCharacters, r) }) {
+		return "", node.Configuration(fmt.Errorf("%s: the key has characters that the addresses of encoders do not take: choose one of letters (a-z, A-Z), digits and - . _ ~ alone", what))
+	}
+	return key, err
+}
+
 // loadSecrets reads the stream key and the passphrase of SRT, and makes the key if there has to be one. made says that it is new.
 func (o *options) loadSecrets(ctx context.Context, list []input) (made bool, err error) {
 	if o.passphrase, err = readSecret("--srt-passphrase-file", o.passphraseFile, srt.ShortestPassphrase); err != nil {
 		return false, err
 	}
-	if o.key, err = readSecret("--stream-key-file", o.keyFile, shortestKey); err != nil || o.key != "" {
+	if o.key, err = readKey("--stream-key-file", o.keyFile); err != nil || o.key != "" {
 		return false, err
 	}
 	open, err := o.opensBeyond(ctx, list)
@@ -110,7 +121,7 @@ func (o *options) listeners() map[string]string {
 // keptKey reads the key that an earlier start made, or makes one.
 func keptKey(data string) (key string, made bool, err error) {
 	file := filepath.Join(data, keyName)
-	key, err = readSecret(file, file, shortestKey)
+	key, err = readKey(file, file)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return key, false, err
 	}

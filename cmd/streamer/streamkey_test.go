@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +15,7 @@ import (
 // TestStreamKey: a key is made where others can reach a listener and there is none, once, for its owner's eyes; nowhere else.
 func TestStreamKey(t *testing.T) {
 	data, own := t.TempDir(), filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(own, []byte("  of-my-own\n"), 0o600); err != nil {
+	if err := os.WriteFile(own, []byte("  0f-my_Own~.\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wait := []input{{kind: push}}
@@ -64,7 +65,7 @@ func TestStreamKey(t *testing.T) {
 		t.Errorf("a key of %d characters is kept with mode %v, %v", len(made), info.Mode(), err)
 	}
 	given := options{keyFile: own, rtmp: "0.0.0.0:0"}
-	if isNew, err := given.loadSecrets(t.Context(), wait); err != nil || isNew || given.key != "of-my-own" {
+	if isNew, err := given.loadSecrets(t.Context(), wait); err != nil || isNew || given.key != "0f-my_Own~." {
 		t.Errorf("the key of a file: new %v, %v", isNew, err)
 	}
 }
@@ -75,15 +76,24 @@ func TestStreamKeyErrors(t *testing.T) {
 	if err := os.WriteFile(short, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
+	type given struct {
 		o    options
 		want string
-	}{
+	}
+	var odd []given
+	for _, c := range "/?#%&+,:@ é\xff\n" {
+		file := filepath.Join(dir, fmt.Sprint("odd", c))
+		if err := os.WriteFile(file, []byte("secret"+string(c)+"secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		odd = append(odd, given{options{keyFile: file}, "--stream-key-file: the key has characters"})
+	}
+	for _, c := range append(odd, []given{
 		{options{keyFile: filepath.Join(dir, "none")}, "--stream-key-file: open "},
 		{options{keyFile: short}, "8 characters at least"},
 		{options{passphraseFile: short}, "--srt-passphrase-file: there must be 10 characters"},
 		{options{rtmp: "1935"}, "--rtmp: address \"1935\" is not host:port"},
-	} {
+	}...) {
 		_, err := c.o.loadSecrets(t.Context(), []input{{kind: push}})
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("got %v, want %q", err, c.want)
