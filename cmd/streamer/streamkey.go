@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -60,8 +61,9 @@ func readKey(what, file string) (string, error) {
 	return key, err
 }
 
-// loadSecrets reads the stream key and the passphrase of SRT, and makes the key if there has to be one. made says that it is new.
-func (o *options) loadSecrets(ctx context.Context, list []input) (made bool, err error) {
+// loadSecrets reads the stream key and the passphrase of SRT, and makes the key if there has to be one. made says that it is new. Of
+// one that is kept the log says how to see it: it may have been made by a start that failed before it was printed.
+func (o *options) loadSecrets(ctx context.Context, list []input, log *slog.Logger) (made bool, err error) {
 	if o.passphrase, err = readSecret("--srt-passphrase-file", o.passphraseFile, srt.ShortestPassphrase); err != nil {
 		return false, err
 	}
@@ -72,7 +74,9 @@ func (o *options) loadSecrets(ctx context.Context, list []input) (made bool, err
 	if err != nil || !open {
 		return false, err
 	}
-	o.key, made, err = keptKey(o.Data)
+	if o.key, made, err = keptKey(o.Data); err == nil && !made {
+		log.Info("the stream key is in a file; `streamer key stream` shows it", "file", filepath.Join(o.Data, keyName))
+	}
 	return made, err
 }
 

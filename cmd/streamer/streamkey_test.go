@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -50,9 +51,13 @@ func TestStreamKey(t *testing.T) {
 		{"closed again", options{rtmp: "127.0.0.1:0"}, wait, false, false},
 	} {
 		c.o.Data = data
-		isNew, err := c.o.loadSecrets(t.Context(), c.list)
+		var log bytes.Buffer
+		isNew, err := c.o.loadSecrets(t.Context(), c.list, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil || (c.o.key != "") != c.key || isNew != c.made {
 			t.Errorf("%s: key %v, new %v, %v; want %v, %v", c.name, c.o.key != "", isNew, err, c.key, c.made)
+		}
+		if told := strings.Contains(log.String(), "`streamer key stream` shows it"); told != (c.key && !c.made) || c.key && strings.Contains(log.String(), c.o.key) {
+			t.Errorf("%s: the log says %q", c.name, log.String())
 		}
 		if made == "" {
 			made = c.o.key
@@ -65,7 +70,7 @@ func TestStreamKey(t *testing.T) {
 		t.Errorf("a key of %d characters is kept with mode %v, %v", len(made), info.Mode(), err)
 	}
 	given := options{keyFile: own, rtmp: "0.0.0.0:0"}
-	if isNew, err := given.loadSecrets(t.Context(), wait); err != nil || isNew || given.key != "0f-my_Own~." {
+	if isNew, err := given.loadSecrets(t.Context(), wait, quiet()); err != nil || isNew || given.key != "0f-my_Own~." {
 		t.Errorf("the key of a file: new %v, %v", isNew, err)
 	}
 }
@@ -94,7 +99,7 @@ func TestStreamKeyErrors(t *testing.T) {
 		{options{passphraseFile: short}, "--srt-passphrase-file: there must be 10 characters"},
 		{options{rtmp: "1935"}, "--rtmp: address \"1935\" is not host:port"},
 	}...) {
-		_, err := c.o.loadSecrets(t.Context(), []input{{kind: push}})
+		_, err := c.o.loadSecrets(t.Context(), []input{{kind: push}}, quiet())
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
