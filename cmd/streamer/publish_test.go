@@ -37,6 +37,7 @@ func TestWhoMayPublish(t *testing.T) {
 		{"no key shown", "sesame-open", "127.0.0.1:9", "", "", 401},
 		{"another key", "sesame-open", "192.0.2.7:9", "Authorization", "Bearer sesame-opem", 401},
 		{"bearer token", "sesame-open", "192.0.2.7:9", "Authorization", "Bearer sesame-open", 200},
+		{"bearer token of another spelling", "sesame-open", "192.0.2.7:9", "Authorization", "bearer sesame-open", 200},
 		{"password", "sesame-open", "192.0.2.7:9", "Authorization", "Basic eDpzZXNhbWUtb3Blbg==", 200},
 	} {
 		r := httptest.NewRequest("PUT", "/ingest", nil)
@@ -163,6 +164,33 @@ func TestPathsChooseTheRendition(t *testing.T) {
 	for _, path := range []string{"/ingest", "/ingest/", "/ingest/480p"} {
 		if code := put(t, d.web.URL+path, nil); code != http.StatusNotFound {
 			t.Errorf("%s: got %d, want 404", path, code)
+		}
+	}
+}
+
+// TestOneAloneTakesEveryPath of HTTP too.
+func TestOneAloneTakesEveryPath(t *testing.T) {
+	d := pushed(t, "", []string{mainRendition})
+	for _, path := range []string{"/ingest", "/ingest/main", "/ingest/live"} {
+		if code := put(t, d.web.URL+path, bytes.NewReader(clip.Bytes())); code != http.StatusOK {
+			t.Errorf("%s: got %d, want 200", path, code)
+		}
+	}
+}
+
+// TestLatencyOfSRTInputs is that of the flag, unless the URL has one: SRT takes none that is as long as this one.
+func TestLatencyOfSRTInputs(t *testing.T) {
+	for address, refused := range map[string]bool{
+		"srt://127.0.0.1:9000": true, "srt://127.0.0.1:9000?latency=50": false,
+		"srt://127.0.0.1:0?mode=listener": true,
+	} {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = openSRT(&options{srtLatency: time.Hour}, u, quiet())
+		if (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "latency of 1h") {
+			t.Errorf("%s with --srt-latency 1h: got %v, want an error: %v", address, err, refused)
 		}
 	}
 }

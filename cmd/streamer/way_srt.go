@@ -79,6 +79,7 @@ func openSRT(o *options, u *url.URL, log *slog.Logger) (ingest.Source, *ingest.S
 	if err != nil {
 		return nil, nil, err
 	}
+	a.Latency = cmp.Or(a.Latency, o.srtLatency)
 	if a.Listen {
 		c := o.srtServer(a.Addr, cmp.Or(passphrase, o.passphrase), log)
 		c.Latency = a.Latency
