@@ -83,7 +83,6 @@ func (d *doors) source(rendition string) *source {
 	for _, w := range d.reach(rendition) {
 		s.stats = append(s.stats, w.statsOf(rendition))
 	}
-	s.refused = d.gate.Refused
 	s.run = func(ctx context.Context, sink ingest.Sink) error {
 		d.stages[rendition].perform(sink)
 		<-ctx.Done()

@@ -37,7 +37,7 @@ func (k *keyCommand) showStream() error {
 	if file == "" {
 		file = filepath.Join(k.Data, keyName)
 	}
-	key, err := readSecret(file, file, shortestKey)
+	key, err := readKey(file, file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return node.Configuration(fmt.Errorf("there is no stream key yet: %s is made when streamer first waits for encoders beyond this machine, as with --rtmp 0.0.0.0:1935", file))
 	}

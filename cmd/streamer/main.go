@@ -36,7 +36,8 @@ type options struct {
 	// Secrets, which are in no log: of keyFile or made, and of passphraseFile.
 	key        string
 	passphrase string
-	gate       *admit.Gate // of key
+	gate       *admit.Gate   // of key
+	closed     []*admit.Gate // of passphrases, where there is no key; complete when all inputs are open
 
 	copies int
 	pinned node.Pins

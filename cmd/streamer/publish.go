@@ -32,8 +32,20 @@ func shownKey(r *http.Request) string {
 	if _, password, ok := r.BasicAuth(); ok {
 		return password
 	}
-	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
-	return token
+	shown := r.Header.Get("Authorization")
+	if scheme, token, ok := strings.Cut(shown, " "); ok && strings.EqualFold(scheme, "Bearer") { // in any case (RFC 9110, 11.1)
+		return strings.TrimLeft(token, " ")
+	}
+	return shown
+}
+
+// refused counts who did not show the key or have the passphrase, by whatever way in. All ways share one gate, and so one count.
+func (o *options) refused() uint64 {
+	n := o.gate.Refused()
+	for _, g := range o.closed {
+		n += g.Refused()
+	}
+	return n
 }
 
 // whence is the address that a request comes from.

@@ -37,6 +37,7 @@ func TestWhoMayPublish(t *testing.T) {
 		{"no key shown", "sesame-open", "127.0.0.1:9", "", "", 401},
 		{"another key", "sesame-open", "192.0.2.7:9", "Authorization", "Bearer sesame-opem", 401},
 		{"bearer token", "sesame-open", "192.0.2.7:9", "Authorization", "Bearer sesame-open", 200},
+		{"bearer token of another spelling", "sesame-open", "192.0.2.7:9", "Authorization", "bearer sesame-open", 200},
 		{"password", "sesame-open", "192.0.2.7:9", "Authorization", "Basic eDpzZXNhbWUtb3Blbg==", 200},
 	} {
 		r := httptest.NewRequest("PUT", "/ingest", nil)
@@ -121,6 +122,36 @@ func TestRecipesPublish(t *testing.T) {
 	}
 }
 
+// TestRefusedIsReported: who shows no key is counted in the status, when a backup waits for an encoder too, and who has not the passphrase of SRT.
+func TestRefusedIsReported(t *testing.T) {
+	main, backed := input{name: mainRendition, kind: file}, standbyOptions{backups: []backup{{input{name: "main-backup"}, mainRendition}}, wellAfter: time.Second}
+	for name, o := range map[string]*options{
+		"a key":        {key: "sesame-open", gate: admit.NewGate("sesame-open", quiet()), srt: "127.0.0.1:0", standby: backed},
+		"a passphrase": {passphrase: "quite-another", srt: "127.0.0.1:0", standby: backed},
+	} {
+		d, err := openDoors(o, waiting(o.standby.inputs()), quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		src, err := withStandby(&source{}, main, o, d, quiet())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- d.run(ctx) }()
+		wrong := strings.NewReplacer(placeholder, "sesame-shut", "YOUR-PASSPHRASE", "quite-a-guess").Replace(d.pushes("main-backup", "", o.key != "").SRT)
+		if err := bySRT(t, wrong); err == nil {
+			t.Errorf("%s: %s was let in", name, wrong)
+		}
+		if n := src.health(main, "").Refused; n != 1 {
+			t.Errorf("%s: the status counts %d, want 1", name, n)
+		}
+		stop()
+		<-ended
+	}
+}
+
 // TestPathsChooseTheRendition: what is pushed to the path of a rendition comes to its sink, and to no other; an unknown path is told what there is.
 func TestPathsChooseTheRendition(t *testing.T) {
 	d := pushed(t, "", []string{"1080p", "radio"})
@@ -133,6 +164,33 @@ func TestPathsChooseTheRendition(t *testing.T) {
 	for _, path := range []string{"/ingest", "/ingest/", "/ingest/480p"} {
 		if code := put(t, d.web.URL+path, nil); code != http.StatusNotFound {
 			t.Errorf("%s: got %d, want 404", path, code)
+		}
+	}
+}
+
+// TestOneAloneTakesEveryPath of HTTP too.
+func TestOneAloneTakesEveryPath(t *testing.T) {
+	d := pushed(t, "", []string{mainRendition})
+	for _, path := range []string{"/ingest", "/ingest/main", "/ingest/live"} {
+		if code := put(t, d.web.URL+path, bytes.NewReader(clip.Bytes())); code != http.StatusOK {
+			t.Errorf("%s: got %d, want 200", path, code)
+		}
+	}
+}
+
+// TestLatencyOfSRTInputs is that of the flag, unless the URL has one: SRT takes none that is as long as this one.
+func TestLatencyOfSRTInputs(t *testing.T) {
+	for address, refused := range map[string]bool{
+		"srt://127.0.0.1:9000": true, "srt://127.0.0.1:9000?latency=50": false,
+		"srt://127.0.0.1:0?mode=listener": true,
+	} {
+		u, err := url.Parse(address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _, err = openSRT(&options{srtLatency: time.Hour}, u, quiet())
+		if (err != nil) != refused || err != nil && !strings.Contains(err.Error(), "latency of 1h") {
+			t.Errorf("%s with --srt-latency 1h: got %v, want an error: %v", address, err, refused)
 		}
 	}
 }

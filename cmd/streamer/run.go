@@ -45,7 +45,7 @@ func run(ctx context.Context, o *options, list []input, open opener) (err error)
 	if err != nil {
 		return err
 	}
-	made, err := o.loadSecrets(ctx, list)
+	made, err := o.loadSecrets(ctx, list, log)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ import (
 type source struct {
 	run   func(ctx context.Context, sink ingest.Sink) error
 	stats []*ingest.Stats
-	// refused counts who wanted to push and did not show the key; nil if the input is fetched.
+	// refused counts who wanted to push and did not show the key, by all ways in; nil of what stands by itself.
 	refused func() uint64
 	push    func(page string) *node.Push // where an encoder can send to; nil if the input is fetched. page is our HTTP address
 

@@ -133,7 +133,7 @@ func withStandby(primary *source, in input, o *options, d *doors, log *slog.Logg
 		st.inputs = append(st.inputs, standing{input: in, source: src})
 	}
 	cfg := switcher.Config{Return: o.standby.wellAfter, Logger: log}
-	all := &source{push: primary.push, standby: st}
+	all := &source{push: primary.push, refused: o.refused, standby: st}
 	for i := range st.inputs {
 		s := &st.inputs[i]
 		s.health = newHealth(nil)

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"tailcast/ingest/admit"
@@ -25,6 +27,8 @@ import (
 const (
 	shortestKey = 8
 	keyName     = "stream-key" // in --data
+
+	keyCharacters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~" // unreserved in URLs (RFC 3986, 2.3)
 )
 
 // readSecret reads a file that holds one line, which must not be short; nothing, if there is no file. what names the flag.
@@ -48,24 +52,37 @@ func readSecret(what, file string, shortest int) (string, error) {
 	return secret, nil
 }
 
-// loadSecrets reads the stream key and the passphrase of SRT, and makes the key if there has to be one. made says that it is new.
-func (o *options) loadSecrets(ctx context.Context, list []input) (made bool, err error) {
+// readKey is readSecret for the stream key, which is of characters that mean themselves in every address it goes into.
+func readKey(what, file string) (string, error) {
+	key, err := readSecret(what, file, shortestKey)
+	if err == nil && strings.ContainsFunc(key, func(r rune) bool { return !strings.ContainsRune(keyCharacters, r) }) {
+		return "", node.Configuration(fmt.Errorf("%s: the key has characters that the addresses of encoders do not take: choose one of letters (a-z, A-Z), digits and - . _ ~ alone", what))
+	}
+	return key, err
+}
+
+// loadSecrets reads the stream key and the passphrase of SRT, and makes the key if there has to be one. made says that it is new. Of
+// one that is kept the log says how to see it: it may have been made by a start that failed before it was printed.
+func (o *options) loadSecrets(ctx context.Context, list []input, log *slog.Logger) (made bool, err error) {
 	if o.passphrase, err = readSecret("--srt-passphrase-file", o.passphraseFile, srt.ShortestPassphrase); err != nil {
 		return false, err
 	}
-	if o.key, err = readSecret("--stream-key-file", o.keyFile, shortestKey); err != nil || o.key != "" {
+	if o.key, err = readKey("--stream-key-file", o.keyFile); err != nil || o.key != "" {
 		return false, err
 	}
 	open, err := o.opensBeyond(ctx, list)
 	if err != nil || !open {
 		return false, err
 	}
-	o.key, made, err = keptKey(o.Data)
+	if o.key, made, err = keptKey(o.Data); err == nil && !made {
+		log.Info("the stream key is in a file; `streamer key stream` shows it", "file", filepath.Join(o.Data, keyName))
+	}
 	return made, err
 }
 
-// opensBeyond tells whether encoders are waited for where other machines can reach.
+// opensBeyond tells whether encoders are waited for where other machines can reach, as a rendition of list or as a backup.
 func (o *options) opensBeyond(ctx context.Context, list []input) (bool, error) {
+	list = slices.Concat(list, o.standby.inputs())
 	waits := map[string]string{}
 	for _, in := range list {
 		if in.kind == push {
@@ -108,7 +125,7 @@ func (o *options) listeners() map[string]string {
 // keptKey reads the key that an earlier start made, or makes one.
 func keptKey(data string) (key string, made bool, err error) {
 	file := filepath.Join(data, keyName)
-	key, err = readSecret(file, file, shortestKey)
+	key, err = readKey(file, file)
 	if err == nil || !errors.Is(err, fs.ErrNotExist) {
 		return key, false, err
 	}

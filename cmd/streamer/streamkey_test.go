@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,7 +16,7 @@ import (
 // TestStreamKey: a key is made where others can reach a listener and there is none, once, for its owner's eyes; nowhere else.
 func TestStreamKey(t *testing.T) {
 	data, own := t.TempDir(), filepath.Join(t.TempDir(), "key")
-	if err := os.WriteFile(own, []byte("  of-my-own\n"), 0o600); err != nil {
+	if err := os.WriteFile(own, []byte("  0f-my_Own~.\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	wait := []input{{kind: push}}
@@ -24,6 +26,9 @@ func TestStreamKey(t *testing.T) {
 			t.Fatal(err)
 		}
 		return []input{in}
+	}
+	beside := func(in input) standbyOptions {
+		return standbyOptions{backups: []backup{{in, mainRendition}}}
 	}
 	made := ""
 	for _, c := range []struct {
@@ -40,12 +45,19 @@ func TestStreamKey(t *testing.T) {
 		{"again", options{rtmp: "0.0.0.0:0"}, wait, true, false},
 		{"another protocol", options{srt: "[::]:0"}, wait, true, false},
 		{"an srt INPUT that waits", options{}, srtAt("srt://0.0.0.0:9000?mode=listener"), true, false},
+		{"a backup that is pushed", options{rtmp: "0.0.0.0:0", standby: beside(input{kind: push})}, []input{{kind: file}}, true, false},
+		{"a backup that waits for srt", options{standby: beside(srtAt("srt://0.0.0.0:9000?mode=listener")[0])}, []input{{kind: file}}, true, false},
+		{"a backup that is fetched", options{rtmp: "0.0.0.0:0", standby: beside(input{kind: file})}, []input{{kind: file}}, false, false},
 		{"closed again", options{rtmp: "127.0.0.1:0"}, wait, false, false},
 	} {
 		c.o.Data = data
-		isNew, err := c.o.loadSecrets(t.Context(), c.list)
+		var log bytes.Buffer
+		isNew, err := c.o.loadSecrets(t.Context(), c.list, slog.New(slog.NewTextHandler(&log, nil)))
 		if err != nil || (c.o.key != "") != c.key || isNew != c.made {
 			t.Errorf("%s: key %v, new %v, %v; want %v, %v", c.name, c.o.key != "", isNew, err, c.key, c.made)
+		}
+		if told := strings.Contains(log.String(), "`streamer key stream` shows it"); told != (c.key && !c.made) || c.key && strings.Contains(log.String(), c.o.key) {
+			t.Errorf("%s: the log says %q", c.name, log.String())
 		}
 		if made == "" {
 			made = c.o.key
@@ -58,7 +70,7 @@ func TestStreamKey(t *testing.T) {
 		t.Errorf("a key of %d characters is kept with mode %v, %v", len(made), info.Mode(), err)
 	}
 	given := options{keyFile: own, rtmp: "0.0.0.0:0"}
-	if isNew, err := given.loadSecrets(t.Context(), wait); err != nil || isNew || given.key != "of-my-own" {
+	if isNew, err := given.loadSecrets(t.Context(), wait, quiet()); err != nil || isNew || given.key != "0f-my_Own~." {
 		t.Errorf("the key of a file: new %v, %v", isNew, err)
 	}
 }
@@ -69,16 +81,25 @@ func TestStreamKeyErrors(t *testing.T) {
 	if err := os.WriteFile(short, []byte("secret\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range []struct {
+	type given struct {
 		o    options
 		want string
-	}{
+	}
+	var odd []given
+	for _, c := range "/?#%&+,:@ é\xff\n" {
+		file := filepath.Join(dir, fmt.Sprint("odd", c))
+		if err := os.WriteFile(file, []byte("secret"+string(c)+"secret"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		odd = append(odd, given{options{keyFile: file}, "--stream-key-file: the key has characters"})
+	}
+	for _, c := range append(odd, []given{
 		{options{keyFile: filepath.Join(dir, "none")}, "--stream-key-file: open "},
 		{options{keyFile: short}, "8 characters at least"},
 		{options{passphraseFile: short}, "--srt-passphrase-file: there must be 10 characters"},
 		{options{rtmp: "1935"}, "--rtmp: address \"1935\" is not host:port"},
-	} {
-		_, err := c.o.loadSecrets(t.Context(), []input{{kind: push}})
+	}...) {
+		_, err := c.o.loadSecrets(t.Context(), []input{{kind: push}}, quiet())
 		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("got %v, want %q", err, c.want)
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"tailcast/ingest"
+	"tailcast/ingest/admit"
 	"tailcast/ingest/srt"
 	"tailcast/node"
 )
@@ -18,7 +20,7 @@ func srtWay(o *options, log *slog.Logger) (*way, error) {
 		return nil, nil
 	}
 	server, err := free(o, "srt", o.srt, log, func(addr string) (*srt.Server, error) {
-		return srt.Listen(o.srtServer(addr, log))
+		return srt.Listen(o.srtServer(addr, o.passphrase, log))
 	})
 	if err != nil {
 		return nil, err
@@ -36,12 +38,17 @@ func srtWay(o *options, log *slog.Logger) (*way, error) {
 	}, nil
 }
 
-// srtServer is how every SRT listener is configured. The stream key opens it in the stream id or, if it is long enough for one, as the passphrase.
-func (o *options) srtServer(addr string, log *slog.Logger) srt.ServerConfig {
+// srtServer is how every SRT listener is configured. The stream key opens it in the stream id or, if it is long enough for one, as the passphrase;
+// a passphrase of its own closes it to all who do not have that, and counts them if there is no key.
+func (o *options) srtServer(addr, passphrase string, log *slog.Logger) srt.ServerConfig {
 	c := srt.ServerConfig{Addr: addr, Gate: o.gate, Latency: o.srtLatency, Program: o.program, Service: o.service, Logger: log}
 	switch {
-	case o.passphrase != "":
-		c.Passphrase, c.Encrypted = o.passphrase, true
+	case passphrase != "":
+		c.Passphrase, c.Encrypted = passphrase, true
+		if !c.Gate.Keyed() {
+			c.Gate = admit.NewGate(passphrase, log)
+			o.closed = append(o.closed, c.Gate)
+		}
 	case len(o.key) >= srt.ShortestPassphrase && len(o.key) <= srt.LongestPassphrase:
 		c.Passphrase = o.key
 	}
@@ -72,11 +79,9 @@ func openSRT(o *options, u *url.URL, log *slog.Logger) (ingest.Source, *ingest.S
 	if err != nil {
 		return nil, nil, err
 	}
+	a.Latency = cmp.Or(a.Latency, o.srtLatency)
 	if a.Listen {
-		c := o.srtServer(a.Addr, log)
-		if passphrase != "" {
-			c.Passphrase, c.Encrypted = passphrase, true
-		}
+		c := o.srtServer(a.Addr, cmp.Or(passphrase, o.passphrase), log)
 		c.Latency = a.Latency
 		s, err := srt.Listen(c)
 		if err != nil {

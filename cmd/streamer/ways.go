@@ -96,8 +96,8 @@ func (b *bodies) run(ctx context.Context, sinks map[string]ingest.Sink) error {
 func (b *bodies) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	name := strings.Trim(strings.TrimPrefix(r.URL.Path, "/ingest"), "/")
 	names := slices.Sorted(maps.Keys(b.list))
-	if name == "" && len(names) == 1 {
-		name = names[0]
+	if len(names) == 1 {
+		name = names[0] // which takes every path, see admit.Pick
 	}
 	if body := b.list[name]; body != nil {
 		body.ServeHTTP(w, r)
