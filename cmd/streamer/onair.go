@@ -26,6 +26,9 @@ const (
 	probeSamples = 1 << 14
 )
 
+// maxPicture is how many pixels a side of a picture may have for feed.Rendition: sizes that are more are no real ones.
+const maxPicture = 65535
+
 // onAir is the Sink at the end of a rendition's ingest: it looks at the first half second, says in the catalog what there is to watch, and from
 // then on puts samples through the segmenter into the feed.
 //
@@ -160,11 +163,12 @@ func (a *onAir) start() {
 	if a.assume != nil {
 		rate = max(rate, a.assume())
 	}
-	a.state = feed.Rendition{Name: a.outlet.name, Stripes: stripes(rate), Bitrate: rate}
+	a.state = feed.Rendition{Name: a.outlet.name, Codecs: a.state.Codecs, Stripes: stripes(rate), Bitrate: rate}
 	a.describe()
 	a.said, a.saidAt = a.notice(), time.Now()
 	if err := a.outlet.begin(a.said); err != nil {
 		a.log.Error("cannot go on air", "error", err)
+		a.held, a.probe = nil, probe{} // tries again with what comes next
 		return
 	}
 	a.newCutter()
@@ -189,7 +193,9 @@ func (a *onAir) describe() {
 	a.state.Width, a.state.Height = 0, 0
 	for _, t := range a.program.Tracks {
 		if t.Codec.IsVideo() {
-			a.state.Width, a.state.Height = t.Width, t.Height
+			if max(t.Width, t.Height) <= maxPicture && min(t.Width, t.Height) >= 0 {
+				a.state.Width, a.state.Height = t.Width, t.Height
+			}
 			break
 		}
 	}
@@ -222,10 +228,13 @@ func (a *onAir) announce(urgent bool) {
 	if !news || a.behind {
 		return
 	}
-	a.said, a.saidAt = next, now
+	a.saidAt = now
 	if err := a.outlet.tell(next); err != nil {
 		a.log.Error("cannot say in the catalog what is on", "error", err)
+		a.behind = true // it may be taken later, as in the next epoch
+		return
 	}
+	a.said = next
 }
 
 // fit makes a text from outside fit for the catalog: valid UTF-8 of at most so many bytes.

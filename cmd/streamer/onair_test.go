@@ -301,6 +301,54 @@ func TestAirsWithoutLead(t *testing.T) {
 	}
 }
 
+// TestSizeOutOfRangeIsNotSaid: pictures that claim more than the catalog takes go on air without a size.
+func TestSizeOutOfRangeIsNotSaid(t *testing.T) {
+	a := probing(t)
+	for _, size := range [][2]int{{70_000, 16}, {1920, -1}, {65535, 16}} {
+		a.program.Tracks[0].Width, a.program.Tracks[0].Height = size[0], size[1]
+		a.describe()
+		if got := [2]int{a.state.Width, a.state.Height}; got != [2]int{} && got != [2]int{65535, 16} || (size[0] == 65535) != (got[0] > 0) {
+			t.Errorf("of %v the catalog would say %v", size, got)
+		}
+	}
+}
+
+// TestFailedStartHoldsNothing: what cannot go on air is not kept, and is tried again.
+func TestFailedStartHoldsNothing(t *testing.T) {
+	a := probing(t)
+	name := a.outlet.name
+	a.outlet.name = "no name of a log"
+	for i := range int64(100) {
+		if i == 80 {
+			a.outlet.name = name
+		}
+		a.WriteSample(ingest.Sample{Track: 0, DTS: i * 3600, Data: make([]byte, 1000)})
+		if len(a.held) > 14 {
+			t.Fatalf("%d samples are held, want those of half a second", len(a.held))
+		}
+	}
+	if a.cutter == nil {
+		t.Error("is not on air, though nothing is wrong any more")
+	}
+}
+
+// TestRefusedNoticeIsTriedAgain: it counts as said only once the catalog has taken it.
+func TestRefusedNoticeIsTriedAgain(t *testing.T) {
+	a := probing(t)
+	for i := range int64(20) {
+		a.WriteSample(ingest.Sample{Track: 0, DTS: i * 3600, Data: make([]byte, 1000)})
+	}
+	name := a.state.Name
+	a.state.Name = "no name of a log"
+	a.announce(true)
+	if a.state.Name = name; a.said.state.Name != name || !a.behind {
+		t.Error("what was refused counts as said")
+	}
+	if a.announce(true); a.behind {
+		t.Error("is behind still, with nothing to say")
+	}
+}
+
 // TestIngestAllocates: from bytes of TS to signed blocks, three allocations a picture at most besides the blocks' own memory.
 func TestIngestAllocates(t *testing.T) {
 	c := newChannel(t, feed.Config{})
