@@ -20,10 +20,13 @@ const (
 	sameClock = 1 * ingest.ClockRate     // skews that are nearer are one encoder's
 	driftMost = ingest.ClockRate / 2     // so far may an input of its own drift away, before it is moved again
 	restMost  = 3 * ingest.ClockRate / 2 // and so far one that has another's clock: the way is longer by now, or it has paused
-	jumpLeast = 1 * ingest.ClockRate     // times that go on otherwise than the time of day by more than this have jumped
+	jumpLeast = 3 * ingest.ClockRate / 2 // times that go on otherwise than the time of day by more than this have jumped; see below
 	skewTime  = 10                       // seconds over which the soonest sample is looked for
 	aliveFor  = 3 * time.Second          // without a sample an input says nothing of the time any more
 )
+
+// jumpLeast is more than what a failover takes: the switcher finds after a second and two pictures that an input is silent, goes on with what another
+// has sent since, all at once, and marks that as discontinuous. Its times have not jumped, they are late.
 
 // wrap is the period of the clocks of MPEG-TS (ISO/IEC 13818-1, 2.4.3.6): of two outputs of one encoder, one may have been met after it.
 const wrap = 1 << 33

@@ -207,3 +207,33 @@ func TestDataMovesNothing(t *testing.T) {
 		t.Errorf("after data that jumped they are %v apart, moved %d times", got, y.t.move-moves)
 	}
 }
+
+// TestFailoverIsNoJump: an input that is silent for as long as the switcher waits, and then catches up with what another has sent since, marked as
+// discontinuous, has the same clock as before.
+func TestFailoverIsNoJump(t *testing.T) {
+	b := newAlignBench()
+	x, y := b.input(5_000_000), b.input(900_000_000)
+	b.apart(x, y, 100)
+	moves, section, offset := y.t.move, y.t.section, y.t.offset
+	last := b.at.Add(-40 * time.Millisecond)
+	for range 26 { // a second and two pictures without y
+		x.play()
+		b.at = b.at.Add(40 * time.Millisecond)
+	}
+	for i := range 26 {
+		dts := y.is(last.Add(time.Duration(i+1) * 40 * time.Millisecond))
+		for track := range uint8(2) {
+			s := ingest.Sample{Track: track, DTS: dts, PTS: dts}
+			if i == 0 {
+				s.Flags = ingest.RandomAccess | ingest.Discontinuity
+			}
+			y.t.observe(&s)
+			if y.t.shift(&s); s.DTS != dts+offset {
+				t.Fatalf("sample %d of track %d was moved by %d ticks, want %d as before", i, track, s.DTS-dts, offset)
+			}
+		}
+	}
+	if got := b.apart(x, y, 300); got != 0 || y.t.move != moves || y.t.section != section {
+		t.Errorf("after a failover they are %v apart, moved %d times, %d jumps", got, y.t.move-moves, y.t.section-section)
+	}
+}
