@@ -20,10 +20,13 @@ const (
 	sameClock = 1 * ingest.ClockRate     // skews that are nearer are one encoder's
 	driftMost = ingest.ClockRate / 2     // so far may an input of its own drift away, before it is moved again
 	restMost  = 3 * ingest.ClockRate / 2 // and so far one that has another's clock: the way is longer by now, or it has paused
-	jumpLeast = 1 * ingest.ClockRate     // times that go on otherwise than the time of day by more than this have jumped
+	jumpLeast = 3 * ingest.ClockRate / 2 // times that go on otherwise than the time of day by more than this have jumped; see below
 	skewTime  = 10                       // seconds over which the soonest sample is looked for
 	aliveFor  = 3 * time.Second          // without a sample an input says nothing of the time any more
 )
+
+// jumpLeast is more than what a failover takes: the switcher finds after a second and two pictures that an input is silent, goes on with what another
+// has sent since, all at once, and marks that as discontinuous. Its times have not jumped, they are late.
 
 // wrap is the period of the clocks of MPEG-TS (ISO/IEC 13818-1, 2.4.3.6): of two outputs of one encoder, one may have been met after it.
 const wrap = 1 << 33
@@ -43,10 +46,11 @@ type programClock struct {
 // timing is how one input's clock is moved.
 type timing struct {
 	clock *programClock
-	lead  uint8 // the track by which the skew is measured; 255: none
+	lead  uint8                  // the track by which the skew is measured; 255: none
+	media [ingest.MaxTracks]bool // tracks of pictures or sound: only these tell of the input's clock
 
 	section int       // counts jumps of its clock
-	since   time.Time // of the first sample of the section; zero: none has come
+	since   time.Time // of the first picture or sound of the section; zero: none has come
 	last    time.Time // when a sample came
 	bins    [skewTime]skewBin
 	set     bool  // offset is
@@ -71,6 +75,7 @@ type timeLane struct {
 	section int   // of the input's clock that it is in
 	offset  int64 // what it is moved by
 	move    int   // which offset that is; 0: none yet
+	out     bool  // something of it was let out
 	broken  bool  // it has jumped since
 }
 
@@ -89,30 +94,29 @@ func (c *programClock) timing() *timing {
 func (t *timing) setProgram(p *ingest.Program) {
 	t.clock.mu.Lock()
 	defer t.clock.mu.Unlock()
-	t.lead = math.MaxUint8
+	t.lead, t.media = math.MaxUint8, [ingest.MaxTracks]bool{}
 	for _, track := range p.Tracks {
-		switch {
-		case track.Codec.IsVideo():
-			t.lead = track.ID
-			return
-		case track.Codec.IsAudio() && t.lead == math.MaxUint8:
-			t.lead = track.ID
-		}
+		t.media[track.ID%ingest.MaxTracks] = track.Codec.IsVideo() || track.Codec.IsAudio()
+	}
+	if lead := p.Lead(); lead != nil && t.media[lead.ID%ingest.MaxTracks] {
+		t.lead = lead.ID
 	}
 }
 
-// observe takes in a sample as it came. It is called for each one, before shift.
+// observe takes in a sample as it came. It is called for each one, before shift. Data says nothing of the clock: private times of one track, or one
+// damaged sample, would move all of the rendition.
 func (t *timing) observe(s *ingest.Sample) {
 	c := t.clock
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	now := c.now()
 	l := &t.lanes[s.Track%ingest.MaxTracks]
-	first := t.since.IsZero()
+	media := t.media[s.Track%ingest.MaxTracks]
+	first := media && t.since.IsZero()
 	switch {
 	case l.used && irregular(s, l, now):
 		l.broken = true
-		if !t.fits(s, now) { // no other track has shown it yet
+		if media && !t.fits(s, now) { // no other track has shown it yet
 			t.restart()
 			first = true
 		}
@@ -198,11 +202,12 @@ func (t *timing) shift(s *ingest.Sample) {
 	}
 	l := &t.lanes[s.Track%ingest.MaxTracks]
 	if l.move != t.move && (l.move == 0 || l.broken || !t.torn()) {
-		if l.move != 0 && l.offset != t.offset {
+		if l.out && l.offset != t.offset {
 			s.Flags |= ingest.Discontinuity
 		}
 		l.offset, l.move, l.broken = t.offset, t.move, false
 	}
+	l.out = true
 	s.PTS += l.offset
 	s.DTS += l.offset
 }

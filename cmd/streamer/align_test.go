@@ -33,7 +33,7 @@ type testInput struct {
 
 func (b *alignBench) input(zero int64) *testInput {
 	i := &testInput{b: b, t: b.clock.timing(), zero: zero}
-	i.t.setProgram(&ingest.Program{Tracks: []ingest.Track{{ID: 0, Codec: ingest.H264}, {ID: 1, Codec: ingest.AAC}}})
+	i.t.setProgram(&ingest.Program{Tracks: []ingest.Track{{ID: 0, Codec: ingest.H264}, {ID: 1, Codec: ingest.AAC}, {ID: 2, Codec: ingest.Data}}})
 	return i
 }
 
@@ -173,5 +173,67 @@ func TestPauseIsNoJump(t *testing.T) {
 	b.at = b.at.Add(4 * time.Second) // both were away; their clocks went on
 	if got := b.apart(x, y, 300); got.Abs() > 50*time.Millisecond || y.t.move != moves {
 		t.Errorf("after a pause they are %v apart, moved %d times", got, y.t.move-moves)
+	}
+}
+
+// TestDataMovesNothing: data that comes before anything else with times of its own, or jumps while all goes on, is moved as the rest is.
+func TestDataMovesNothing(t *testing.T) {
+	b := newAlignBench()
+	x, y := b.input(5_000_000), b.input(900_000_000)
+	data := func(i *testInput, dts int64) ingest.Sample {
+		s := ingest.Sample{Track: 2, PTS: dts, DTS: dts}
+		i.t.observe(&s)
+		i.t.shift(&s)
+		return s
+	}
+	b.apart(x, x, 50)
+	if got := data(y, 77_000_000); got.DTS != 77_000_000 {
+		t.Errorf("data that came first was moved by %d ticks, want 0: nothing is known yet", got.DTS-77_000_000)
+	}
+	if got := b.apart(x, y, 50); got != 0 {
+		t.Errorf("after data that came first they are %v apart, want 0", got)
+	}
+	offset, moves, section := y.t.offset, y.t.move, y.t.section
+	if got := data(y, y.is(b.at)); got.DTS != y.is(b.at)+offset || got.Flags&ingest.Discontinuity == 0 {
+		t.Errorf("data was moved by %d ticks with flags %d, want %d and a discontinuity", got.DTS-y.is(b.at), got.Flags, offset)
+	}
+	for _, dts := range []int64{3, 400_000_000, -20} {
+		b.at = b.at.Add(40 * time.Millisecond)
+		if got := data(y, dts); got.DTS != dts+offset {
+			t.Errorf("data at %d was moved by %d ticks, want %d as the rest is", dts, got.DTS-dts, offset)
+		}
+	}
+	if got := b.apart(x, y, 50); got != 0 || y.t.move != moves || y.t.section != section {
+		t.Errorf("after data that jumped they are %v apart, moved %d times", got, y.t.move-moves)
+	}
+}
+
+// TestFailoverIsNoJump: an input that is silent for as long as the switcher waits, and then catches up with what another has sent since, marked as
+// discontinuous, has the same clock as before.
+func TestFailoverIsNoJump(t *testing.T) {
+	b := newAlignBench()
+	x, y := b.input(5_000_000), b.input(900_000_000)
+	b.apart(x, y, 100)
+	moves, section, offset := y.t.move, y.t.section, y.t.offset
+	last := b.at.Add(-40 * time.Millisecond)
+	for range 26 { // a second and two pictures without y
+		x.play()
+		b.at = b.at.Add(40 * time.Millisecond)
+	}
+	for i := range 26 {
+		dts := y.is(last.Add(time.Duration(i+1) * 40 * time.Millisecond))
+		for track := range uint8(2) {
+			s := ingest.Sample{Track: track, DTS: dts, PTS: dts}
+			if i == 0 {
+				s.Flags = ingest.RandomAccess | ingest.Discontinuity
+			}
+			y.t.observe(&s)
+			if y.t.shift(&s); s.DTS != dts+offset {
+				t.Fatalf("sample %d of track %d was moved by %d ticks, want %d as before", i, track, s.DTS-dts, offset)
+			}
+		}
+	}
+	if got := b.apart(x, y, 300); got != 0 || y.t.move != moves || y.t.section != section {
+		t.Errorf("after a failover they are %v apart, moved %d times, %d jumps", got, y.t.move-moves, y.t.section-section)
 	}
 }

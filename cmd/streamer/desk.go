@@ -50,15 +50,19 @@ func (d *desk) outlet(name string) *outlet {
 	return o
 }
 
-// begin goes on air.
+// begin goes on air, if the catalog takes what there is to say of it.
 func (o *outlet) begin(n notice) error {
 	o.desk.mu.Lock()
 	defer o.desk.mu.Unlock()
-	if err := o.enter(o.desk.writer); err != nil {
-		return err
+	writer, out := o.writer, o.out
+	err := o.enter(o.desk.writer)
+	if err == nil {
+		err = o.say(n)
 	}
-	o.state, o.called, o.guide = &n.state, n.called, n.guide
-	return o.desk.announce()
+	if err != nil {
+		o.writer, o.out = writer, out
+	}
+	return err
 }
 
 // enter begins the log of an epoch.
@@ -73,8 +77,18 @@ func (o *outlet) enter(w *feed.Writer) (err error) {
 func (o *outlet) tell(n notice) error {
 	o.desk.mu.Lock()
 	defer o.desk.mu.Unlock()
+	return o.say(n)
+}
+
+// say has the catalog say n. What it refuses is forgotten: it would be refused whenever any rendition has news, and in the next epoch.
+func (o *outlet) say(n notice) error {
+	state, called, guide := o.state, o.called, o.guide
 	o.state, o.called, o.guide = &n.state, n.called, n.guide
-	return o.desk.announce()
+	err := o.desk.announce()
+	if err != nil {
+		o.state, o.called, o.guide = state, called, guide
+	}
+	return err
 }
 
 // announce tells the newest epoch's catalog what there is: also a rendition that has not gone over yet, so that viewers wait for it there.

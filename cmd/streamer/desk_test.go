@@ -1,6 +1,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"tailcast/feed"
@@ -90,5 +91,43 @@ func TestLostRenditionDoesNotHoldBack(t *testing.T) {
 	d.leave(t.Context(), c.writer)
 	if len(d.waiting(c.writer)) != 0 || lost.outlet.writer != d.current() {
 		t.Error("480p has stayed in the old epoch")
+	}
+}
+
+// TestWhatTheCatalogRefusesIsForgotten: one rendition with something to say that no catalog takes keeps neither the others nor the next epoch
+// from being announced, and may say something else later.
+func TestWhatTheCatalogRefusesIsForgotten(t *testing.T) {
+	c := newChannel(t, feed.Config{})
+	d := &desk{writer: c.writer, title: "Test"}
+	best, least := d.outlet("1080p"), d.outlet("480p")
+	good := func(o *outlet, codec string) notice {
+		return notice{state: feed.Rendition{Name: o.name, Stripes: 1, Codecs: []string{codec}}}
+	}
+	bad := good(best, strings.Repeat("x", feed.MaxCodec+1))
+	if err := best.begin(bad); err == nil || best.out != nil || best.state != nil {
+		t.Fatalf("got error %v, on air %v: what is refused is kept", err, best.out != nil)
+	}
+	if err := least.begin(good(least, "aac")); err != nil {
+		t.Fatalf("another rendition: %v", err)
+	}
+	if err := best.begin(good(best, "h264")); err != nil {
+		t.Fatalf("the same one with something else to say: %v", err)
+	}
+	if err := best.tell(bad); err == nil {
+		t.Fatal("the catalog has taken a codec that is too long")
+	}
+	if err := least.tell(good(least, "opus")); err != nil {
+		t.Errorf("another rendition after that: %v", err)
+	}
+	moved := d.want(c.next)
+	if err := best.force(); err != nil {
+		t.Errorf("the next epoch: %v", err)
+	}
+	if err := <-moved; err != nil {
+		t.Errorf("the next epoch: %v", err)
+	}
+	state, _ := d.current().Epoch().State()
+	if r := state.Renditions; len(r) != 2 || r[0].Codecs[0] != "h264" || r[1].Codecs[0] != "opus" {
+		t.Errorf("its catalog says %+v, want h264 and opus", r)
 	}
 }

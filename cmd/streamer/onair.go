@@ -20,9 +20,14 @@ import (
 // probeTime is how much media is looked at before the first block is signed: the number of stripes is fixed for the epoch and
 // follows from the bit rate. It delays going on air, once; nothing after that.
 const (
-	probeTime  = ingest.ClockRate / 2
-	probeBytes = 8 << 20
+	probeTime    = ingest.ClockRate / 2
+	probeWait    = 3 * ingest.ClockRate // of another track, without the lead: tracks of a multiplex come up to a second apart
+	probeBytes   = 8 << 20
+	probeSamples = 1 << 14
 )
+
+// maxPicture is how many pixels a side of a picture may have for feed.Rendition: sizes that are more are no real ones.
+const maxPicture = 65535
 
 // onAir is the Sink at the end of a rendition's ingest: it looks at the first half second, says in the catalog what there is to watch, and from
 // then on puts samples through the segmenter into the feed.
@@ -34,17 +39,16 @@ type onAir struct {
 	timing *timing      // nil: alone on the channel, whose clock is its own
 	assume func() int64 // the least bit rate to plan for, whatever comes first; nil: none
 
-	mu        sync.Mutex // held by all methods
-	program   *ingest.Program
-	held      []ingest.Sample // while probing; copies
-	heldBytes int
-	begin     int64 // DTS of the first sample of the track that came first
-	state     feed.Rendition
-	kinds     []string             // the codecs of the program, as we call them
-	cutter    *segmenter.Segmenter // nil while probing
-	said      notice               // what the catalog was told, at saidAt
-	saidAt    time.Time
-	behind    bool // there is more to say, but it is too early
+	mu      sync.Mutex // held by all methods
+	program *ingest.Program
+	held    []ingest.Sample // while probing; copies
+	probe   probe           // of those held
+	state   feed.Rendition
+	kinds   []string             // the codecs of the program, as we call them
+	cutter  *segmenter.Segmenter // nil while probing
+	said    notice               // what the catalog was told, at saidAt
+	saidAt  time.Time
+	behind  bool // there is more to say, but it is too early
 }
 
 func (a *onAir) SetProgram(p *ingest.Program) {
@@ -79,15 +83,70 @@ func (a *onAir) WriteSample(s ingest.Sample) {
 		}
 		return
 	}
-	if len(a.held) == 0 {
-		a.begin = s.DTS
-	}
 	s.Data = bytes.Clone(s.Data)
 	a.held = append(a.held, s)
-	a.heldBytes += len(s.Data)
-	if passed := s.DTS - a.begin; passed >= probeTime || passed < -probeTime || a.heldBytes >= probeBytes {
-		a.start(passed)
+	a.probe.add(&s)
+	if a.probe.done(a.program) {
+		a.start()
 	}
+}
+
+// A probe measures the bit rate of what comes first, by the times of one track: those of two tracks that come together may be a second apart.
+type probe struct {
+	bytes, samples int
+	lanes          [ingest.MaxTracks]probeLane
+}
+
+// probeLane is one track, since it came first or its clock jumped.
+type probeLane struct {
+	used        bool
+	begin, last int64 // DTS
+	before      int   // bytes that came sooner, of all tracks
+}
+
+func (l *probeLane) passed() int64 { return l.last - l.begin }
+
+func (p *probe) add(s *ingest.Sample) {
+	l := &p.lanes[s.Track%ingest.MaxTracks]
+	step := s.DTS - l.last
+	if !l.used || step < 0 || step >= probeTime && s.Flags&ingest.Discontinuity != 0 {
+		*l = probeLane{used: true, begin: s.DTS, before: p.bytes}
+	}
+	l.last = s.DTS
+	p.bytes += len(s.Data)
+	p.samples++
+}
+
+// lane is that of the program's lead, if half a second of it has come; else of the pictures or sound of which there is most.
+func (p *probe) lane(program *ingest.Program) (longest *probeLane, enough bool) {
+	longest = &probeLane{}
+	if t := program.Lead(); t != nil {
+		longest = &p.lanes[t.ID%ingest.MaxTracks]
+	}
+	if longest.passed() >= probeTime {
+		return longest, true
+	}
+	for _, t := range program.Tracks {
+		if l := &p.lanes[t.ID%ingest.MaxTracks]; t.Codec != ingest.Data && l.passed() > longest.passed() {
+			longest = l
+		}
+	}
+	return longest, longest.passed() >= probeWait // a lead that is listed and does not come is not waited for for ever
+}
+
+// done tells whether enough has come.
+func (p *probe) done(program *ingest.Program) bool {
+	_, enough := p.lane(program)
+	return enough || p.bytes >= probeBytes || p.samples >= probeSamples
+}
+
+// rate is in bit/s; 0 if no time has passed.
+func (p *probe) rate(program *ingest.Program) int64 {
+	l, _ := p.lane(program)
+	if l.passed() <= 0 {
+		return 0
+	}
+	return int64(p.bytes-l.before) * 8 * ingest.ClockRate / l.passed()
 }
 
 // air puts a sample into the feed, on the channel's clock.
@@ -98,20 +157,18 @@ func (a *onAir) air(s ingest.Sample) {
 	a.cutter.WriteSample(s)
 }
 
-// start ends probing; passed is the media time that was looked at.
-func (a *onAir) start(passed int64) {
-	rate := int64(0)
-	if passed > 0 {
-		rate = int64(a.heldBytes) * 8 * ingest.ClockRate / passed
-	}
+// start ends probing.
+func (a *onAir) start() {
+	rate := a.probe.rate(a.program)
 	if a.assume != nil {
 		rate = max(rate, a.assume())
 	}
-	a.state = feed.Rendition{Name: a.outlet.name, Stripes: stripes(rate), Bitrate: rate}
+	a.state = feed.Rendition{Name: a.outlet.name, Codecs: a.state.Codecs, Stripes: stripes(rate), Bitrate: rate}
 	a.describe()
 	a.said, a.saidAt = a.notice(), time.Now()
 	if err := a.outlet.begin(a.said); err != nil {
 		a.log.Error("cannot go on air", "error", err)
+		a.held, a.probe = nil, probe{} // tries again with what comes next
 		return
 	}
 	a.newCutter()
@@ -136,7 +193,9 @@ func (a *onAir) describe() {
 	a.state.Width, a.state.Height = 0, 0
 	for _, t := range a.program.Tracks {
 		if t.Codec.IsVideo() {
-			a.state.Width, a.state.Height = t.Width, t.Height
+			if max(t.Width, t.Height) <= maxPicture && min(t.Width, t.Height) >= 0 {
+				a.state.Width, a.state.Height = t.Width, t.Height
+			}
 			break
 		}
 	}
@@ -169,10 +228,13 @@ func (a *onAir) announce(urgent bool) {
 	if !news || a.behind {
 		return
 	}
-	a.said, a.saidAt = next, now
+	a.saidAt = now
 	if err := a.outlet.tell(next); err != nil {
 		a.log.Error("cannot say in the catalog what is on", "error", err)
+		a.behind = true // it may be taken later, as in the next epoch
+		return
 	}
+	a.said = next
 }
 
 // fit makes a text from outside fit for the catalog: valid UTF-8 of at most so many bytes.
@@ -226,7 +288,7 @@ func (a *onAir) Close() error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.cutter == nil && len(a.held) > 0 {
-		a.start(a.held[len(a.held)-1].DTS - a.begin)
+		a.start()
 	}
 	if a.cutter == nil {
 		return nil

@@ -225,6 +225,130 @@ func TestShortProgrammeIsAired(t *testing.T) {
 	}
 }
 
+// probing is a rendition of pictures, sound and data of which nothing has come yet.
+func probing(t *testing.T) *onAir {
+	t.Helper()
+	a := newChannel(t, feed.Config{}).onAir()
+	a.SetProgram(&ingest.Program{Number: 1, Tracks: []ingest.Track{{ID: 0, Codec: ingest.H264}, {ID: 1, Codec: ingest.MPEGAudio}, {ID: 2, Codec: ingest.Data}}})
+	return a
+}
+
+// TestRateIsOfOneTracksTime: 8 Mbit/s are 16 stripes, though the multiplex has its pictures most of a second before its sound, or after it,
+// and whichever comes first; and though the clock of the pictures jumps, or data has a time of its own.
+func TestRateIsOfOneTracksTime(t *testing.T) {
+	const frame = ingest.ClockRate / 25
+	for name, c := range map[string]struct {
+		sound int64 // DTS of the first; pictures begin at 900000
+		jump  int64 // of the sixth picture
+		flags ingest.Flags
+		data  int64 // DTS of all data
+	}{
+		"sound first, pictures ahead": {sound: 900_000 - 80_000, data: 900_000},
+		"sound ahead":                 {sound: 900_000 + 80_000, data: 900_000},
+		"pictures go back":            {sound: 900_000, jump: -500_000, data: 900_000},
+		"pictures go on later":        {sound: 900_000, jump: 500_000, flags: ingest.Discontinuity, data: 900_000},
+		"data elsewhere":              {sound: 900_000, data: 5_000_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := probing(t)
+			for i := range int64(30) {
+				picture := ingest.Sample{DTS: 900_000 + i*frame, Data: make([]byte, 8_000_000/8/25)}
+				if i >= 5 {
+					picture.DTS += c.jump
+				}
+				if i == 5 {
+					picture.Flags = c.flags
+				}
+				a.WriteSample(ingest.Sample{Track: 1, DTS: c.sound + i*frame, Data: make([]byte, 100)})
+				a.WriteSample(picture)
+				a.WriteSample(ingest.Sample{Track: 2, DTS: c.data, Data: []byte{1}})
+			}
+			if a.cutter == nil || a.state.Stripes != 16 || a.state.Bitrate < 7_500_000 || a.state.Bitrate > 9_000_000 {
+				t.Errorf("on air %v with %d bit/s and %d stripes, want about 8 Mbit/s and 16", a.cutter != nil, a.state.Bitrate, a.state.Stripes)
+			}
+		})
+	}
+}
+
+// TestAirsWithoutLead: pictures that are listed and do not come hold nothing up for long, nor does what is too much or has no time.
+func TestAirsWithoutLead(t *testing.T) {
+	a := probing(t)
+	for i := range int64(200) {
+		a.WriteSample(ingest.Sample{Track: 1, DTS: i * 2160, Data: make([]byte, 1500)})
+	}
+	if a.cutter == nil || a.state.Stripes != 8 {
+		t.Errorf("sound alone is on air %v with %d bit/s, want 500 kbit/s", a.cutter != nil, a.state.Bitrate)
+	}
+	a = probing(t)
+	a.WriteSample(ingest.Sample{Track: 0, Data: make([]byte, 1500)})
+	for i := range int64(200) {
+		a.WriteSample(ingest.Sample{Track: 1, DTS: i * 2160, Data: make([]byte, 1500)})
+	}
+	if a.cutter == nil || a.state.Stripes != 8 {
+		t.Errorf("sound after one picture is on air %v with %d bit/s, want 500 kbit/s", a.cutter != nil, a.state.Bitrate)
+	}
+	a = probing(t)
+	a.WriteSample(ingest.Sample{Track: 1, Data: make([]byte, probeBytes)})
+	if a.cutter == nil {
+		t.Error("what is large without any time is held still")
+	}
+	a = probing(t)
+	for range probeSamples {
+		a.WriteSample(ingest.Sample{Track: 2})
+	}
+	if a.cutter == nil {
+		t.Error("samples without time or bytes are held still")
+	}
+}
+
+// TestSizeOutOfRangeIsNotSaid: pictures that claim more than the catalog takes go on air without a size.
+func TestSizeOutOfRangeIsNotSaid(t *testing.T) {
+	a := probing(t)
+	for _, size := range [][2]int{{70_000, 16}, {1920, -1}, {65535, 16}} {
+		a.program.Tracks[0].Width, a.program.Tracks[0].Height = size[0], size[1]
+		a.describe()
+		if got := [2]int{a.state.Width, a.state.Height}; got != [2]int{} && got != [2]int{65535, 16} || (size[0] == 65535) != (got[0] > 0) {
+			t.Errorf("of %v the catalog would say %v", size, got)
+		}
+	}
+}
+
+// TestFailedStartHoldsNothing: what cannot go on air is not kept, and is tried again.
+func TestFailedStartHoldsNothing(t *testing.T) {
+	a := probing(t)
+	name := a.outlet.name
+	a.outlet.name = "no name of a log"
+	for i := range int64(100) {
+		if i == 80 {
+			a.outlet.name = name
+		}
+		a.WriteSample(ingest.Sample{Track: 0, DTS: i * 3600, Data: make([]byte, 1000)})
+		if len(a.held) > 14 {
+			t.Fatalf("%d samples are held, want those of half a second", len(a.held))
+		}
+	}
+	if a.cutter == nil {
+		t.Error("is not on air, though nothing is wrong any more")
+	}
+}
+
+// TestRefusedNoticeIsTriedAgain: it counts as said only once the catalog has taken it.
+func TestRefusedNoticeIsTriedAgain(t *testing.T) {
+	a := probing(t)
+	for i := range int64(20) {
+		a.WriteSample(ingest.Sample{Track: 0, DTS: i * 3600, Data: make([]byte, 1000)})
+	}
+	name := a.state.Name
+	a.state.Name = "no name of a log"
+	a.announce(true)
+	if a.state.Name = name; a.said.state.Name != name || !a.behind {
+		t.Error("what was refused counts as said")
+	}
+	if a.announce(true); a.behind {
+		t.Error("is behind still, with nothing to say")
+	}
+}
+
 // TestIngestAllocates: from bytes of TS to signed blocks, three allocations a picture at most besides the blocks' own memory.
 func TestIngestAllocates(t *testing.T) {
 	c := newChannel(t, feed.Config{})
