@@ -131,6 +131,19 @@ func TestSplit(t *testing.T) {
 	}
 }
 
+// TestPick: a rendition may be called as what stands before every name.
+func TestPick(t *testing.T) {
+	rooms := map[string]int{"live": 1, "high": 2, "low": 3}
+	for path, want := range map[string]int{"/live/high": 2, "live/low/": 3, "live": 1, "live/live": 1, "high/other": 2, "other": 0, "": 0} {
+		if got, ok := Pick(rooms, path); got != want || ok != (want != 0) {
+			t.Errorf("%q: got %d, %v, want %d", path, got, ok, want)
+		}
+	}
+	if got, ok := Pick(map[string]int{"high": 2}, "live/any"); got != 2 || !ok {
+		t.Errorf("one alone: got %d, %v", got, ok)
+	}
+}
+
 // TestListener: the 65th connection is closed at once, a place is free again when one leaves, and who says nothing is cut off.
 func TestListener(t *testing.T) {
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
