@@ -28,11 +28,15 @@ func (f *fragile) WriteSample(s ingest.Sample) {
 func TestSeriesPanic(t *testing.T) {
 	f := &fragile{Record: ingesttest.NewRecord()}
 	s := Config{Stats: new(ingest.Stats)}.Series(f)
-	if err := s.Take(t.Context(), bytes.NewReader(clip.Bytes())); err == nil || !strings.Contains(err.Error(), "parser panic: glass") {
+	broken := s.scanner
+	if err := s.Take(t.Context(), bytes.NewReader(clip.Bytes()), 0); err == nil || !strings.Contains(err.Error(), "parser panic: glass") {
 		t.Errorf("got %v, want that it panicked", err)
 	}
+	if s.scanner == broken {
+		t.Error("the scanner that was left half done is used again")
+	}
 	before := len(f.All())
-	if err := s.Take(t.Context(), bytes.NewReader(clip.Bytes())); err != nil {
+	if err := s.Take(t.Context(), bytes.NewReader(clip.Bytes()), 0); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(f.All()) - before; n != 567 {
@@ -48,8 +52,12 @@ func TestPushPanic(t *testing.T) {
 	f := &fragile{Record: ingesttest.NewRecord()}
 	stop := start(t, p, f)
 	running(p)
+	broken := p.scanner
 	if status, text := publish(t, "PUT", server.URL, bytes.NewReader(clip.Bytes())); status != 400 || !strings.Contains(text, "parser panic") {
 		t.Errorf("the publisher got %d %q, want 400", status, text)
+	}
+	if p.scanner == broken {
+		t.Error("the scanner that was left half done is used again")
 	}
 	before := len(f.All())
 	if !strings.Contains(p.Stats.LastError(), "parser panic: glass") {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"time"
 
 	"tailcast/ingest"
 	"tailcast/internal/ts"
@@ -20,11 +21,11 @@ type Series struct {
 // Series begins one that delivers to sink.
 func (c Config) Series(sink ingest.Sink) *Series { return &Series{c, sink, c.scanner(sink)} }
 
-// Take takes what comes from r to its end. It closes r, if it is an io.Closer, as Reader does. One at a time. A panic under what came is
+// Take takes what comes from r, which may hold it back for delay, to its end. It closes r, if it is an io.Closer, as Reader does. One at a time. A panic under what came is
 // an error like others; the next connection begins a program anew, since nobody knows in what state the last was left.
-func (s *Series) Take(ctx context.Context, r io.Reader) (err error) {
+func (s *Series) Take(ctx context.Context, r io.Reader, delay time.Duration) (err error) {
 	defer s.cfg.contain(&err, func() { s.scanner = s.cfg.scanner(s.sink) })
-	err = pump(ctx, r, s.scanner, stallTime)
+	err = pump(ctx, r, s.scanner, stallTime+delay)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

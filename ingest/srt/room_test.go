@@ -1,8 +1,11 @@
 package srt
 
 import (
+	"context"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"tailcast/ingest"
 	"tailcast/ingest/ingesttest"
@@ -39,4 +42,27 @@ func TestPanic(t *testing.T) {
 	before := len(f.All())
 	send(t, mustCall(t, s.Addr(), "publish:live", ""), in)
 	f.Wait(t, before+whole)
+}
+
+// TestSilence: who sends is not silent, though nothing is delivered of it until the latency is over.
+func TestSilence(t *testing.T) {
+	s, r := serve(t, ServerConfig{Latency: 5 * time.Second})
+	first := mustCall(t, s.Addr(), "publish:live", "")
+	on, off := context.WithCancel(t.Context())
+	var sending sync.WaitGroup
+	defer sending.Wait()
+	defer off()
+	sending.Go(func() {
+		for rest := clip.Bytes(); len(rest) > 1316 && on.Err() == nil; rest = rest[1316:] {
+			_, _ = first.Write(rest[:1316])
+			<-time.After(20 * time.Millisecond)
+		}
+	})
+	<-time.After(1500 * time.Millisecond) // longer than patience, and shorter than the latency
+	if _, err := call(s.Addr(), "publish:live", ""); err == nil || !strings.Contains(err.Error(), "1407") {
+		t.Errorf("second publisher got %v, want a conflict", err)
+	}
+	if n := len(r.All()); n != 0 {
+		t.Fatalf("%d samples came before the latency was over: nothing is tested", n)
+	}
 }
