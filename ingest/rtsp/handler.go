@@ -59,10 +59,15 @@ func refuse(code base.StatusCode, err error) (*base.Response, error) {
 	return &base.Response{StatusCode: code, StatusMessage: err.Error()}, err
 }
 
+// challenge is an answer that asks for the key, or, to a wrong one, a refusal.
+func challenge(err error) (*base.Response, error) {
+	return &base.Response{StatusCode: base.StatusUnauthorized, StatusMessage: err.Error()}, liberrors.ErrServerAuth{}
+}
+
 // OnAnnounce implements gortsplib.ServerHandlerOnAnnounce.
 func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Response, error) {
 	if err := h.admits(ctx); err != nil {
-		return &base.Response{StatusCode: base.StatusUnauthorized, StatusMessage: err.Error()}, liberrors.ErrServerAuth{}
+		return challenge(err)
 	}
 	in, err := newIntake(h.out, ctx.Description, ctx.Request.Body, ctx.Request.Header["User-Agent"])
 	if err != nil {
@@ -77,24 +82,25 @@ func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.R
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }
 
-// admits lets in who showed the key: as the last element of the path, or as the password, which encoders show when they are asked.
+// admits lets in who showed the key: as the last element of the path, or as the password, which encoders show when they are asked: each
+// of them announces itself without one first.
 func (h *handler) admits(ctx *gortsplib.ServerHandlerOnAnnounceCtx) error {
-	shown := func() bool {
-		if _, last := h.gate.Split(ctx.Path); h.gate.Is(last) {
-			return true
-		}
-		var a headers.Authorization
-		user := "user" // whatever it is; asking with one makes gortsplib choose the nonce of the challenge
-		if a.Unmarshal(ctx.Request.Header["Authorization"]) == nil && a.Username != "" {
-			user = a.Username
-		}
-		return ctx.Conn.VerifyCredentials(ctx.Request, user, h.key)
-	}
 	from := admit.AddrOf(ctx.Conn.NetConn().RemoteAddr())
-	if len(ctx.Request.Header["Authorization"]) == 0 {
-		return h.gate.Ask(from, shown)
+	inPath := func() bool {
+		_, last := h.gate.Split(ctx.Path)
+		return h.gate.Is(last)
 	}
-	return h.gate.Try("RTSP", from, shown)
+	var a headers.Authorization
+	if a.Unmarshal(ctx.Request.Header["Authorization"]) != nil || a.Username == "" { // what gortsplib answers with a challenge
+		err := h.gate.Ask("RTSP", from, inPath)
+		if err != nil {
+			_ = ctx.Conn.VerifyCredentials(ctx.Request, "anybody", h.key) // false; it makes gortsplib choose the nonce of the challenge
+		}
+		return err
+	}
+	return h.gate.Try("RTSP", from, func() bool {
+		return inPath() || ctx.Conn.VerifyCredentials(ctx.Request, a.Username, h.key)
+	})
 }
 
 // claim makes p the publication, if nobody publishes. A publisher that has lost its connection makes way for the next: it is most

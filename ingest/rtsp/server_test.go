@@ -310,6 +310,43 @@ func TestKey(t *testing.T) {
 	}
 }
 
+// TestAskedOften: an announcement without the password is no guess, however often; the right password is taken at once.
+func TestAskedOften(t *testing.T) {
+	t.Parallel()
+	s, r := listen(t, ServerConfig{Key: "s3cret"})
+	for range 10 {
+		if _, err := publish(t, s, &overTCP, "live"); err == nil {
+			t.Fatal("let in without the key")
+		}
+	}
+	if n := s.cfg.Gate.Refused(); n > 3 {
+		t.Errorf("%d counted as guesses", n)
+	}
+	e, err := publish(t, s, &overTCP, "anybody:s3cret@live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.frames(0, 2)
+	r.Wait(t, 4)
+}
+
+// TestMistyped: after four wrong passwords, each asked for first, the right one is taken.
+func TestMistyped(t *testing.T) {
+	t.Parallel()
+	s, _ := listen(t, ServerConfig{Key: "s3cret"})
+	for range 4 {
+		if _, err := publish(t, s, &overTCP, "anybody:wrong@live"); err == nil {
+			t.Fatal("let in with a wrong key")
+		}
+	}
+	if n := s.cfg.Gate.Refused(); n != 4 {
+		t.Errorf("%d counted as guesses, want 4", n)
+	}
+	if _, err := publish(t, s, &overTCP, "anybody:s3cret@live"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestListenErrors(t *testing.T) {
 	busy, err := Listen(ServerConfig{Addr: "127.0.0.1:0"})
 	if err != nil {
