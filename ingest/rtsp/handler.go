@@ -36,6 +36,7 @@ type handler struct {
 	pub     *publication // nil: free
 	count   int          // of publications that reached RECORD
 	trouble rtp.Limiter
+	refused rtp.Limiter // of who was refused before anybody asked for the key
 }
 
 // publication is the session of an encoder, from its ANNOUNCE on.
@@ -212,12 +213,26 @@ func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
 	}
 	var sdp liberrors.ErrServerSDPInvalid
 	if errors.As(ctx.Error, &sdp) { // gortsplib has refused it: ffmpeg's of AC-3, for one, does not say what it is
-		h.stats.SetError(sdp)
-		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", h.mask(sdp))
+		h.complainOfSDP(peer(ctx.Conn), sdp)
 		return
 	}
 	h.log.Debug("rtsp connection closed", "peer", peer(ctx.Conn), "reason", h.mask(ctx.Error))
 }
+
+// complainOfSDP reports what gortsplib has refused. With a key it may be anybody's, who neither has the status say what he likes nor
+// fills the log. Under mu.
+func (h *handler) complainOfSDP(peer string, sdp error) {
+	text := h.mask(sdp)
+	text = strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
+	if !h.gate.Keyed() {
+		h.stats.SetError(errors.New(text))
+	}
+	if n, ok := h.refused.Pass(1, time.Now()); ok {
+		h.log.Warn("rtsp publisher refused", "peer", peer, "reason", text, "refused", n)
+	}
+}
+
+const maxReason = 200 // bytes of what a stranger's SDP is quoted with
 
 // OnPacketsLost implements gortsplib.ServerHandlerOnPacketsLost. The intake counts for itself, and knows the track.
 func (h *handler) OnPacketsLost(*gortsplib.ServerHandlerOnPacketsLostCtx) {}

@@ -1,12 +1,14 @@
 package rtsp
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"syscall"
@@ -497,6 +499,23 @@ func TestBadSDP(t *testing.T) {
 		<-time.After(10 * time.Millisecond)
 	}
 	t.Errorf("last error is %q, want it to say what is wrong with the SDP", s.Stats().LastError())
+}
+
+// TestStrangersSDP: with a key, what strangers announce is not in the status, and in the log once in a while, in few words.
+func TestStrangersSDP(t *testing.T) {
+	for _, key := range []string{"", "s3cret"} {
+		var log bytes.Buffer // written under mu
+		h := &handler{stats: new(ingest.Stats), key: key, gate: admit.NewGate(key, ingesttest.Quiet()), log: slog.New(slog.NewTextHandler(&log, nil))}
+		for range 100 {
+			h.complainOfSDP("peer", errors.New("bad: "+strings.Repeat("what I like ", 1000)))
+		}
+		if n := strings.Count(log.String(), "refused\""); n != 1 || log.Len() > 2*maxReason {
+			t.Errorf("key %q: logged %d times, in %d bytes", key, n, log.Len())
+		}
+		if text := h.stats.LastError(); (text != "") != (key == "") || len(text) > maxReason {
+			t.Errorf("key %q: the status says %q", key, text)
+		}
+	}
 }
 
 func TestUnknownCodecIsRefused(t *testing.T) {
