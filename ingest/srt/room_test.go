@@ -66,3 +66,15 @@ func TestSilence(t *testing.T) {
 		t.Fatalf("%d samples came before the latency was over: nothing is tested", n)
 	}
 }
+
+// TestLongLatency: what is delivered only after more than the time in which a silent connection is given up airs all the same.
+func TestLongLatency(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes twelve seconds")
+	}
+	t.Parallel()
+	s, r := serve(t, ServerConfig{Latency: 12 * time.Second})
+	send(t, mustCall(t, s.Addr(), "publish:live", ""), clip.Bytes())
+	<-time.After(5 * time.Second) // so that what waits next need not wait for all of it
+	r.Wait(t, whole)
+}
