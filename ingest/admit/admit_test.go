@@ -67,6 +67,41 @@ func TestGuessing(t *testing.T) {
 	})
 }
 
+// TestAsked: who has not been asked yet makes no guess, and cannot guess faster than others by never answering.
+func TestAsked(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var open *Gate
+		if err := open.Ask("X", there, nil); err != nil {
+			t.Errorf("a gate without a key: %v", err)
+		}
+		var log bytes.Buffer
+		g := NewGate("sesame-open", slog.New(slog.NewTextHandler(&log, nil)))
+		no := func() bool { return false }
+		for range freeGuesses - 1 {
+			_ = g.Ask("X", there, no)
+		}
+		if n := g.Refused(); n != 0 || log.Len() != 0 {
+			t.Errorf("%d refused, log %q, want nothing of who is asked", n, log.String())
+		}
+		looked := 0
+		for range 600 {
+			if err := g.Ask("X", there, func() bool { looked++; return false }); !errors.Is(err, ErrKey) {
+				t.Errorf("got %v", err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if looked > 15 || !strings.Contains(log.String(), "192.0.2.7") {
+			t.Errorf("looked at %d times in a minute, want about a dozen; log %q", looked, log.String())
+		}
+		if err := g.Check("X", there, "sesame-open"); err != nil {
+			t.Errorf("the right answer after all that: %v", err)
+		}
+		if err := g.Ask("X", there, func() bool { return true }); err != nil {
+			t.Errorf("forgiven, the right one at once: %v", err)
+		}
+	})
+}
+
 // TestManyGuessers: memory is bounded however many addresses guess; those of one IPv6 network are one.
 func TestManyGuessers(t *testing.T) {
 	g := NewGate("sesame-open", slog.New(slog.DiscardHandler))
@@ -128,6 +163,19 @@ func TestSplit(t *testing.T) {
 		if name, shown := open.Split(c.path); name != c.open || shown != "" {
 			t.Errorf("%q without a key: got %q and %q", c.path, name, shown)
 		}
+	}
+}
+
+// TestPick: a rendition may be called as what stands before every name.
+func TestPick(t *testing.T) {
+	rooms := map[string]int{"live": 1, "high": 2, "low": 3}
+	for path, want := range map[string]int{"/live/high": 2, "live/low/": 3, "live": 1, "live/live": 1, "high/other": 2, "other": 0, "": 0} {
+		if got, ok := Pick(rooms, path); got != want || ok != (want != 0) {
+			t.Errorf("%q: got %d, %v, want %d", path, got, ok, want)
+		}
+	}
+	if got, ok := Pick(map[string]int{"high": 2}, "live/any"); got != 2 || !ok {
+		t.Errorf("one alone: got %d, %v", got, ok)
 	}
 }
 

@@ -27,15 +27,19 @@ type Gate struct {
 	lost atomic.Uint64 // attempts that were refused
 
 	mu      sync.Mutex
-	guesses map[netip.Prefix]*guesses
+	guesses record
+	asking  record // of Ask
 }
+
+// record is who guessed.
+type record map[netip.Prefix]*guesses
 
 // NewGate makes a gate for a key; nil, which is open, if there is none.
 func NewGate(key string, log *slog.Logger) *Gate {
 	if key == "" {
 		return nil
 	}
-	return &Gate{key: sha256.Sum256([]byte(key)), log: log, now: time.Now, guesses: map[netip.Prefix]*guesses{}}
+	return &Gate{key: sha256.Sum256([]byte(key)), log: log, now: time.Now, guesses: record{}, asking: record{}}
 }
 
 // Keyed tells whether a key is needed.
@@ -85,34 +89,44 @@ type guesses struct {
 
 // Try is Check for protocols that prove the key instead of showing it: shown does the proof.
 func (g *Gate) Try(proto string, peer netip.Addr, shown func() bool) error {
-	n, err := g.attempt(peer, shown)
-	if n > 0 {
-		g.log.Warn("publisher refused: wrong stream key, or none", "protocol", proto, "peer", peer.String(), "attempts", n)
-	}
-	return err
-}
-
-// Ask is Try for who has not been asked for the key yet, and so may come back with it. It is not logged.
-func (g *Gate) Ask(peer netip.Addr, shown func() bool) error {
-	_, err := g.attempt(peer, shown)
-	return err
-}
-
-// attempt looks at a proof, if it is time. wrong is how many of this peer's were wrong in a row, if this one was.
-func (g *Gate) attempt(peer netip.Addr, shown func() bool) (wrong int, err error) {
 	if g == nil {
-		return 0, nil
+		return nil
 	}
-	if wait := g.wait(peer); wait > 0 {
+	if wait := g.wait(g.guesses, peer); wait > 0 {
 		g.lost.Add(1)
-		return 0, fmt.Errorf("%w too often: wait %v", ErrKey, wait.Round(time.Second))
+		return fmt.Errorf("%w too often: wait %v", ErrKey, wait.Round(time.Second))
 	}
 	if shown() {
 		g.forgive(peer)
-		return 0, nil
+		return nil
 	}
+	g.complain(proto, peer, g.remember(g.guesses, peer))
+	return ErrKey
+}
+
+// Ask is Try for who has not been asked for the key yet, and so may come back with it. That is no guess: the answer is looked at as if
+// nothing had been before. Since shown may hold true all the same, somebody could guess by it; so it is looked at as seldom as guesses
+// are, in a record of its own, and who goes on and on is logged.
+func (g *Gate) Ask(proto string, peer netip.Addr, shown func() bool) error {
+	switch {
+	case g == nil:
+		return nil
+	case g.wait(g.asking, peer) > 0:
+		return ErrKey
+	case shown():
+		g.forgive(peer)
+		return nil
+	}
+	if n := g.remember(g.asking, peer); n >= freeGuesses {
+		g.complain(proto, peer, n)
+	}
+	return ErrKey
+}
+
+// complain counts and logs a wrong guess, the nth in a row.
+func (g *Gate) complain(proto string, peer netip.Addr, n int) {
 	g.lost.Add(1)
-	return g.remember(peer), ErrKey
+	g.log.Warn("publisher refused: wrong stream key, or none", "protocol", proto, "peer", peer.String(), "attempts", n)
 }
 
 // network is what counts as one guesser: an address, or the /64 that an IPv6 host owns.
@@ -127,10 +141,10 @@ func network(peer netip.Addr) netip.Prefix {
 }
 
 // wait is how long peer has to wait until a guess is looked at.
-func (g *Gate) wait(peer netip.Addr) time.Duration {
+func (g *Gate) wait(in record, peer netip.Addr) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if s := g.guesses[network(peer)]; s != nil {
+	if s := in[network(peer)]; s != nil {
 		return s.next.Sub(g.now())
 	}
 	return 0
@@ -140,18 +154,19 @@ func (g *Gate) forgive(peer netip.Addr) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	delete(g.guesses, network(peer))
+	delete(g.asking, network(peer))
 }
 
 // remember notes a wrong guess and tells how many there were in a row.
-func (g *Gate) remember(peer netip.Addr) int {
+func (g *Gate) remember(in record, peer netip.Addr) int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
-	s := g.guesses[network(peer)]
+	s := in[network(peer)]
 	if s == nil || now.Sub(s.last) > forgiven {
-		g.makeRoom(now)
+		in.makeRoom(now)
 		s = &guesses{}
-		g.guesses[network(peer)] = s
+		in[network(peer)] = s
 	}
 	s.count++
 	s.last = now
@@ -163,19 +178,19 @@ func (g *Gate) remember(peer netip.Addr) int {
 
 // makeRoom forgets the forgiven when there are many, and if that is not enough anybody: who has so many networks is not stopped by
 // this, and memory stays bounded.
-func (g *Gate) makeRoom(now time.Time) {
-	if len(g.guesses) < maxGuessers {
+func (r record) makeRoom(now time.Time) {
+	if len(r) < maxGuessers {
 		return
 	}
-	for p, s := range g.guesses {
+	for p, s := range r {
 		if now.Sub(s.last) > forgiven {
-			delete(g.guesses, p)
+			delete(r, p)
 		}
 	}
-	for p := range g.guesses {
-		if len(g.guesses) < maxGuessers {
+	for p := range r {
+		if len(r) < maxGuessers {
 			return
 		}
-		delete(g.guesses, p)
+		delete(r, p)
 	}
 }

@@ -2,6 +2,7 @@ package admit
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -92,17 +93,19 @@ func (r *Room) Leave(p Publisher) {
 	}
 }
 
-// Pick finds the room of a path: that of the first of its elements which is the name of one. A room that is alone takes every path.
+// Pick finds the room of a path: that of the last of its elements which is the name of one, since those before may be what encoders write
+// for the server's sake, such as "live". A room that is alone takes every path.
 func Pick[R any](rooms map[string]R, path string) (room R, ok bool) {
 	if len(rooms) == 1 {
 		for _, room = range rooms {
 			return room, true
 		}
 	}
-	for name := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
-		if room, ok = rooms[name]; ok {
+	for _, name := range slices.Backward(strings.Split(path, "/")) {
+		if room, ok = rooms[name]; ok && name != "" {
 			return room, true
 		}
 	}
-	return room, false
+	var none R
+	return none, false
 }

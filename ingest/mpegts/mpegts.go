@@ -11,7 +11,9 @@
 package mpegts
 
 import (
+	"fmt"
 	"log/slog"
+	"runtime/debug"
 
 	"tailcast/ingest"
 	"tailcast/internal/ts"
@@ -41,4 +43,13 @@ func (c Config) stats() *ingest.Stats {
 
 func (c Config) scanner(sink ingest.Sink) *ts.Scanner {
 	return ts.NewScanner(ts.Config{Sink: sink, Stats: c.Stats, Program: c.Program, Service: c.Service, Logger: c.Logger})
+}
+
+// contain, deferred, makes a panic the error, and has the scanner that it left half done replaced.
+func (c Config) contain(err *error, replace func()) {
+	if reason := recover(); reason != nil {
+		*err = fmt.Errorf("media made the parser panic: %v", reason)
+		c.logger().Error("transport stream made the parser panic", "reason", reason, "stack", string(debug.Stack()))
+		replace()
+	}
 }

@@ -25,6 +25,7 @@ type Push struct {
 
 	mu         sync.Mutex
 	ctx        context.Context // of Run; nil while it is not running
+	sink       ingest.Sink     // of Run
 	scanner    *ts.Scanner     // owned by the publisher, or by nobody
 	publishing string          // address of the publisher; empty if there is none
 	publishers sync.WaitGroup
@@ -37,7 +38,7 @@ func (p *Push) Run(ctx context.Context, sink ingest.Sink) error {
 		p.mu.Unlock()
 		return errors.New("couldn't run twice at a time")
 	}
-	p.ctx, p.scanner = ctx, p.Config.scanner(sink)
+	p.ctx, p.sink, p.scanner = ctx, sink, p.Config.scanner(sink)
 	p.mu.Unlock()
 
 	<-ctx.Done()
@@ -98,7 +99,8 @@ func (p *Push) leave() {
 }
 
 // publish takes the body of r to its end.
-func (p *Push) publish(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+func (p *Push) publish(ctx context.Context, w http.ResponseWriter, r *http.Request) (err error) {
+	defer p.contain(&err, func() { p.scanner = p.Config.scanner(p.sink) })
 	// The request's own context is of no use here: it ends when the publisher closes the connection, and a publisher that has sent
 	// everything does so before we have taken it. One that vanishes makes Read fail.
 	b := &body{in: r.Body, conn: http.NewResponseController(w)}

@@ -56,14 +56,25 @@ func (s *Server) serve(ctx context.Context, c net.Conn, rooms map[string]*room) 
 	}
 	r, err := s.judge(ctx, w, conn, rooms)
 	if err != nil {
-		if !errors.Is(err, admit.ErrKey) { // of that the gate has spoken
-			s.cfg.Logger.Warn("rtmp publisher refused", "peer", peer, "reason", err)
-		}
+		s.complain(peer, err)
 		refuse(w, conn, err)
 		return
 	}
 	defer r.Leave(w)
 	s.publish(ctx, r, w, conn)
+}
+
+// complain logs why somebody was refused, though not as often as strangers like.
+func (s *Server) complain(peer string, reason error) {
+	if errors.Is(reason, admit.ErrKey) {
+		return // the gate has spoken
+	}
+	s.mu.Lock()
+	n, ok := s.refused.Pass(1, time.Now())
+	s.mu.Unlock()
+	if ok {
+		s.cfg.Logger.Warn("rtmp publisher refused", "peer", peer, "reason", reason, "refused", n)
+	}
 }
 
 // judge tells whether a connection may publish, and where.

@@ -45,8 +45,9 @@ type Server struct {
 	cfg      ServerConfig
 	listener *admit.Listener
 
-	mu    sync.Mutex // guards stats
-	stats map[string]*ingest.Stats
+	mu      sync.Mutex // guards all below
+	stats   map[string]*ingest.Stats
+	refused admit.Limiter
 }
 
 // Listen binds the listener of cfg, so that errors come early and the address is known; Run serves it.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -220,6 +221,25 @@ func TestSilence(t *testing.T) {
 	}
 	if d := time.Since(began); d < becomeWithin-time.Second {
 		t.Errorf("hung up on after %v", d)
+	}
+}
+
+// TestManyWatchers: those who want to play do not fill the log.
+func TestManyWatchers(t *testing.T) {
+	log := &lines{}
+	s, _ := serve(t, ServerConfig{Logger: log.logger(), Gate: admit.NewGate(key, ingesttest.Quiet())})
+	for range 10 {
+		u, _ := url.Parse("rtmp://" + s.Addr().String() + "/live/a")
+		c := &gortmplib.Client{URL: u}
+		if err := c.Initialize(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for toldWhy(t, c) != errPlay.Error() { // it is told that it plays first
+		}
+		c.Close()
+	}
+	if n := strings.Count(log.String(), errPlay.Error()); n != 1 {
+		t.Errorf("logged %d times, want once", n)
 	}
 }
 

@@ -36,6 +36,7 @@ type handler struct {
 	pub     *publication // nil: free
 	count   int          // of publications that reached RECORD
 	trouble rtp.Limiter
+	refused rtp.Limiter // of who was refused before anybody asked for the key
 }
 
 // publication is the session of an encoder, from its ANNOUNCE on.
@@ -59,10 +60,15 @@ func refuse(code base.StatusCode, err error) (*base.Response, error) {
 	return &base.Response{StatusCode: code, StatusMessage: err.Error()}, err
 }
 
+// challenge is an answer that asks for the key, or, to a wrong one, a refusal.
+func challenge(err error) (*base.Response, error) {
+	return &base.Response{StatusCode: base.StatusUnauthorized, StatusMessage: err.Error()}, liberrors.ErrServerAuth{}
+}
+
 // OnAnnounce implements gortsplib.ServerHandlerOnAnnounce.
 func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Response, error) {
 	if err := h.admits(ctx); err != nil {
-		return &base.Response{StatusCode: base.StatusUnauthorized, StatusMessage: err.Error()}, liberrors.ErrServerAuth{}
+		return challenge(err)
 	}
 	in, err := newIntake(h.out, ctx.Description, ctx.Request.Body, ctx.Request.Header["User-Agent"])
 	if err != nil {
@@ -77,24 +83,25 @@ func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.R
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }
 
-// admits lets in who showed the key: as the last element of the path, or as the password, which encoders show when they are asked.
+// admits lets in who showed the key: as the last element of the path, or as the password, which encoders show when they are asked: each
+// of them announces itself without one first.
 func (h *handler) admits(ctx *gortsplib.ServerHandlerOnAnnounceCtx) error {
-	shown := func() bool {
-		if _, last := h.gate.Split(ctx.Path); h.gate.Is(last) {
-			return true
-		}
-		var a headers.Authorization
-		user := "user" // whatever it is; asking with one makes gortsplib choose the nonce of the challenge
-		if a.Unmarshal(ctx.Request.Header["Authorization"]) == nil && a.Username != "" {
-			user = a.Username
-		}
-		return ctx.Conn.VerifyCredentials(ctx.Request, user, h.key)
-	}
 	from := admit.AddrOf(ctx.Conn.NetConn().RemoteAddr())
-	if len(ctx.Request.Header["Authorization"]) == 0 {
-		return h.gate.Ask(from, shown)
+	inPath := func() bool {
+		_, last := h.gate.Split(ctx.Path)
+		return h.gate.Is(last)
 	}
-	return h.gate.Try("RTSP", from, shown)
+	var a headers.Authorization
+	if a.Unmarshal(ctx.Request.Header["Authorization"]) != nil || a.Username == "" { // what gortsplib answers with a challenge
+		err := h.gate.Ask("RTSP", from, inPath)
+		if err != nil {
+			_ = ctx.Conn.VerifyCredentials(ctx.Request, "anybody", h.key) // false; it makes gortsplib choose the nonce of the challenge
+		}
+		return err
+	}
+	return h.gate.Try("RTSP", from, func() bool {
+		return inPath() || ctx.Conn.VerifyCredentials(ctx.Request, a.Username, h.key)
+	})
 }
 
 // claim makes p the publication, if nobody publishes. A publisher that has lost its connection makes way for the next: it is most
@@ -206,12 +213,26 @@ func (h *handler) OnConnClose(ctx *gortsplib.ServerHandlerOnConnCloseCtx) {
 	}
 	var sdp liberrors.ErrServerSDPInvalid
 	if errors.As(ctx.Error, &sdp) { // gortsplib has refused it: ffmpeg's of AC-3, for one, does not say what it is
-		h.stats.SetError(sdp)
-		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", h.mask(sdp))
+		h.complainOfSDP(peer(ctx.Conn), sdp)
 		return
 	}
 	h.log.Debug("rtsp connection closed", "peer", peer(ctx.Conn), "reason", h.mask(ctx.Error))
 }
+
+// complainOfSDP reports what gortsplib has refused. With a key it may be anybody's, who neither has the status say what he likes nor
+// fills the log. Under mu.
+func (h *handler) complainOfSDP(peer string, sdp error) {
+	text := h.mask(sdp)
+	text = strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
+	if !h.gate.Keyed() {
+		h.stats.SetError(errors.New(text))
+	}
+	if n, ok := h.refused.Pass(1, time.Now()); ok {
+		h.log.Warn("rtsp publisher refused", "peer", peer, "reason", text, "refused", n)
+	}
+}
+
+const maxReason = 200 // bytes of what a stranger's SDP is quoted with
 
 // OnPacketsLost implements gortsplib.ServerHandlerOnPacketsLost. The intake counts for itself, and knows the track.
 func (h *handler) OnPacketsLost(*gortsplib.ServerHandlerOnPacketsLostCtx) {}

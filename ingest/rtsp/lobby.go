@@ -43,8 +43,8 @@ func (l *lobby) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.Res
 	if h := l.room(ctx.Path); h != nil {
 		return h.OnAnnounce(ctx)
 	}
-	if l.first.admits(ctx) != nil { // who may not publish need not know what there is
-		return l.first.OnAnnounce(ctx)
+	if err := l.first.admits(ctx); err != nil { // who may not publish need not know what there is
+		return challenge(err)
 	}
 	err := fmt.Errorf("nothing of this name is waited for: publish to /%s", strings.Join(l.names, " or /"))
 	l.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", err)

@@ -1,12 +1,14 @@
 package rtsp
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"strings"
 	"syscall"
@@ -310,6 +312,43 @@ func TestKey(t *testing.T) {
 	}
 }
 
+// TestAskedOften: an announcement without the password is no guess, however often; the right password is taken at once.
+func TestAskedOften(t *testing.T) {
+	t.Parallel()
+	s, r := listen(t, ServerConfig{Key: "s3cret"})
+	for range 10 {
+		if _, err := publish(t, s, &overTCP, "live"); err == nil {
+			t.Fatal("let in without the key")
+		}
+	}
+	if n := s.cfg.Gate.Refused(); n > 3 {
+		t.Errorf("%d counted as guesses", n)
+	}
+	e, err := publish(t, s, &overTCP, "anybody:s3cret@live")
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.frames(0, 2)
+	r.Wait(t, 4)
+}
+
+// TestMistyped: after four wrong passwords, each asked for first, the right one is taken.
+func TestMistyped(t *testing.T) {
+	t.Parallel()
+	s, _ := listen(t, ServerConfig{Key: "s3cret"})
+	for range 4 {
+		if _, err := publish(t, s, &overTCP, "anybody:wrong@live"); err == nil {
+			t.Fatal("let in with a wrong key")
+		}
+	}
+	if n := s.cfg.Gate.Refused(); n != 4 {
+		t.Errorf("%d counted as guesses, want 4", n)
+	}
+	if _, err := publish(t, s, &overTCP, "anybody:s3cret@live"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestListenErrors(t *testing.T) {
 	busy, err := Listen(ServerConfig{Addr: "127.0.0.1:0"})
 	if err != nil {
@@ -460,6 +499,23 @@ func TestBadSDP(t *testing.T) {
 		<-time.After(10 * time.Millisecond)
 	}
 	t.Errorf("last error is %q, want it to say what is wrong with the SDP", s.Stats().LastError())
+}
+
+// TestStrangersSDP: with a key, what strangers announce is not in the status, and in the log once in a while, in few words.
+func TestStrangersSDP(t *testing.T) {
+	for _, key := range []string{"", "s3cret"} {
+		var log bytes.Buffer // written under mu
+		h := &handler{stats: new(ingest.Stats), key: key, gate: admit.NewGate(key, ingesttest.Quiet()), log: slog.New(slog.NewTextHandler(&log, nil))}
+		for range 100 {
+			h.complainOfSDP("peer", errors.New("bad: "+strings.Repeat("what I like ", 1000)))
+		}
+		if n := strings.Count(log.String(), "refused\""); n != 1 || log.Len() > 2*maxReason {
+			t.Errorf("key %q: logged %d times, in %d bytes", key, n, log.Len())
+		}
+		if text := h.stats.LastError(); (text != "") != (key == "") || len(text) > maxReason {
+			t.Errorf("key %q: the status says %q", key, text)
+		}
+	}
 }
 
 func TestUnknownCodecIsRefused(t *testing.T) {

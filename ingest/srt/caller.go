@@ -80,6 +80,7 @@ func (c *Caller) once(ctx context.Context, series *mpegts.Series) error {
 	}
 	defer hangUp(conn)
 	l := newLink(conn, &c.stats)
+	defer l.watched()()
 	c.cfg.Logger.Info("srt connected", "addr", c.cfg.Addr, "encrypted", c.cfg.Passphrase != "", "latency", l.latency())
 	if err := take(ctx, series, l); err != nil {
 		return err

@@ -2,6 +2,7 @@ package srt
 
 import (
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,7 +18,7 @@ type link struct {
 	peer  string
 	stats *ingest.Stats
 
-	heard    atomic.Int64  // unix nanoseconds of the newest packet
+	heard    atomic.Int64  // unix nanoseconds of when packets were last seen to have come; they are read a latency later
 	lost     atomic.Uint64 // packets that did not come in time
 	overfull atomic.Bool   // was ended for what it had gosrt hold
 
@@ -26,7 +27,9 @@ type link struct {
 	next  circular.Number // of the packet that is due
 	rest  []byte
 
-	retransmitted uint64 // packets that came again because they were asked for; owned by watch, and by others once that has ended
+	// Owned by watch, and by others once that has ended.
+	received      uint64 // packets
+	retransmitted uint64 // packets that came again because they were asked for
 }
 
 func newLink(conn gosrt.Conn, stats *ingest.Stats) *link {
@@ -53,7 +56,6 @@ func (l *link) Read(b []byte) (int, error) {
 		if err != nil {
 			return 0, err
 		}
-		l.heard.Store(time.Now().UnixNano())
 		l.count(p.Header().PacketSequenceNumber)
 		l.rest = append(l.rest[:0], p.Data()...)
 		p.Decommission()
@@ -84,6 +86,17 @@ const (
 
 var errOverfull = errors.New("the sender has more than 64 MB waiting: its times run ahead, or the latency is too long for the bit rate")
 
+// watched has gosrt's figures looked at until stop is called, which may be twice.
+func (l *link) watched() (stop func()) {
+	ended := make(chan struct{})
+	var watch sync.WaitGroup
+	watch.Go(func() { l.watch(ended) })
+	return sync.OnceFunc(func() {
+		close(ended)
+		watch.Wait()
+	})
+}
+
 // watch looks at gosrt's figures until ended is closed.
 func (l *link) watch(ended <-chan struct{}) {
 	tick := time.NewTicker(watchEvery)
@@ -102,6 +115,10 @@ func (l *link) watch(ended <-chan struct{}) {
 func (l *link) look() {
 	var s gosrt.Statistics
 	l.conn.Stats(&s)
+	if n := s.Accumulated.PktRecv; n > l.received {
+		l.received = n
+		l.heard.Store(time.Now().UnixNano())
+	}
 	l.stats.Retransmitted.Add(s.Accumulated.PktRecvRetrans - l.retransmitted)
 	l.retransmitted = s.Accumulated.PktRecvRetrans
 	if s.Instantaneous.ByteRecvBuf > maxHeld && l.overfull.CompareAndSwap(false, true) {

@@ -3,7 +3,6 @@ package srt
 import (
 	"context"
 	"log/slog"
-	"sync"
 
 	"tailcast/ingest"
 	"tailcast/ingest/admit"
@@ -18,30 +17,28 @@ type room struct {
 	log    *slog.Logger
 }
 
-// publish takes the stream of l to its end, once the one before has ended.
+// publish takes the stream of l to its end, once the one before has ended. While it waits for that, it is heard already.
 func (r *room) publish(ctx context.Context, l *link) {
 	defer r.Leave(l)
 	defer l.Close()
+	stop := l.watched()
+	defer stop()
 	done, err := r.Wait(ctx)
 	if err != nil {
 		return
 	}
 	defer done()
 	err = take(ctx, r.series, l)
+	stop()
 	if err != nil && ctx.Err() == nil {
 		r.stats.SetError(err)
 	}
 	r.log.Info("srt publisher left", "peer", l.peer, "reason", reason(err), "lost", l.lost.Load(), "retransmitted", l.retransmitted)
 }
 
-// take takes the stream of l to its end, and counts beside.
+// take takes the stream of l, which is watched, to its end.
 func take(ctx context.Context, series *mpegts.Series, l *link) error {
-	ended := make(chan struct{})
-	var watch sync.WaitGroup
-	watch.Go(func() { l.watch(ended) })
-	err := series.Take(ctx, l)
-	close(ended)
-	watch.Wait()
+	err := series.Take(ctx, l, l.latency()) // gosrt delivers nothing sooner
 	if over := l.overfull.Load(); err == nil && over {
 		return errOverfull
 	}

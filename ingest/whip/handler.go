@@ -1,6 +1,7 @@
 package whip
 
 import (
+	"crypto/rand"
 	"errors"
 	"io"
 	"mime"
@@ -107,7 +108,13 @@ func (s *Server) delete(w http.ResponseWriter, r *http.Request, id string) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// Session ids cannot be guessed (RFC 9725, 5), and look like nothing else.
+// Session ids cannot be guessed (RFC 9725, 5), and look like nothing else: a stream may be called session-1.
 const idPrefix = "session-"
 
-func isID(name string) bool { return strings.HasPrefix(name, idPrefix) }
+// newID makes one: the prefix, and 26 characters of base 32.
+func newID() string { return idPrefix + rand.Text() }
+
+func isID(name string) bool {
+	text, found := strings.CutPrefix(name, idPrefix)
+	return found && len(text) == 26 && strings.Trim(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567") == ""
+}

@@ -27,7 +27,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := data.pc.CreateDataChannel("x", nil); err != nil {
 		t.Fatal(err)
 	}
-	session := p.url + "/" + idPrefix + "NOSUCH"
+	session := p.url + "/" + newID()
 	for _, c := range []struct {
 		name, method, url, kind, body string
 		status                        int
@@ -223,6 +223,15 @@ func TestNamesAreStreams(t *testing.T) {
 	}
 	if n, m := s.StatsOf("high").Samples.Load(), s.StatsOf("low").Samples.Load(); n != 1 || m != 1 {
 		t.Errorf("counted %d and %d samples, want 1 each", n, m)
+	}
+}
+
+// A stream may be called as sessions begin.
+func TestSessionIDs(t *testing.T) {
+	for name, want := range map[string]bool{newID(): true, "session-1": false, "session-": false, "whip": false, strings.ToLower(newID()): false, newID() + "A": false} {
+		if isID(name) != want {
+			t.Errorf("%s: is a session's %v, want %v", name, !want, want)
+		}
 	}
 }
 

@@ -2,7 +2,6 @@ package whip
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +62,7 @@ const (
 // admit makes who offers o the publisher, and answers.
 func (s *Server) admit(r *http.Request, run *running, to *room, o *offer) (p *session, answer string, err error) {
 	p = &session{
-		id: idPrefix + rand.Text(), server: s, room: to, born: time.Now(), gone: make(chan struct{}), wanted: make(chan *rtp.Track, len(o.media)),
+		id: newID(), server: s, room: to, born: time.Now(), gone: make(chan struct{}), wanted: make(chan *rtp.Track, len(o.media)),
 		log: s.log.With("peer", r.RemoteAddr),
 	}
 	p.ctx, p.end = context.WithCancelCause(context.Background())
