@@ -3,6 +3,7 @@ package player
 import (
 	"cmp"
 	"encoding/xml"
+	"errors"
 	"net/http"
 	"slices"
 	"sync"
@@ -41,8 +42,12 @@ func (s *Server) programmes() []feed.Programme {
 	if e.ID() != g.epoch {
 		g.epoch, g.read, g.list = e.ID(), 0, nil
 	}
-	for size := log.Head().Size; g.read < size; g.read++ {
+	base, size := log.Base(), log.Head().Size
+	for ; g.read < size; g.read++ {
 		b, err := log.Block(g.read)
+		if err != nil && (g.read >= base || base == size) && !errors.Is(err, feed.ErrPruned) {
+			break // it is yet to come: go on there the next time
+		}
 		if err != nil || b.Record.Kind != feed.Event {
 			continue
 		}

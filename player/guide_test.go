@@ -1,7 +1,9 @@
 package player
 
 import (
+	"bytes"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"io"
 	"net/http/httptest"
@@ -163,5 +165,60 @@ func TestSchedule(t *testing.T) {
 		if at.Before(end) {
 			t.Errorf("%s: ends at %v", name, at)
 		}
+	}
+}
+
+// TestGuideWaitsForWhatIsMissing: a State that comes late, as those do that others send, is read as well, and before what is behind it.
+func TestGuideWaitsForWhatIsMissing(t *testing.T) {
+	c := newChannel(t, Config{})
+	hour := time.Now().UTC().Truncate(time.Hour)
+	main := []feed.Rendition{{Name: "main", Codecs: []string{"h264"}, Stripes: 1}}
+	state := func(minutes int, title string) feed.State {
+		return feed.State{Title: "Eins", Renditions: main, Guide: []feed.Programme{{Start: hour.Add(time.Duration(minutes) * time.Minute), Title: title}}}
+	}
+	c.onAir(state(0, "Early"), state(10, "News"), state(20, "Film"))
+	replica, err := feed.Open(c.station.Root(), feed.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = replica.Close() }()
+	epoch, err := replica.AddNotes(c.replica.Notes())
+	if err != nil {
+		t.Fatal(err)
+	}
+	from, err1 := c.replica.Current().Log(feed.CatalogLog)
+	to, err2 := epoch.Log(feed.CatalogLog)
+	if err := errors.Join(err1, err2); err != nil {
+		t.Fatal(err)
+	}
+	put := func(i uint64) {
+		b, err1 := from.Block(i)
+		f, err2 := from.Frontier(i)
+		b.Payload = bytes.Clone(b.Payload)
+		if _, err := to.Put(b, f); errors.Join(err, err1, err2) != nil {
+			t.Fatal(err, err1, err2)
+		}
+	}
+	server, size := New(Config{Replica: replica}), from.Head().Size
+	said := func() (titles []string) {
+		for _, p := range server.programmes() {
+			titles = append(titles, p.Title)
+		}
+		return titles
+	}
+	if got := said(); got != nil {
+		t.Errorf("nothing is here, the guide has %q", got)
+	}
+	for i := range size {
+		if i != size-2 {
+			put(i)
+		}
+	}
+	if got := said(); !slices.Equal(got, []string{"Early"}) {
+		t.Errorf("one is missing, the guide has %q, want what is before it", got)
+	}
+	put(size - 2)
+	if got := said(); !slices.Equal(got, []string{"Early", "News", "Film"}) {
+		t.Errorf("all is here, the guide has %q", got)
 	}
 }

@@ -64,6 +64,9 @@ func parseInputs(args, renditions []string) (list []input, err error) {
 		}
 		list = append(list, in)
 	}
+	if len(list) >= feed.MaxLogs {
+		return nil, node.Usagef("%d renditions: a channel has %d at most", len(list), feed.MaxLogs-1)
+	}
 	return list, checkTogether(list)
 }
 
@@ -92,9 +95,6 @@ func parseRendition(text string) (input, error) {
 
 // checkTogether refuses what cannot be had at one time.
 func checkTogether(list []input) error {
-	if len(list) >= feed.MaxLogs {
-		return node.Usagef("%d renditions: a channel has %d at most", len(list), feed.MaxLogs-1)
-	}
 	names, piped := map[string]bool{}, ""
 	for _, in := range list {
 		switch {

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"tailcast/feed"
 	"tailcast/ingest"
 	"tailcast/ingest/switcher"
 	"tailcast/node"
@@ -39,6 +40,19 @@ func TestStandbyRefusesEarly(t *testing.T) {
 	want := []string{fmt.Sprint("1080p 1080p-backup ", udp), fmt.Sprint("480p 480p-backup ", stdin), fmt.Sprint("1080p 1080p-backup-2 ", push), fmt.Sprint("1080p 1080p-backup-3 ", file)}
 	if !slices.Equal(got, want) {
 		t.Errorf("backups %q, want %q", got, want)
+	}
+}
+
+// TestBackupsAreNoRenditions: as many renditions as a channel can have, with a backup each.
+func TestBackupsAreNoRenditions(t *testing.T) {
+	var list []input
+	o := standbyOptions{wellAfter: time.Second}
+	for i := range feed.MaxLogs - 1 {
+		list = append(list, input{name: fmt.Sprint("r", i), kind: push})
+		o.texts = append(o.texts, fmt.Sprintf("r%d=push", i))
+	}
+	if err := o.parse(list); err != nil || len(o.backups) != len(list) {
+		t.Errorf("%d backups, %v", len(o.backups), err)
 	}
 }
 

@@ -372,3 +372,45 @@ func TestSecretsStaySecret(t *testing.T) {
 		}
 	})
 }
+
+// shaky is a Sink that panics at the nth sample, as a parser might in the goroutine that calls it.
+type shaky struct {
+	sink
+	n int
+}
+
+func (s *shaky) WriteSample(x ingest.Sample) {
+	if s.n--; s.n < 0 {
+		panic("glass")
+	}
+	s.sink.WriteSample(x)
+}
+
+// TestPanics: what panics in any of the goroutines ends the run with an error that says so, and not the process.
+func TestPanics(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		answer func(r *http.Request) *http.Response
+		after  int
+	}{
+		{"a follower", func(r *http.Request) *http.Response {
+			if strings.HasSuffix(r.URL.Path, "/s2.ts") {
+				panic("glass")
+			}
+			return nil
+		}, 1 << 30},
+		{"the merger", nil, 20},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			src, o := newSource(t), &origin{answer: c.answer}
+			recording(t, o, src)
+			p, err := NewPull(Config{URL: base + "index.m3u8", Client: &http.Client{Transport: o}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := p.Run(t.Context(), &shaky{n: c.after}); !errors.Is(err, ingest.ErrPanic) || !strings.Contains(err.Error(), "glass") {
+				t.Errorf("%s panicked: ended with %v", c.name, err)
+			}
+		})
+	}
+}

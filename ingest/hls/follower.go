@@ -78,9 +78,8 @@ func newFollower(p *Pull, s stream, main *follower) *follower {
 	}
 }
 
-// run follows until the playlist ends.
+// run follows until the playlist ends. Whoever calls it closes out after that.
 func (f *follower) run(ctx context.Context) error {
-	defer close(f.out)
 	for pause := (ingest.Backoff{}); ; {
 		loaded := time.Now()
 		fresh, err := f.reload(ctx)

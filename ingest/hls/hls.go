@@ -106,8 +106,8 @@ func (p *Pull) once(ctx context.Context, m *merger) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	group, ctx := errgroup.WithContext(ctx)
+	outer, cancel := context.WithCancelCause(ctx)
+	group, ctx := errgroup.WithContext(outer)
 	main := newFollower(p, streams[0], nil)
 	lanes := []*lane{newLane(p, main)}
 	for _, s := range streams[1:] {
@@ -115,7 +115,11 @@ func (p *Pull) once(ctx context.Context, m *merger) error {
 	}
 	for i, l := range lanes {
 		group.Go(func() error {
-			err := l.follower.run(ctx)
+			defer close(l.follower.out)
+			err := ingest.Guard(p.log, func() error { return l.follower.run(ctx) })
+			if i == 0 && errors.Is(err, ingest.ErrPanic) {
+				cancel(err) // before the merger takes what it has for all there is
+			}
 			if i > 0 && ctx.Err() == nil && err != nil { // the program goes on without this sound
 				p.trouble("sound is left out", l.follower.stream.name, err)
 				return nil
@@ -124,11 +128,15 @@ func (p *Pull) once(ctx context.Context, m *merger) error {
 		})
 	}
 	group.Go(func() error {
-		defer cancel()
-		return m.run(ctx, lanes)
+		err := ingest.Guard(p.log, func() error { return m.run(ctx, lanes) })
+		cancel(err)
+		return err
 	})
 	err = group.Wait()
-	cancel()
+	cancel(nil)
+	if errors.Is(err, context.Canceled) && context.Cause(outer) != nil { // those who end for another do not hide why
+		err = context.Cause(outer)
+	}
 	if errors.Is(err, context.Canceled) { // those that were not at their end when the first was
 		err = nil
 	}

@@ -94,6 +94,7 @@ func (d *desk) enter(l *lane, lone, urgent bool) (begins []item, ok bool) {
 	}
 	d.barred, d.program = d.reached, nil
 	begins = append(begins, l.items[i:]...)
+	begins[0].fresh = begins[0].fresh && lone // the line for that run is there already
 	l.clear()
 	l.air, l.skips = true, false
 	return begins, true
@@ -146,7 +147,9 @@ func (d *desk) emit(m *item) {
 	switch {
 	case ok:
 	case kind == data && !m.lead: // no reason to believe that the program's times have jumped
-		i = d.time.newest
+		if i, ok = d.time.lags(m); !ok {
+			return // times that neither pictures nor sound have shown yet: where they lie is not known
+		}
 	default:
 		i = d.time.add(m, func(shift int64) int64 { return d.reached[kind].after(m.DTS+shift, m.PTS+shift) })
 		d.entry.checks = false

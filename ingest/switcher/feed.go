@@ -3,8 +3,6 @@ package switcher
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"time"
 
 	"tailcast/ingest"
@@ -12,8 +10,6 @@ import (
 
 // steady is how long a run lasts before its end is no reason to wait longer.
 const steady = 10 * time.Second
-
-var errPanic = errors.New("the input made its parser panic")
 
 // feed runs the source of l again and again, until it ends for good or ctx does.
 //
@@ -33,7 +29,7 @@ func (s *Switcher) feed(ctx context.Context, l *lane, source ingest.Source) {
 			return
 		case running.Err() != nil:
 			continue // dismissed
-		case err == nil || s.lone && !errors.Is(err, errPanic):
+		case err == nil || s.lone && !errors.Is(err, ingest.ErrPanic):
 			l.end(err)
 			return
 		}
@@ -70,13 +66,9 @@ func (s *Switcher) awaited(ctx context.Context, l *lane) (context.Context, bool)
 }
 
 // run is one run of a source. What panics in it ends it and nothing else.
-func (s *Switcher) run(ctx context.Context, l *lane, source ingest.Source) (err error) {
-	defer func() {
-		if reason := recover(); reason != nil {
-			err = fmt.Errorf("%w: %v", errPanic, reason)
-			s.log.Error("panic in an input", "input", l.name, "reason", fmt.Sprint(reason), "stack", string(debug.Stack()))
-		}
-	}()
-	l.restart()
-	return source.Run(ctx, l)
+func (s *Switcher) run(ctx context.Context, l *lane, source ingest.Source) error {
+	return ingest.Guard(s.log.With("input", l.name), func() error {
+		l.restart()
+		return source.Run(ctx, l)
+	})
 }

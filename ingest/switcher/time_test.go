@@ -171,6 +171,123 @@ func TestLeadingPicturesAreLeftOut(t *testing.T) {
 	}
 }
 
+// placed is a Sink that notes when each sample is aired.
+type placed map[string]int64
+
+func (p placed) SetProgram(*ingest.Program)  {}
+func (p placed) WriteSample(s ingest.Sample) { p[string(s.Data)] = s.DTS }
+
+// console is a desk whose input is given by hand: pictures, sound and teletext, each sample when its place on the first clock says.
+type console struct {
+	desk
+	out     placed
+	program *ingest.Program
+}
+
+func newConsole() *console {
+	c := &console{out: placed{}, program: (&encoder{name: "x", tracks: func(p *ingest.Program) {
+		p.Tracks = append(p.Tracks, ingest.Track{ID: 2, Codec: ingest.Data})
+	}}).program()}
+	c.sink = c.out
+	return c
+}
+
+func (c *console) give(name string, track uint8, at, dts int64, fresh bool) {
+	c.emit(&item{Sample: ingest.Sample{Track: track, DTS: dts, PTS: dts, Data: []byte(name)}, program: c.program, lead: track == 0, at: at, fresh: fresh})
+}
+
+// TestDataComeBeforeTheMediaAtAJump: teletext whose times have jumped while pictures and sound have not shown that yet goes over to the other clock
+// with them, and leaves nothing behind that bars what follows.
+func TestDataComeBeforeTheMediaAtAJump(t *testing.T) {
+	const second = ingest.ClockRate
+	for name, jump := range map[string]int64{"ahead": 5 * 3600 * second, "back": -5 * 3600 * second, "back a little": -5 * second} {
+		c := newConsole()
+		for i := range int64(10) {
+			at, dts := i*second/2, 6*3600*second+i*second/2
+			if i >= 5 {
+				dts += jump
+			}
+			if i == 5 { // the other way round: the data first
+				c.give("text 5", 2, at, dts, false)
+			}
+			c.give("picture "+string(rune('0'+i)), 0, at, dts, false)
+			c.give("sound "+string(rune('0'+i)), 1, at, dts, false)
+			if i != 5 {
+				c.give("text "+string(rune('0'+i)), 2, at, dts, false)
+			}
+		}
+		for _, n := range []string{"4", "6", "9"} {
+			if text, ok := c.out["text "+n]; !ok || text != c.out["picture "+n] {
+				t.Errorf("%s: text %s is aired at %d, %v; its picture at %d", name, n, text, ok, c.out["picture "+n])
+			}
+		}
+		if text, picture := c.reached[data].dts, c.reached[picture].dts; text != picture {
+			t.Errorf("%s: data have reached %d, pictures %d", name, text, picture)
+		}
+	}
+}
+
+// TestDataAHairBackGoOn: they are aired on the clock that they were on, not before those that were.
+func TestDataAHairBackGoOn(t *testing.T) {
+	c := newConsole()
+	c.give("picture", 0, 0, 90000, false)
+	c.give("one", 2, 0, 90000, false)
+	c.give("two", 2, 0, 89000, false)
+	c.give("three", 2, 0, 89500, false)
+	c.give("four", 2, 0, 91000, false)
+	for name, want := range map[string]int64{"one": 90000, "two": 90000, "three": 90000, "four": 91000} {
+		if got, ok := c.out[name]; !ok || got != want {
+			t.Errorf("%s is aired at %d, %v, want %d", name, got, ok, want)
+		}
+	}
+}
+
+// TestDataBeginARun: the times of another run mean nothing until pictures or sound have come.
+func TestDataBeginARun(t *testing.T) {
+	c := newConsole()
+	c.give("picture 0", 0, 0, 1e6, false)
+	c.give("text 0", 2, 0, 1e6, false)
+	c.give("text 1", 2, 90000, 5e9, true)
+	c.give("picture 1", 0, 90000, 5e9, false)
+	c.give("text 2", 2, 90000, 5e9+1, false)
+	if at, ok := c.out["text 1"]; ok {
+		t.Errorf("text is aired at %d, by a clock that is not known", at)
+	}
+	if at := c.out["picture 1"]; c.out["text 2"] != at+1 {
+		t.Errorf("text is aired at %d, its picture at %d", c.out["text 2"], at)
+	}
+}
+
+// TestEntryThatBeginsARun: an input that goes on air with the first picture of its run keeps the line that was made for that.
+func TestEntryThatBeginsARun(t *testing.T) {
+	out := placed{}
+	d := &desk{sink: out}
+	d.time.begun = true
+	d.reached[picture] = bar{true, 5400, 5400, 3600} // further than real time: what follows has to wait
+	l := &lane{wake: func() {}, start: time.Now(), stall: time.Second, running: true, room: make(chan struct{}, 1)}
+	l.restart()
+	l.SetProgram((&encoder{name: "x"}).program())
+	for i, m := range []struct{ dts, pts int64 }{{0, 10800}, {3600, 3600}} { // the second is shown before the first, by others that are missing
+		s := ingest.Sample{DTS: 1e6 + m.dts, PTS: 1e6 + m.pts, Data: []byte("picture " + string(rune('0'+i)))}
+		if i == 0 {
+			s.Flags = ingest.RandomAccess
+		}
+		l.WriteSample(s)
+	}
+	begins, ok := d.enter(l, false, true)
+	if !ok {
+		t.Fatal("nowhere to begin")
+	}
+	by := d.time.lines[0]
+	d.deliverAll(begins)
+	if got := d.time.lines[d.time.newest]; got.shift != by.shift || !d.entry.checks {
+		t.Errorf("it is aired by a shift of %d, want the %d that was made for it", got.shift, by.shift)
+	}
+	if _, ok := out["picture 1"]; ok || len(out) != 1 {
+		t.Errorf("aired %v, want the first picture alone", out)
+	}
+}
+
 type notes []string
 
 func (n *notes) SetProgram(*ingest.Program)  {}

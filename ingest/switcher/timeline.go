@@ -68,6 +68,15 @@ func (k *track) jumps(m *item, media bool) bool {
 	return step < 0 && m.Flags&ingest.Discontinuity != 0 || step < -maxBack || step > maxJump
 }
 
+// lags returns the line of m, of a track of data that no line fits, if its times are a hair back, or if nothing has begun.
+func (t *timeline) lags(m *item) (int, bool) {
+	k := &t.tracks[m.Track]
+	if back := k.in - m.DTS; k.seen && back >= 0 && back <= maxBack {
+		return k.line, true
+	}
+	return t.newest, !t.begun
+}
+
 // add makes a line that begins at m, in place of the one that is older, so that m comes when it came, and need later.
 func (t *timeline) add(m *item, need func(shift int64) int64) int {
 	l := line{valid: true, newest: m.DTS}
@@ -92,7 +101,11 @@ func (t *timeline) add(m *item, need func(shift int64) int64) int {
 func (t *timeline) move(m *item, i int, media bool) (shift int64) {
 	k, l := &t.tracks[m.Track], &t.lines[i]
 	k.breaks = k.breaks || !k.seen || k.line != i
-	k.seen, k.line, k.in = true, i, m.DTS
+	if !k.seen || k.line != i || media || m.lead {
+		k.in = m.DTS
+	}
+	k.in = max(k.in, m.DTS) // data that are a hair back may be the first of a jump: those behind them are asked again
+	k.seen, k.line = true, i
 	if media {
 		l.newest = max(l.newest, m.DTS)
 	}

@@ -87,7 +87,7 @@ func (j *Joiner) Took() bool {
 
 // SetProgram implements ingest.Sink.
 func (j *Joiner) SetProgram(p *ingest.Program) {
-	j.program, j.media = clone(p), mediaOf(p)
+	j.program, j.media = p.Clone(), mediaOf(p)
 	if j.joining {
 		j.held = append(j.held, event{program: p})
 		return
@@ -145,7 +145,7 @@ func (j *Joiner) settle() {
 	held := j.held
 	j.shift = j.distance()
 	j.joining, j.held, j.size = false, nil, 0
-	same := reflect.DeepEqual(j.program, j.told)
+	same := alike(j.program, j.told)
 	for i := range j.broken {
 		j.broken[i] = !same
 	}
@@ -153,10 +153,17 @@ func (j *Joiner) settle() {
 		switch {
 		case e.program == nil:
 			j.forward(e.sample)
-		case !same:
+		case !same || alike(e.program, j.told) && !reflect.DeepEqual(e.program.Events, j.told.Events):
 			j.tell(e.program)
 		}
 	}
+}
+
+// alike tells whether two programs are the same but for their guides, which change without any change to the tracks.
+func alike(p, q *ingest.Program) bool {
+	a, b := *p, *q
+	a.Events, b.Events = nil, nil
+	return reflect.DeepEqual(a, b)
 }
 
 // distance is by how much the recording that is held moves.
@@ -239,7 +246,7 @@ func rolesOf(p *ingest.Program) map[uint8]role {
 
 // tell passes a program on. What is told is another's from then on, so a copy is kept.
 func (j *Joiner) tell(p *ingest.Program) {
-	j.told = clone(p)
+	j.told = p.Clone()
 	j.sink.SetProgram(p)
 }
 

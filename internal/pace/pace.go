@@ -2,12 +2,7 @@
 // another on a clock that goes on. Both are Sinks in front of another Sink; neither knows where samples come from.
 package pace
 
-import (
-	"bytes"
-	"slices"
-
-	"tailcast/ingest"
-)
+import "tailcast/ingest"
 
 // mediaOf marks the tracks whose times are the program's: pictures and sound, or all if there are none of these.
 func mediaOf(p *ingest.Program) (media [ingest.MaxTracks]bool) {
@@ -20,14 +15,4 @@ func mediaOf(p *ingest.Program) (media [ingest.MaxTracks]bool) {
 		media[t.ID] = media[t.ID] || !some
 	}
 	return media
-}
-
-func clone(p *ingest.Program) *ingest.Program {
-	c := *p
-	c.Descriptors, c.Tracks = bytes.Clone(p.Descriptors), slices.Clone(p.Tracks)
-	for i := range c.Tracks {
-		t := &c.Tracks[i]
-		t.Descriptors, t.Config = bytes.Clone(t.Descriptors), bytes.Clone(t.Config)
-	}
-	return &c
 }
