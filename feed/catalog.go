@@ -24,7 +24,7 @@ const (
 	MaxStripes      = 32
 	MaxReason       = 1024 // bytes
 
-	maxPicture = 65535 // pixels a side
+	MaxPicture = 65535 // pixels a side
 )
 
 // A State says what an epoch consists of. Each replaces the one before, but for the stripes of a rendition, which stay for the epoch.
@@ -174,7 +174,7 @@ func (o *object) state() (State, error) {
 	for _, r := range o.objects("renditions", MaxLogs) {
 		s.Renditions = append(s.Renditions, Rendition{
 			Name: r.str("name"), Codecs: r.strs("codecs", MaxCodecs), Stripes: int(r.number("stripes")), Bitrate: int64(r.number("bitrate")),
-			Width: int(r.hint("width", maxPicture)), Height: int(r.hint("height", maxPicture)),
+			Width: int(r.hint("width", MaxPicture)), Height: int(r.hint("height", MaxPicture)),
 		})
 		o.keep(r.err)
 	}
@@ -239,7 +239,7 @@ func (r Rendition) check() error {
 	if r.Bitrate < 0 || r.Bitrate > MaxNumber {
 		return fmt.Errorf("bit rate %d is out of range", r.Bitrate)
 	}
-	if r.Width < 0 || r.Width > maxPicture || r.Height < 0 || r.Height > maxPicture {
+	if r.Width < 0 || r.Width > MaxPicture || r.Height < 0 || r.Height > MaxPicture {
 		return fmt.Errorf("pictures of %d by %d are out of range", r.Width, r.Height)
 	}
 	if len(r.Codecs) > MaxCodecs {

@@ -26,9 +26,6 @@ const (
 	probeSamples = 1 << 14
 )
 
-// maxPicture is how many pixels a side of a picture may have for feed.Rendition: sizes that are more are no real ones.
-const maxPicture = 65535
-
 // onAir is the Sink at the end of a rendition's ingest: it looks at the first half second, says in the catalog what there is to watch, and from
 // then on puts samples through the segmenter into the feed.
 //
@@ -193,7 +190,7 @@ func (a *onAir) describe() {
 	a.state.Width, a.state.Height = 0, 0
 	for _, t := range a.program.Tracks {
 		if t.Codec.IsVideo() {
-			if max(t.Width, t.Height) <= maxPicture && min(t.Width, t.Height) >= 0 {
+			if max(t.Width, t.Height) <= feed.MaxPicture && min(t.Width, t.Height) >= 0 {
 				a.state.Width, a.state.Height = t.Width, t.Height
 			}
 			break

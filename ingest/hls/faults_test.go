@@ -36,8 +36,8 @@ type drip struct {
 }
 
 func (d *drip) Read(p []byte) (int, error) {
-	if err := sleep(d.ctx, d.pause); err != nil {
-		return 0, err
+	if !ingest.Sleep(d.ctx, d.pause) {
+		return 0, d.ctx.Err()
 	}
 	if len(d.body) == 0 {
 		return 0, io.EOF

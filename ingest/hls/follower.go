@@ -91,8 +91,8 @@ func (f *follower) run(ctx context.Context) error {
 			return err
 		case err != nil:
 			f.pull.trouble("playlist could not be loaded, trying again", f.stream.name, err)
-			if err := sleep(ctx, pause.Next()); err != nil {
-				return err
+			if !ingest.Sleep(ctx, pause.Next()) {
+				return ctx.Err()
 			}
 			continue
 		}
@@ -103,8 +103,8 @@ func (f *follower) run(ctx context.Context) error {
 		if f.list.ended {
 			return nil
 		}
-		if err := sleep(ctx, f.pause(loaded, fresh)); err != nil {
-			return err
+		if !ingest.Sleep(ctx, f.pause(loaded, fresh)) {
+			return ctx.Err()
 		}
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"tailcast/ingest"
 )
 
 // drain hands out all that the playlist has.
@@ -100,8 +102,8 @@ func (f *follower) fetch(ctx context.Context, s *segment, media resource) (data,
 			return nil, nil, nil
 		}
 		f.pull.log.Debug("segment could not be fetched, trying again", "playlist", f.stream.name, "error", err)
-		if err := sleep(ctx, delay); err != nil {
-			return nil, nil, err
+		if !ingest.Sleep(ctx, delay) {
+			return nil, nil, ctx.Err()
 		}
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"tailcast/ingest"
 
@@ -88,21 +87,9 @@ func (p *Pull) streams(ctx context.Context) (out []stream, err error) {
 			return out, err
 		}
 		p.trouble("couldn't begin, trying again", "master", err)
-		if err := sleep(ctx, pause.Next()); err != nil {
-			return nil, err
+		if !ingest.Sleep(ctx, pause.Next()) {
+			return nil, ctx.Err()
 		}
-	}
-}
-
-// sleep waits, unless ctx ends before.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
 }
 

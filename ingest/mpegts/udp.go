@@ -82,7 +82,7 @@ func (u *UDP) enlarge() {
 	err := u.conn.SetReadBuffer(receiveBuffer)
 	if granted := receiveBufferOf(u.conn); err != nil || granted > 0 && granted < receiveBuffer {
 		u.cfg.logger().Warn("the kernel grants a small receive buffer, bursts may be lost; on Linux: sysctl -w net.core.rmem_max=8388608",
-			"bytes", granted, "wanted", receiveBuffer, "error", err)
+			"bytes", granted, "wanted", receiveBuffer)
 	}
 }
 
