@@ -1,6 +1,9 @@
 package ingest
 
-import "sync/atomic"
+import (
+	"sync"
+	"sync/atomic"
+)
 
 // Stats counts what a source met. The source writes, anybody reads at any time; the zero value is ready.
 type Stats struct {
@@ -34,4 +37,23 @@ func (s *Stats) LastError() string {
 		return *p
 	}
 	return ""
+}
+
+// NamedStats are the counts of a source of several streams, by their names. Anybody may ask at any time; the zero value is ready.
+type NamedStats struct {
+	mu   sync.Mutex // guards list
+	list map[string]*Stats
+}
+
+// Of returns those of one stream, which stay the same.
+func (n *NamedStats) Of(name string) *Stats {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.list == nil {
+		n.list = map[string]*Stats{}
+	}
+	if n.list[name] == nil {
+		n.list[name] = &Stats{}
+	}
+	return n.list[name]
 }

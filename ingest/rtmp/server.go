@@ -44,9 +44,9 @@ const defaultAddr = "127.0.0.1:1935"
 type Server struct {
 	cfg      ServerConfig
 	listener *admit.Listener
+	stats    ingest.NamedStats
 
 	mu      sync.Mutex // guards all below
-	stats   map[string]*ingest.Stats
 	refused admit.Limiter
 }
 
@@ -62,7 +62,7 @@ func Listen(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cfg.scheme(), err)
 	}
-	return &Server{cfg: cfg, listener: admit.NewListener(l), stats: map[string]*ingest.Stats{}}, nil
+	return &Server{cfg: cfg, listener: admit.NewListener(l)}, nil
 }
 
 func (c ServerConfig) scheme() string {
@@ -79,14 +79,7 @@ func (s *Server) Addr() netip.AddrPort { return s.listener.Addr().(*net.TCPAddr)
 func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
 
 // StatsOf is Stats of one of the streams of RunPaths.
-func (s *Server) StatsOf(name string) *ingest.Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stats[name] == nil {
-		s.stats[name] = &ingest.Stats{}
-	}
-	return s.stats[name]
-}
+func (s *Server) StatsOf(name string) *ingest.Stats { return s.stats.Of(name) }
 
 // Close releases the listener of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error { return s.listener.Close() }

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
@@ -45,9 +44,7 @@ type Server struct {
 	cfg       ServerConfig
 	tcp       *admit.Listener
 	rtp, rtcp *net.UDPConn
-
-	mu    sync.Mutex // guards stats
-	stats map[string]*ingest.Stats
+	stats     ingest.NamedStats
 }
 
 // Listen binds the listeners of cfg, so that errors come early and the address is known; Run serves them.
@@ -81,17 +78,7 @@ func (s *Server) Addr() netip.AddrPort { return s.tcp.Addr().(*net.TCPAddr).Addr
 func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
 
 // StatsOf is Stats of one of the streams of RunPaths.
-func (s *Server) StatsOf(name string) *ingest.Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stats[name] == nil {
-		if s.stats == nil {
-			s.stats = map[string]*ingest.Stats{}
-		}
-		s.stats[name] = &ingest.Stats{}
-	}
-	return s.stats[name]
-}
+func (s *Server) StatsOf(name string) *ingest.Stats { return s.stats.Of(name) }
 
 // Close releases the listeners of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error {

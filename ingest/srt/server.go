@@ -55,9 +55,9 @@ type Server struct {
 	cfg      ServerConfig
 	listener gosrt.Listener
 	waiting  atomic.Int64 // callers that are not answered yet
+	stats    ingest.NamedStats
 
 	mu      sync.Mutex // guards all below
-	stats   map[string]*ingest.Stats
 	trouble admit.Limiter
 }
 
@@ -77,7 +77,7 @@ func Listen(cfg ServerConfig) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("srt: %w", err)
 	}
-	return &Server{cfg: cfg, listener: l, stats: map[string]*ingest.Stats{}}, nil
+	return &Server{cfg: cfg, listener: l}, nil
 }
 
 // numeric resolves the host of an address: gosrt wants numbers, and for IPv4 and IPv6 at once none.
@@ -149,14 +149,7 @@ func (s *Server) Addr() netip.AddrPort {
 func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
 
 // StatsOf is Stats of one of the streams of RunPaths.
-func (s *Server) StatsOf(name string) *ingest.Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stats[name] == nil {
-		s.stats[name] = &ingest.Stats{}
-	}
-	return s.stats[name]
-}
+func (s *Server) StatsOf(name string) *ingest.Stats { return s.stats.Of(name) }
 
 // Close releases the listener of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error {

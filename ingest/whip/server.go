@@ -63,10 +63,10 @@ type Server struct {
 	path     string
 	patience time.Duration // within what time of its offer a publisher sends, or is given up
 	wait     time.Duration // for packets that are to be sent again
+	stats    ingest.NamedStats
 
-	mu    sync.Mutex // guards all below, and the rooms
-	stats map[string]*ingest.Stats
-	run   *running // nil while Run is not running
+	mu  sync.Mutex // guards all below, and the rooms
+	run *running   // nil while Run is not running
 }
 
 // Listen binds the UDP address of cfg, so that errors come early and the address is known; Run takes publishers in.
@@ -82,7 +82,7 @@ func Listen(cfg Config) (*Server, error) {
 	_ = udp.SetReadBuffer(udpBuffer) // less loses packets under load, and then says so
 	return &Server{
 		log: cmp.Or(cfg.Logger, slog.Default()), udp: udp, public: cfg.Public, path: cmp.Or(cfg.Path, "/whip"),
-		patience: becomeWithin, wait: waitForResent, stats: map[string]*ingest.Stats{},
+		patience: becomeWithin, wait: waitForResent,
 	}, nil
 }
 
@@ -106,14 +106,7 @@ func (s *Server) Addr() netip.AddrPort { return s.udp.LocalAddr().(*net.UDPAddr)
 func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
 
 // StatsOf is Stats of one of the streams of RunPaths.
-func (s *Server) StatsOf(name string) *ingest.Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.stats[name] == nil {
-		s.stats[name] = &ingest.Stats{}
-	}
-	return s.stats[name]
-}
+func (s *Server) StatsOf(name string) *ingest.Stats { return s.stats.Of(name) }
 
 // Close releases the address of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error { return s.udp.Close() }
