@@ -14,7 +14,7 @@ const (
 
 // Config says how to cut. The zero value is right for everything.
 type Config struct {
-	// BlockSize is the most bytes in a block, 256 to 65536. If zero, 2400 for radio, 4 KiB around 1 Mbit/s, 8 KiB from
+	// BlockSize is the most bytes in a block, 256 to 65536. If zero, 2400 for radio, 6 KiB around 1 Mbit/s, 8 KiB from
 	// 3.5 Mbit/s up, as measured, changing between segments only.
 	BlockSize int
 	// MaxDelay is how long a block may wait for more. If zero, 100 ms, or 200 ms in a program without video.

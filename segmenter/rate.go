@@ -18,7 +18,7 @@ func blockSize(bitrate int64, hasVideo bool) int {
 		return smallBlock
 	case bitrate <= 250_000:
 		return radioBlock
-	case bitrate <= 2_000_000:
+	case bitrate <= 750_000:
 		return smallBlock
 	case bitrate < 3_500_000:
 		return mediumBlock

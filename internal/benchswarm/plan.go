@@ -19,8 +19,10 @@ func newStream(rate int64) stream {
 	switch {
 	case rate < 400_000:
 		return stream{rate, 2 << 10, 1}
-	case rate < 3_500_000:
+	case rate <= 750_000:
 		return stream{rate, 4 << 10, 8}
+	case rate < 3_500_000:
+		return stream{rate, 6 << 10, 8}
 	case rate < 16_000_000:
 		return stream{rate, 8 << 10, 16}
 	}

@@ -9,7 +9,7 @@ import (
 
 func TestParsePlan(t *testing.T) {
 	got, err := parsePlan("1:1,100 4:25  4/8:10")
-	one, four := stream{1_000_000, 4 << 10, 8}, stream{4_000_000, 8 << 10, 16}
+	one, four := stream{1_000_000, 6 << 10, 8}, stream{4_000_000, 8 << 10, 16}
 	want := []row{{one, 1}, {one, 100}, {four, 25}, {stream{4_000_000, 8 << 10, 8}, 10}}
 	if err != nil || !slices.Equal(got, want) {
 		t.Errorf("got %v, %v; want %v", got, err, want)

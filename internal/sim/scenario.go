@@ -31,8 +31,8 @@ var scenarios = []scenario{
 	{"copies1", "the source sends one copy", "egress 1.25", simulate.Config{Copies: 1}},
 	{"vbr", "pictures of an encoder: eight times as large where a segment begins", usual, simulate.Config{Stream: simulate.Stream{Frames: 30}}},
 	{"radio", "96 kbit/s, from an uplink of 2 Mbit/s", "control 10 %", simulate.Config{Mix: simulate.Radio, Thin: -1, Uplink: 20, Stream: simulate.Stream{Rate: 96e3, Block: 2400}}},
-	{"1m", "1 Mbit/s in blocks of 4 KiB", "control 4.5 %", simulate.Config{Stream: simulate.Stream{Rate: 1e6, Block: 4 << 10}}},
-	{"1m-wide", "likewise, where no downlink is narrow", "control 4.5 %", simulate.Config{Thin: -1, Stream: simulate.Stream{Rate: 1e6, Block: 4 << 10}}},
+	{"1m", "1 Mbit/s in blocks of 6 KiB", "control 4.5 %", simulate.Config{Stream: simulate.Stream{Rate: 1e6, Block: 6 << 10}}},
+	{"1m-wide", "likewise, where no downlink is narrow", "control 4.5 %", simulate.Config{Thin: -1, Stream: simulate.Stream{Rate: 1e6, Block: 6 << 10}}},
 	{"10m", "10 Mbit/s", "control 3 %", simulate.Config{Stream: simulate.Stream{Rate: 10e6}}},
 	{"25m", "25 Mbit/s", "control 3 %", simulate.Config{Stream: simulate.Stream{Rate: 25e6}}},
 
