@@ -70,7 +70,11 @@ func (h *handler) OnAnnounce(ctx *gortsplib.ServerHandlerOnAnnounceCtx) (*base.R
 	if err := h.admits(ctx); err != nil {
 		return challenge(err)
 	}
-	in, err := newIntake(h.out, ctx.Description, ctx.Request.Body, ctx.Request.Header["User-Agent"])
+	var in *intake
+	err := ingest.Guard(h.log, func() (err error) {
+		in, err = newIntake(h.out, ctx.Description, ctx.Request.Body, ctx.Request.Header["User-Agent"])
+		return err
+	})
 	if err != nil {
 		h.stats.SetError(err)
 		h.log.Warn("rtsp publisher refused", "peer", peer(ctx.Conn), "reason", err)

@@ -60,8 +60,8 @@ func (p *Pull) Run(ctx context.Context, sink ingest.Sink) error {
 	out := rtp.NewOutput(sink, &p.stats, p.log, time.Now())
 	pause := ingest.Backoff{Min: p.cfg.RetryMin, Max: p.cfg.RetryMax}
 	for played, last := false, ""; ; {
-		began := time.Now()
-		ok, err := p.play(ctx, out, played)
+		began, ok := time.Now(), false
+		err := ingest.Guard(p.log, func() error { return p.play(ctx, out, played, &ok) })
 		played = played || ok
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -96,25 +96,26 @@ func refused(err error) bool {
 	return errors.As(err, &status) && (status.Code == base.StatusUnauthorized || status.Code == base.StatusForbidden)
 }
 
-// play makes one attempt; ok tells whether it came to play.
-func (p *Pull) play(ctx context.Context, out *rtp.Output, again bool) (ok bool, err error) {
+// play makes one attempt, and says in plays whether it came to that: also to who contains its panics, of libraries that describe a
+// session or flush what they hold at its end.
+func (p *Pull) play(ctx context.Context, out *rtp.Output, again bool, plays *bool) error {
 	c := p.client()
 	if err := c.Start2(); err != nil {
-		return false, err
+		return err
 	}
 	defer closeWith(ctx, c)()
 
 	d, res, err := c.Describe(p.url)
 	if err != nil {
-		return false, err
+		return err
 	}
 	in, err := newIntake(out, d, res.Body, res.Header["Server"])
 	if err != nil {
-		return false, err
+		return err
 	}
 	defer func() { in.Close(time.Now()) }()
 	if err := setup(c, d, in); err != nil {
-		return false, err
+		return err
 	}
 	crashed := make(chan struct{}, 1)
 	attach(c, d, in, *c.Transport, func(reason any) {
@@ -125,13 +126,14 @@ func (p *Pull) play(ctx context.Context, out *rtp.Output, again bool) (ok bool, 
 		}
 	})
 	if _, err := c.Play(nil); err != nil {
-		return false, err
+		return err
 	}
+	*plays = true
 	if again {
 		p.stats.Reconnects.Add(1)
 	}
 	p.log.Info("rtsp play began", "transport", c.Transport.String(), "tracks", len(in.Tracks()))
-	return true, wait(c, crashed)
+	return wait(c, crashed)
 }
 
 // client is what makes one attempt.
@@ -166,7 +168,7 @@ func wait(c *gortsplib.Client, crashed <-chan struct{}) error {
 	case <-crashed:
 		c.Close()
 		<-ended
-		return errors.New("the media made the parser panic")
+		return ingest.ErrPanic
 	}
 }
 

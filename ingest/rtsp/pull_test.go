@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -322,5 +323,66 @@ func TestPullUnreachable(t *testing.T) {
 	}
 	if len(r.All()) != 0 {
 		t.Error("there are samples")
+	}
+}
+
+// shaky is a Sink that panics, as a library under it would, until it is well; a call while it is not is told of.
+type shaky struct {
+	*ingesttest.Record
+	well atomic.Bool
+	hurt chan struct{}
+}
+
+func (s *shaky) SetProgram(p *ingest.Program) {
+	if s.well.Load() {
+		s.Record.SetProgram(p)
+		return
+	}
+	select {
+	case s.hurt <- struct{}{}:
+	default:
+	}
+	panic("of glass")
+}
+
+// TestPullGoesOnAfterAPanic: what panics under a packet, and again under what is flushed when the session is closed for that, ends the
+// session alone. The pull connects again, and its clock goes on.
+func TestPullGoesOnAfterAPanic(t *testing.T) {
+	c := newCamera(t, "")
+	c.on()
+	p, err := NewPull(PullConfig{URL: "rtsp://" + c.addr + "/cam", RetryMin: time.Millisecond, RetryMax: time.Millisecond, Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	sink := &shaky{Record: ingesttest.NewRecord(), hurt: make(chan struct{}, 1)}
+	ingesttest.Start(t, p, sink)
+	sent := 0
+	for range 3 {
+		c.waitPlay()
+		select {
+		case <-sink.hurt: // by the flush of the session before
+		default:
+		}
+		for hurt := false; !hurt; sent++ {
+			c.frames(sent, sent+1)
+			select {
+			case <-sink.hurt:
+				hurt = true
+			case <-time.After(time.Millisecond):
+			}
+		}
+	}
+	sink.well.Store(true)
+	for len(sink.All()) < 40 {
+		c.frames(sent, sent+1)
+		sent++
+		<-time.After(time.Millisecond)
+	}
+	ingesttest.CheckTimes(t, sink.All())
+	if n := p.Stats().Reconnects.Load(); n != 3 {
+		t.Errorf("%d reconnects, want 3", n)
+	}
+	if text := p.Stats().LastError(); !strings.Contains(text, "panic") {
+		t.Errorf("the last error is %q, which does not tell of a panic", text)
 	}
 }
