@@ -16,6 +16,7 @@ var (
 	sourceBitrate  = sourceDesc("bits_per_second", "Bit rate over the last seconds.")
 	sourceFPS      = sourceDesc("pictures_per_second", "Pictures a second over the last seconds.")
 	sourceKeyframe = sourceDesc("keyframe_interval_seconds", "The longest time between keyframes, of late.")
+	sourceMissing  = sourceDesc("missing_tracks", "Tracks of pictures and sound that have stopped while others of the input go on.")
 	sourceDrift    = sourceDesc("clock_drift_ratio", "By which part the input's clock is faster than ours; absent while that is not known.")
 	switchesDone   = prometheus.NewDesc("tailcast_ingest_switches_total", "Switches from one input to another.", []string{"rendition"}, nil)
 )
@@ -26,7 +27,7 @@ func sourceDesc(name, help string) *prometheus.Desc {
 
 func describeSources(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		sourceOnAir, sourceUp, sourceBytes, sourceSamples, sourceLost, sourceDamaged, sourceDropped, sourceJumps, sourceAgain, sourceBitrate, sourceFPS, sourceKeyframe, sourceDrift, switchesDone,
+		sourceOnAir, sourceUp, sourceBytes, sourceSamples, sourceLost, sourceDamaged, sourceDropped, sourceJumps, sourceAgain, sourceBitrate, sourceFPS, sourceKeyframe, sourceMissing, sourceDrift, switchesDone,
 	} {
 		ch <- d
 	}
@@ -57,6 +58,7 @@ func (s *IngestSource) collect(rendition string, counter func(*prometheus.Desc, 
 	gauge(sourceBitrate, s.Bitrate, rendition, s.Name)
 	gauge(sourceFPS, s.FPS, rendition, s.Name)
 	gauge(sourceKeyframe, s.Keyframe, rendition, s.Name)
+	gauge(sourceMissing, float64(len(s.Missing)), rendition, s.Name)
 	if s.Drift != nil {
 		gauge(sourceDrift, *s.Drift/1e6, rendition, s.Name)
 	}

@@ -255,6 +255,8 @@ type IngestSource struct {
 	OnAir  bool   `json:"on_air"`           // viewers see it; so they may though it is down, if there is nothing else
 	Reason string `json:"reason,omitempty"` // why it is in that state
 
+	Missing []string `json:"missing,omitempty"` // tracks that have stopped while others of it go on: "sound (eng)"
+
 	Bytes           uint64 `json:"bytes"`
 	Samples         uint64 `json:"samples"`
 	LostPackets     uint64 `json:"lost_packets"`

@@ -142,6 +142,7 @@ func TestWarningsOfOneInput(t *testing.T) {
 		"fast":   {node.IngestSource{Name: "primary", Drift: &fast}, "drift-primary", "420 ppm fast, which is 1.5 s an hour"},
 		"quartz": {node.IngestSource{Name: "primary", Drift: &well}, "", ""},
 		"busy":   {node.IngestSource{Name: "backup 2", DroppedSamples: 9}, "busy-backup-2", "9 pictures"},
+		"part":   {node.IngestSource{Name: "primary", Missing: []string{"sound (deu)", "sound (eng)"}}, "part-primary", "no more sound (deu) and sound (eng)"},
 		"down":   {node.IngestSource{Name: "primary", State: string(switcher.Down), Reason: "nothing has come for 9s"}, "down-primary", "nothing has come for 9s"},
 	} {
 		list := sourceWarnings(c.source, c.source.State != "")

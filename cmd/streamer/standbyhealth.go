@@ -36,7 +36,7 @@ func (s *standing) report(k switcher.Status, page string) node.IngestSource {
 	h := s.source.health(s.input, page)
 	s.health.report(h)
 	r := node.IngestSource{
-		Name: k.Name, Input: cmp.Or(s.input.text, "an encoder that sends here"), State: string(k.State), OnAir: k.OnAir, Reason: k.Reason,
+		Name: k.Name, Input: cmp.Or(s.input.text, "an encoder that sends here"), State: string(k.State), OnAir: k.OnAir, Reason: k.Reason, Missing: k.Missing,
 		Bytes: h.Bytes, Samples: h.Samples, LostPackets: h.LostPackets, DamagedSamples: h.DamagedSamples, DroppedSamples: k.Dropped,
 		Discontinuities: h.Discontinuities, DTSFallbacks: h.DTSFallbacks, Reconnects: h.Reconnects, LastError: cmp.Or(h.LastError, k.Error),
 		Bitrate: h.Bitrate, FPS: h.FPS, Keyframe: h.Keyframe, Tracks: h.Tracks, Push: h.Push,
@@ -65,6 +65,12 @@ func sourceWarnings(s node.IngestSource, missed bool) (list []node.Warning) {
 		list = append(list, node.Warning{
 			ID: "busy-" + slug(s.Name), What: fmt.Sprintf("%d pictures and sounds of the %s input were dropped: this machine could not keep up", s.DroppedSamples, s.Name),
 			Todo: "look for what else it does, at the disk, or send a lower bit rate",
+		})
+	}
+	if len(s.Missing) > 0 && !missed {
+		list = append(list, node.Warning{
+			ID: "part-" + slug(s.Name), What: fmt.Sprintf("the %s input sends no more %s, though the rest of it goes on", s.Name, strings.Join(s.Missing, " and ")),
+			Todo: "look at the encoder: a microphone, a camera or a service that it takes it from has gone; a backup that has it goes on air by itself",
 		})
 	}
 	if missed {

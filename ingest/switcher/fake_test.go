@@ -26,6 +26,7 @@ type encoder struct {
 	mu     sync.Mutex
 	off    bool  // nothing is delivered
 	mute   bool  // no pictures
+	deaf   bool  // no sound
 	crash  error // returned by the next sample
 	panics bool
 	stands bool // blocks until its context ends
@@ -71,7 +72,7 @@ func (e *encoder) Run(ctx context.Context, sink ingest.Sink) error {
 			return ctx.Err()
 		}
 		e.mu.Lock()
-		off, mute, crash, panics, stands, jump := e.off, e.mute, e.crash, e.panics, e.stands, e.jump
+		off, mute, deaf, crash, panics, stands, jump := e.off, e.mute, e.deaf, e.crash, e.panics, e.stands, e.jump
 		e.crash, e.panics, e.jump = nil, false, 0
 		e.origin += jump
 		origin := e.origin
@@ -93,12 +94,12 @@ func (e *encoder) Run(ctx context.Context, sink ingest.Sink) error {
 		if !announced {
 			sink.SetProgram(e.program())
 		}
-		e.deliver(sink, origin+int64(n)*3600, n, n%gop == 0 || !announced, mute, jump != 0)
+		e.deliver(sink, origin+int64(n)*3600, n, n%gop == 0 || !announced, mute, deaf, jump != 0)
 		announced = true
 	}
 }
 
-func (e *encoder) deliver(sink ingest.Sink, dts int64, n int, key, mute, jumped bool) {
+func (e *encoder) deliver(sink ingest.Sink, dts int64, n int, key, mute, deaf, jumped bool) {
 	flags := ingest.Flags(0)
 	if jumped {
 		flags = ingest.Discontinuity
@@ -111,6 +112,9 @@ func (e *encoder) deliver(sink ingest.Sink, dts int64, n int, key, mute, jumped 
 		sink.WriteSample(v)
 	}
 	for i := range int64(2) {
+		if deaf {
+			return
+		}
 		at := dts - e.lag + i*1800
 		sink.WriteSample(ingest.Sample{Track: 1, Flags: flags, DTS: at, PTS: at, Data: []byte(fmt.Sprintf("%s sound %d %d", e.name, n, i))})
 		flags = 0

@@ -46,6 +46,7 @@ type lane struct {
 	since     time.Time          // when it was last put on air
 	returning bool               // it was put on air as the better one
 	penalty   int                // how often in a row it failed soon after that
+	said      string             // what was last told of parts that have stopped
 
 	mu      sync.Mutex // guards all below
 	air     bool       // what is in the queue will be fetched
@@ -70,13 +71,14 @@ type lane struct {
 	drift          drift
 	clocked        time.Time // when the encoder's clock was last heard by itself; then drift is of that
 	clock          int64     // and where it was
+	parts          parts
 }
 
 // restart is called before each run of the source.
 func (l *lane) restart() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.running, l.fresh, l.program, l.picture = true, true, nil, time.Time{}
+	l.running, l.fresh, l.program, l.picture, l.parts = true, true, nil, time.Time{}, parts{}
 	if !l.air {
 		l.clear()
 	}
@@ -127,6 +129,7 @@ func (l *lane) SetProgram(p *ingest.Program) {
 	if l.program == nil || lead.ID != l.lead.ID {
 		l.pace, l.wall, l.drift, l.steps = pace{}, pace{}, drift{}, [2]int64{}
 	}
+	l.parts.follow(l.program, p)
 	l.program, l.lead = p, *lead
 }
 
@@ -146,6 +149,9 @@ func (l *lane) WriteSample(s ingest.Sample) {
 	m.entry = m.lead && (s.Flags&ingest.RandomAccess != 0 || !l.lead.Codec.IsVideo())
 	if m.lead {
 		l.measure(&m, now)
+	}
+	if t := trackOf(l.program, s.Track); t != nil && kindOf(t.Codec) != data {
+		l.parts.came(s.Track, now)
 	}
 	if l.skips = l.skips && !m.entry; l.skips {
 		l.dropped++
@@ -322,14 +328,14 @@ func (l *lane) aliveLocked(now time.Time) bool {
 	return l.running && !l.picture.IsZero() && l.program != nil && now.Sub(l.picture) <= l.limit()
 }
 
-// well is for how long it has.
+// well is for how long it has, and whatever else had stopped.
 func (l *lane) well(now time.Time) time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if !l.aliveLocked(now) {
 		return 0
 	}
-	return now.Sub(l.begun)
+	return min(now.Sub(l.begun), now.Sub(l.parts.mended))
 }
 
 // call runs a slate until it is dismissed.

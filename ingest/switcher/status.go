@@ -2,6 +2,7 @@ package switcher
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -25,12 +26,13 @@ type Status struct {
 	Name    string
 	Slate   bool
 	State   State
-	OnAir   bool    // the newest sample that went on was its, though it may be down
-	Reason  string  // why it is in that state, for people; may be empty
-	Error   string  // with which it last ended
-	Drift   float64 // by how many millionths its clock is faster than ours
-	Drifts  bool    // Drift is known
-	Dropped uint64  // samples for which there was no room
+	OnAir   bool     // the newest sample that went on was its, though it may be down
+	Reason  string   // why it is in that state, for people; may be empty
+	Error   string   // with which it last ended
+	Drift   float64  // by how many millionths its clock is faster than ours
+	Drifts  bool     // Drift is known
+	Dropped uint64   // samples for which there was no room
+	Missing []string // tracks that have stopped while others of it go on, as "sound (eng)"
 }
 
 // Status tells of all inputs, in their order, and how often they were switched; at any time.
@@ -49,7 +51,7 @@ func (l *lane) status(now time.Time, on bool) Status {
 	reason := l.condition(now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	st := Status{Name: l.name, Slate: l.slate, OnAir: on, Reason: reason, Dropped: l.dropped, State: Down}
+	st := Status{Name: l.name, Slate: l.slate, OnAir: on, Reason: reason, Dropped: l.dropped, Missing: l.missedLocked(), State: Down}
 	st.Drift, st.Drifts = l.drift.ppm()
 	if l.err != nil {
 		st.Error = l.err.Error()
@@ -78,7 +80,7 @@ func (l *lane) condition(now time.Time) string {
 	case l.ended && l.err == nil:
 		return "it has ended"
 	case l.aliveLocked(now):
-		return ""
+		return lost(l.missedLocked())
 	case l.slate:
 		return "shown when there is nothing else"
 	case !l.running && l.err != nil:
@@ -89,4 +91,12 @@ func (l *lane) condition(now time.Time) string {
 		return fmt.Sprintf("%s stopped %v ago, though something still comes", pictures, silent)
 	}
 	return fmt.Sprintf("nothing has come for %v", now.Sub(l.last).Round(time.Second))
+}
+
+// lost says what of an input has stopped; empty if nothing has.
+func lost(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return "no more " + strings.Join(names, " and ") + ", though the rest goes on"
 }

@@ -8,6 +8,7 @@
 // the others are kept warm, which is to say that a lane remembers the newest group of pictures and a little more. When the input on
 // air says nothing for a second, or its pictures stop though sound goes on, the next one takes over at a picture where decoding can
 // start; when a better one has been well for some seconds, it returns at its next keyframe. The slate is run only while there is nothing else.
+// An input of which a part alone stops, sound as a rule, is replaced too, by one that has it (see parts).
 //
 // One shift is added to all times of an input, so that they go on where the program's clock is (see timeline), and sound and picture keep
 // their distance to the tick. The clock is real time as the input on air tells it: delays, jitter and the system's clock do not move it.
@@ -62,7 +63,8 @@ type Switcher struct {
 	lone  bool
 	woken chan struct{} // a lane has something
 
-	desk desk // owned by Run
+	desk   desk      // owned by Run
+	looked time.Time // when Run last looked for tracks that have stopped
 
 	mu       sync.Mutex // guards all below
 	on       int        // on air, or -1
@@ -156,6 +158,27 @@ func (s *Switcher) step(ctx context.Context, now time.Time) {
 		s.take(next, now)
 	}
 	s.call(ctx, now)
+	s.tell(now)
+}
+
+// tell logs what of an input stops while the rest goes on, and when it comes again.
+func (s *Switcher) tell(now time.Time) {
+	if now.Sub(s.looked) < time.Second {
+		return
+	}
+	s.looked = now
+	for _, l := range s.lanes {
+		names := l.missed()
+		switch said := lost(names); {
+		case said == l.said:
+			continue
+		case said != "":
+			s.log.Warn("a part of the input has stopped, the rest goes on", "input", l.name, "stopped", names)
+		default:
+			s.log.Info("all parts of the input come again", "input", l.name)
+		}
+		l.said = lost(names)
+	}
 }
 
 // over tells whether no input will deliver again, and why.
@@ -207,7 +230,11 @@ func (s *Switcher) release(old *lane, next int, now time.Time) {
 	if next < s.on {
 		return // it was good enough
 	}
-	switch lasted := now.Sub(old.since); {
+	lasted := now.Sub(old.since)
+	if old.alive(now) {
+		lasted -= quiet // so long ago a part of it stopped
+	}
+	switch {
 	case lasted >= flapping:
 		old.penalty = 0
 	case old.returning && lasted < s.hold(old):
@@ -231,7 +258,12 @@ func (s *Switcher) choose(now time.Time) int {
 	}
 	if s.on >= 0 && s.lanes[s.on].alive(now) {
 		for i, l := range s.lanes[:s.on] {
-			if l.well(now) >= s.hold(l) {
+			if l.well(now) >= s.hold(l) && !s.lanes[s.on].relieves(l, now) {
+				return i
+			}
+		}
+		for i, l := range s.lanes {
+			if l.relieves(s.lanes[s.on], now) {
 				return i
 			}
 		}
