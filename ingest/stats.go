@@ -19,6 +19,7 @@ type Stats struct {
 	DTSFallbacks    atomic.Uint64 // decoding times that had to be guessed
 	Reconnects      atomic.Uint64 // connections begun after the first
 	LastSample      atomic.Int64  // unix nanoseconds of the newest delivery
+	left            leavings
 	lastError       atomic.Pointer[string]
 }
 

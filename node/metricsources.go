@@ -11,6 +11,7 @@ var (
 	sourceLost     = sourceDesc("lost_packets_total", "Packets missing on the way from the input.")
 	sourceDamaged  = sourceDesc("damaged_samples_total", "Samples that lost bytes on the way in.")
 	sourceDropped  = sourceDesc("dropped_samples_total", "Samples for which there was no room, since this machine was too slow.")
+	sourceLeft     = prometheus.NewDesc("tailcast_ingest_source_left_out_samples_total", "Samples that did not go on air though there was room, by cause.", []string{"rendition", "source", "cause"}, nil)
 	sourceJumps    = sourceDesc("discontinuities_total", "Jumps of the input's clock.")
 	sourceAgain    = sourceDesc("reconnects_total", "Connections begun after the first.")
 	sourceBitrate  = sourceDesc("bits_per_second", "Bit rate over the last seconds.")
@@ -27,7 +28,7 @@ func sourceDesc(name, help string) *prometheus.Desc {
 
 func describeSources(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		sourceOnAir, sourceUp, sourceBytes, sourceSamples, sourceLost, sourceDamaged, sourceDropped, sourceJumps, sourceAgain, sourceBitrate, sourceFPS, sourceKeyframe, sourceMissing, sourceDrift, switchesDone,
+		sourceOnAir, sourceUp, sourceBytes, sourceSamples, sourceLost, sourceDamaged, sourceDropped, sourceLeft, sourceJumps, sourceAgain, sourceBitrate, sourceFPS, sourceKeyframe, sourceMissing, sourceDrift, switchesDone,
 	} {
 		ch <- d
 	}
@@ -54,6 +55,9 @@ func (s *IngestSource) collect(rendition string, counter func(*prometheus.Desc, 
 		sourceDropped: s.DroppedSamples, sourceJumps: s.Discontinuities, sourceAgain: s.Reconnects,
 	} {
 		counter(desc, n, rendition, s.Name)
+	}
+	for cause, n := range s.LeftOut {
+		counter(sourceLeft, n, rendition, s.Name, cause)
 	}
 	gauge(sourceBitrate, s.Bitrate, rendition, s.Name)
 	gauge(sourceFPS, s.FPS, rendition, s.Name)

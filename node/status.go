@@ -257,15 +257,17 @@ type IngestSource struct {
 
 	Missing []string `json:"missing,omitempty"` // tracks that have stopped while others of it go on: "sound (eng)"
 
-	Bytes           uint64 `json:"bytes"`
-	Samples         uint64 `json:"samples"`
-	LostPackets     uint64 `json:"lost_packets"`
-	DamagedSamples  uint64 `json:"damaged_samples"`
-	DroppedSamples  uint64 `json:"dropped_samples"` // there was no room for them: this machine is too slow
-	Discontinuities uint64 `json:"discontinuities"`
-	DTSFallbacks    uint64 `json:"dts_fallbacks"`
-	Reconnects      uint64 `json:"reconnects"`
-	LastError       string `json:"last_error,omitempty"`
+	Bytes          uint64 `json:"bytes"`
+	Samples        uint64 `json:"samples"`
+	LostPackets    uint64 `json:"lost_packets"`
+	DamagedSamples uint64 `json:"damaged_samples"`
+	DroppedSamples uint64 `json:"dropped_samples"` // there was no room for them: this machine is too slow
+	// LeftOut are samples that did not go on air for other reasons, by cause (ingest.Cause).
+	LeftOut         map[string]uint64 `json:"left_out,omitempty"`
+	Discontinuities uint64            `json:"discontinuities"`
+	DTSFallbacks    uint64            `json:"dts_fallbacks"`
+	Reconnects      uint64            `json:"reconnects"`
+	LastError       string            `json:"last_error,omitempty"`
 
 	Bitrate  float64  `json:"bitrate_bps"`
 	FPS      float64  `json:"fps"`

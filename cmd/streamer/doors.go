@@ -65,7 +65,7 @@ func (d *doors) run(ctx context.Context) error {
 	for _, w := range d.ways {
 		sinks := map[string]ingest.Sink{}
 		for _, name := range d.names {
-			sinks[name] = &entrance{stage: d.stages[name], name: w.name}
+			sinks[name] = &entrance{stage: d.stages[name], name: w.name, stats: w.statsOf(name)}
 		}
 		group.Go(func() error {
 			if w.many == nil {

@@ -101,6 +101,14 @@ func demo(_ *options, _ input, _ *doors, log *slog.Logger) (*source, error) {
 	return &source{run: f.Run, stats: []*ingest.Stats{stats}}, nil
 }
 
+// left is what the ways of an input left out.
+func (s *source) left() (sum ingest.Left) {
+	for _, st := range s.stats {
+		sum.Add(st.Left())
+	}
+	return sum
+}
+
 // health sums up what the ways of an input counted.
 func (s *source) health(in input, page string) *node.Ingest {
 	h := &node.Ingest{Rendition: in.name, Input: in.text}

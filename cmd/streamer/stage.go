@@ -33,6 +33,7 @@ func (st *stage) perform(sink ingest.Sink) {
 type entrance struct {
 	stage   *stage
 	name    string
+	stats   *ingest.Stats   // of the source
 	program *ingest.Program // the newest
 	refused bool            // has been said
 }
@@ -67,6 +68,7 @@ func (e *entrance) enter(s *ingest.Sample) bool {
 			st.log.Warn("two encoders push at once, the first stays on air", "on_air", st.on.name, "ignored", e.name)
 			e.refused = true
 		}
+		e.stats.Leave(ingest.Second)
 		return false
 	}
 	st.on, e.refused = e, false

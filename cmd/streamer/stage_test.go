@@ -23,7 +23,7 @@ func TestStageHasOneEncoderAtATime(t *testing.T) {
 	var got notes
 	now := time.Unix(0, 0)
 	st := &stage{log: slog.New(slog.NewTextHandler(io.Discard, nil)), now: func() time.Time { return now }}
-	a, b := &entrance{stage: st, name: "a"}, &entrance{stage: st, name: "b"}
+	a, b := &entrance{stage: st, name: "a", stats: &ingest.Stats{}}, &entrance{stage: st, name: "b", stats: &ingest.Stats{}}
 
 	a.SetProgram(&ingest.Program{Name: "before"})
 	a.WriteSample(ingest.Sample{PTS: 8}) // nobody listens
@@ -43,5 +43,8 @@ func TestStageHasOneEncoderAtATime(t *testing.T) {
 	want := notes{"program A", "1 true", "3 false", "program B", "4 true"}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+	if x, y := a.stats.Left(), b.stats.Left(); x != (ingest.Left{ingest.Second: 1}) || y != x {
+		t.Errorf("left out %v and %v, want one each, as of a second encoder", x.Map(), y.Map())
 	}
 }

@@ -75,6 +75,7 @@ func TestStandbyTellsOfEachInput(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		lost := &ingest.Stats{}
 		lost.LostPackets.Store(7)
+		lost.Leave(ingest.Incomplete)
 		lost.SetError(errors.New("the cable is loose"))
 		o := &options{standby: standbyOptions{backups: []backup{{input{name: "main-backup", kind: file, text: "b.ts"}, mainRendition}}, slate: builtIn, wellAfter: time.Second}}
 		src, err := withStandby(&source{run: scripted{0, 20 * time.Second}.run, stats: []*ingest.Stats{lost}}, input{name: mainRendition, text: "udp://a"}, o, nil, quiet())
@@ -118,7 +119,7 @@ func TestStandbyTellsOfEachInput(t *testing.T) {
 			if !slices.Equal(states, c.states) || !slices.Equal(ids, c.ids) {
 				t.Errorf("%v later: %q, warned of %q; want %q and %q", c.after, states, ids, c.states, c.ids)
 			}
-			if p := i.Sources[0]; c.after == 10*time.Second && (p.LostPackets != 7 || p.LastError != "the cable is loose" || p.FPS != 25 || p.Bitrate != 200_000 || p.Input != "udp://a") {
+			if p := i.Sources[0]; c.after == 10*time.Second && (p.LostPackets != 7 || p.LastError != "the cable is loose" || p.FPS != 25 || p.Bitrate != 200_000 || p.Input != "udp://a" || p.LeftOut["incomplete"] != 1 || len(p.LeftOut) != 1) {
 				t.Errorf("of the primary it says %+v", p)
 			}
 			if want := map[bool]int64{true: slateRate}[strings.HasPrefix(c.states[2], "slate on")]; src.standby.assume() != want {

@@ -35,9 +35,11 @@ func (st *standby) report(into *node.Ingest, page string) {
 func (s *standing) report(k switcher.Status, page string) node.IngestSource {
 	h := s.source.health(s.input, page)
 	s.health.report(h)
+	left := s.source.left()
+	left.Add(k.Left)
 	r := node.IngestSource{
 		Name: k.Name, Input: cmp.Or(s.input.text, "an encoder that sends here"), State: string(k.State), OnAir: k.OnAir, Reason: k.Reason, Missing: k.Missing,
-		Bytes: h.Bytes, Samples: h.Samples, LostPackets: h.LostPackets, DamagedSamples: h.DamagedSamples, DroppedSamples: k.Dropped,
+		Bytes: h.Bytes, Samples: h.Samples, LostPackets: h.LostPackets, DamagedSamples: h.DamagedSamples, DroppedSamples: k.Dropped, LeftOut: left.Map(),
 		Discontinuities: h.Discontinuities, DTSFallbacks: h.DTSFallbacks, Reconnects: h.Reconnects, LastError: cmp.Or(h.LastError, k.Error),
 		Bitrate: h.Bitrate, FPS: h.FPS, Keyframe: h.Keyframe, Tracks: h.Tracks, Push: h.Push,
 	}

@@ -145,9 +145,12 @@ func (m *merger) rest(until int64) {
 			m.deliver(l)
 		}
 		for len(l.queue) > 0 {
-			if e := l.pop(); e.program != nil {
-				l.program = e.program
+			e := l.pop()
+			if e.program == nil {
+				m.leave(ingest.Overlap)
+				continue
 			}
+			l.program = e.program
 		}
 	}
 }
@@ -203,10 +206,12 @@ func (m *merger) deliver(l *lane) {
 		m.last, m.until = s.DTS, max(m.until, s.PTS+step)
 	} else {
 		if s.DTS < m.first-early {
+			m.leave(ingest.Overlap)
 			return
 		}
 		id, ok := l.ids[s.Track]
 		if !ok {
+			m.leave(ingest.Unlisted)
 			return
 		}
 		s.Track = id
@@ -216,6 +221,9 @@ func (m *merger) deliver(l *lane) {
 	}
 	m.join.WriteSample(s)
 }
+
+// leave counts a sample that is left out.
+func (m *merger) leave(c ingest.Cause) { m.pull.stats.Leave(c) }
 
 // pictures tells whether the first lane has any.
 func (m *merger) pictures() bool {

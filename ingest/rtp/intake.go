@@ -193,6 +193,7 @@ func (in *Intake) Close(now time.Time) {
 // take holds a unit, or delivers it.
 func (in *Intake) take(t *Track, u unit, now time.Time) {
 	if in.needKey != nil && t.codec.IsVideo() && !in.decodable(t, u) {
+		in.out.stats.Leave(ingest.Undecodable)
 		return
 	}
 	if in.decided {

@@ -48,6 +48,9 @@ func TestNeedKey(t *testing.T) {
 			t.Fatalf("step %d, %s: %d samples and asked %d times, want %d and %d", i, step.name, n, asked, step.samples, step.asked)
 		}
 	}
+	if left := s.stats.Left(); left != (ingest.Left{ingest.Undecodable: 3}) {
+		t.Errorf("left out %v, want the three pictures before the first that can be decoded", left.Map())
+	}
 	if got := s.rec.All(); got[0].Flags&ingest.RandomAccess == 0 || got[3].Flags&ingest.Damaged == 0 {
 		t.Errorf("flags are %v first and %v after the loss", got[0].Flags, got[3].Flags)
 	}

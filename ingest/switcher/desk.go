@@ -51,6 +51,7 @@ func (b bar) after(dts, pts int64) int64 {
 type desk struct {
 	sink    ingest.Sink
 	time    timeline
+	lane    *lane           // on air
 	program *ingest.Program // the newest that the sink has, as the lane keeps it
 	kinds   [ingest.MaxTracks]kind
 	reached [kinds]bar
@@ -92,7 +93,7 @@ func (d *desk) enter(l *lane, lone, urgent bool) (begins []item, ok bool) {
 		d.time.begin(by)
 		d.entry.checks, d.entry.pts = by.valid, l.items[i].PTS+by.shift
 	}
-	d.barred, d.program = d.reached, nil
+	d.lane, d.barred, d.program = l, d.reached, nil
 	begins = append(begins, l.items[i:]...)
 	begins[0].fresh = begins[0].fresh && lone // the line for that run is there already
 	l.clear()
@@ -148,7 +149,8 @@ func (d *desk) emit(m *item) {
 	case ok:
 	case kind == data && !m.lead: // no reason to believe that the program's times have jumped
 		if i, ok = d.time.lags(m); !ok {
-			return // times that neither pictures nor sound have shown yet: where they lie is not known
+			d.lane.leave(ingest.Untimed)
+			return
 		}
 	default:
 		i = d.time.add(m, func(shift int64) int64 { return d.reached[kind].after(m.DTS+shift, m.PTS+shift) })
@@ -158,12 +160,14 @@ func (d *desk) emit(m *item) {
 	out := m.Sample
 	out.DTS += shift
 	out.PTS += shift
-	if d.passes(m, &out, kind) {
-		if shift != 0 {
-			d.splice(&out, shift)
-		}
-		d.sink.WriteSample(out)
+	if cause, ok := d.passes(m, &out, kind); !ok {
+		d.lane.leave(cause)
+		return
 	}
+	if shift != 0 {
+		d.splice(&out, shift)
+	}
+	d.sink.WriteSample(out)
 }
 
 // begin hands on another table of tracks.
@@ -177,17 +181,16 @@ func (d *desk) begin(p *ingest.Program) {
 	d.sink.SetProgram(p.Clone())
 }
 
-// passes tells whether out goes on. What does not: at a switch or a jump, what is not after what was on air before; pictures that
+// passes tells whether out goes on, else why not: at a switch or a jump, what is not after what was on air before; pictures that
 // are shown before the one at which the input came on air, since they need others that are missing.
-func (d *desk) passes(m *item, out *ingest.Sample, kind kind) bool {
+func (d *desk) passes(m *item, out *ingest.Sample, kind kind) (ingest.Cause, bool) {
 	k := &d.time.tracks[m.Track]
 	switch before := d.barred[kind]; {
-	case !k.sent && before.some && out.DTS < before.dts+min(int64(kind), 1):
-		return false
-	case k.sent && k.breaks && out.DTS <= k.out:
-		return false
+	case !k.sent && before.some && out.DTS < before.dts+min(int64(kind), 1),
+		k.sent && k.breaks && out.DTS <= k.out:
+		return ingest.Overlap, false
 	case d.entry.checks && kind == picture && out.PTS < d.entry.pts:
-		return false
+		return ingest.Undecodable, false
 	case k.sent && out.DTS < k.out: // a hair, within a line: times that were rounded on the way
 		out.DTS = k.out
 		out.PTS = max(out.PTS, out.DTS)
@@ -201,5 +204,5 @@ func (d *desk) passes(m *item, out *ingest.Sample, kind kind) bool {
 	}
 	reached.some, reached.dts, reached.pts = true, max(reached.dts, out.DTS), max(reached.pts, out.PTS)
 	k.sent, k.breaks, k.out = true, false, out.DTS
-	return true
+	return 0, true
 }

@@ -57,6 +57,7 @@ type lane struct {
 	size    int
 	skips   bool // the queue was full; nothing is taken until decoding can start again
 	dropped uint64
+	left    ingest.Left
 
 	running, ended bool
 	err            error     // why the last run ended
@@ -141,7 +142,9 @@ func (l *lane) WriteSample(s ingest.Sample) {
 	now := time.Now()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.program == nil || s.Track >= ingest.MaxTracks {
+	track := trackOf(l.program, s.Track)
+	if track == nil {
+		l.left[ingest.Unlisted]++
 		return
 	}
 	l.last = now
@@ -150,7 +153,7 @@ func (l *lane) WriteSample(s ingest.Sample) {
 	if m.lead {
 		l.measure(&m, now)
 	}
-	if t := trackOf(l.program, s.Track); t != nil && kindOf(t.Codec) != data {
+	if kindOf(track.Codec) != data {
 		l.parts.came(s.Track, now)
 	}
 	if l.skips = l.skips && !m.entry; l.skips {
@@ -307,6 +310,13 @@ func (l *lane) fetch(into []item) []item {
 	default:
 	}
 	return into
+}
+
+// leave counts a sample that does not go on.
+func (l *lane) leave(c ingest.Cause) {
+	l.mu.Lock()
+	l.left[c]++
+	l.mu.Unlock()
 }
 
 // rest takes the lane off the air.

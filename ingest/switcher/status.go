@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"tailcast/ingest"
 )
 
 // State of an input.
@@ -26,13 +28,14 @@ type Status struct {
 	Name    string
 	Slate   bool
 	State   State
-	OnAir   bool     // the newest sample that went on was its, though it may be down
-	Reason  string   // why it is in that state, for people; may be empty
-	Error   string   // with which it last ended
-	Drift   float64  // by how many millionths its clock is faster than ours
-	Drifts  bool     // Drift is known
-	Dropped uint64   // samples for which there was no room
-	Missing []string // tracks that have stopped while others of it go on, as "sound (eng)"
+	OnAir   bool        // the newest sample that went on was its, though it may be down
+	Reason  string      // why it is in that state, for people; may be empty
+	Error   string      // with which it last ended
+	Drift   float64     // by how many millionths its clock is faster than ours
+	Drifts  bool        // Drift is known
+	Dropped uint64      // samples for which there was no room
+	Left    ingest.Left // samples that did not go on for other reasons
+	Missing []string    // tracks that have stopped while others of it go on, as "sound (eng)"
 }
 
 // Status tells of all inputs, in their order, and how often they were switched; at any time.
@@ -51,7 +54,7 @@ func (l *lane) status(now time.Time, on bool) Status {
 	reason := l.condition(now)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	st := Status{Name: l.name, Slate: l.slate, OnAir: on, Reason: reason, Dropped: l.dropped, Missing: l.missedLocked(), State: Down}
+	st := Status{Name: l.name, Slate: l.slate, OnAir: on, Reason: reason, Dropped: l.dropped, Left: l.left, Missing: l.missedLocked(), State: Down}
 	st.Drift, st.Drifts = l.drift.ppm()
 	if l.err != nil {
 		st.Error = l.err.Error()

@@ -166,6 +166,9 @@ func TestLeadingPicturesAreLeftOut(t *testing.T) {
 	var got notes
 	d.sink = &got
 	d.deliverAll(begins)
+	if l.left != (ingest.Left{ingest.Undecodable: 2}) {
+		t.Errorf("left out %v, want two pictures that cannot be decoded", l.left.Map())
+	}
 	if len(got) != 3 || got[0] != "x picture 0" || got[1] != "x picture 3" || got[2] != "x picture 4" {
 		t.Errorf("handed on %q, want pictures 0, 3 and 4", got)
 	}
@@ -188,7 +191,7 @@ func newConsole() *console {
 	c := &console{out: placed{}, program: (&encoder{name: "x", tracks: func(p *ingest.Program) {
 		p.Tracks = append(p.Tracks, ingest.Track{ID: 2, Codec: ingest.Data})
 	}}).program()}
-	c.sink = c.out
+	c.sink, c.lane = c.out, &lane{}
 	return c
 }
 
@@ -252,6 +255,9 @@ func TestDataBeginARun(t *testing.T) {
 	c.give("text 2", 2, 90000, 5e9+1, false)
 	if at, ok := c.out["text 1"]; ok {
 		t.Errorf("text is aired at %d, by a clock that is not known", at)
+	}
+	if got := c.lane.left; got != (ingest.Left{ingest.Untimed: 1}) {
+		t.Errorf("left out %v, want one without a known time", got.Map())
 	}
 	if at := c.out["picture 1"]; c.out["text 2"] != at+1 {
 		t.Errorf("text is aired at %d, its picture at %d", c.out["text 2"], at)

@@ -73,6 +73,9 @@ func (s *Scanner) payload(p *pid, k packet) {
 	switch {
 	case es.sections:
 		p.sections.push(b, k.start, func(x []byte) { s.section(es, x) })
+		for ; p.sections.torn > 0; p.sections.torn-- {
+			s.stats.Leave(ingest.Incomplete)
+		}
 	case k.start && es.open && es.goesOn(b):
 		es.need = 0
 		es.mistrust()

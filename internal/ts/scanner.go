@@ -224,7 +224,7 @@ func (p *pid) repeats(payload []byte) bool {
 
 // damage marks what is being assembled as incomplete.
 func (p *pid) damage() {
-	p.sections.reset()
+	p.sections.tear()
 	if p.es != nil {
 		p.es.damaged = true
 	}

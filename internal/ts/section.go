@@ -5,6 +5,7 @@ package ts
 type sectionReader struct {
 	buf  []byte
 	open bool
+	torn uint64 // sections that were dropped
 }
 
 // push takes the payload of one packet and calls emit for each section that it completes.
@@ -15,12 +16,13 @@ func (r *sectionReader) push(b []byte, start bool, emit func(section []byte)) {
 	if start {
 		pointer := int(b[0]) // bytes that still belong to the section before
 		if b = b[1:]; pointer > len(b) {
-			r.reset()
+			r.tear()
 			return
 		}
 		if r.open {
 			r.buf = append(r.buf, b[:pointer]...)
 			r.drain(emit)
+			r.tear()
 		}
 		b = b[pointer:]
 		r.buf, r.open = r.buf[:0], true
@@ -46,6 +48,14 @@ func (r *sectionReader) drain(emit func([]byte)) {
 		b = b[n:]
 	}
 	r.buf = append(r.buf[:0], b...)
+}
+
+// tear drops the section at hand, whose end does not come.
+func (r *sectionReader) tear() {
+	if r.open && len(r.buf) > 0 {
+		r.torn++
+	}
+	r.reset()
 }
 
 func (r *sectionReader) reset() { r.buf, r.open = r.buf[:0], false }

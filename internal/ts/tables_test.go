@@ -269,6 +269,12 @@ func TestScannerSectionLoss(t *testing.T) {
 	if len(r.samples) != 2 || stats.LostPackets.Load() != 1 {
 		t.Errorf("got %d sections and %d lost packets, want 2 and 1", len(r.samples), stats.LostPackets.Load())
 	}
+	if left := stats.Left(); left != (ingest.Left{ingest.Incomplete: 1}) {
+		t.Errorf("left out %v, want the incomplete section", left.Map())
+	}
+	if r, stats := scanAll(b.Bytes()); len(r.samples) != 3 || stats.Left() != (ingest.Left{}) {
+		t.Errorf("without loss: %d sections", len(r.samples))
+	}
 }
 
 func TestScannerDiagnose(t *testing.T) {
