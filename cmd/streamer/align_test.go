@@ -1,10 +1,14 @@
 package main
 
 import (
+	"context"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"tailcast/ingest"
+	"tailcast/ingest/switcher"
 )
 
 // bench aligns inputs by a clock of its own.
@@ -235,5 +239,88 @@ func TestFailoverIsNoJump(t *testing.T) {
 	}
 	if got := b.apart(x, y, 300); got != 0 || y.t.move != moves || y.t.section != section {
 		t.Errorf("after a failover they are %v apart, moved %d times, %d jumps", got, y.t.move-moves, y.t.section-section)
+	}
+}
+
+// clocked is an input of 25 pictures a second on a clock that is zero at the start and may be fast, which is gone in between.
+type clocked struct {
+	zero, ppm  int64
+	gop, key   int64 // pictures from a keyframe to the next, and which is the first
+	gone, back time.Duration
+}
+
+func (c clocked) Run(ctx context.Context, sink ingest.Sink) error {
+	sink.SetProgram(&ingest.Program{Tracks: []ingest.Track{{ID: 0, Codec: ingest.H264}}})
+	begin := time.Now()
+	for n := int64(0); ; n++ {
+		if !ingest.Sleep(ctx, time.Until(begin.Add(time.Duration(n)*40*time.Millisecond))) {
+			return ctx.Err()
+		}
+		at := time.Duration(n) * 40 * time.Millisecond
+		if at >= c.gone && at < c.back {
+			continue
+		}
+		s := ingest.Sample{DTS: c.zero + n*3600 + n*3600*c.ppm/1_000_000}
+		if s.PTS = s.DTS; n%c.gop == c.key {
+			s.Flags = ingest.RandomAccess
+		}
+		sink.WriteSample(s)
+	}
+}
+
+// airing is the end of a rendition: it notes how far the newest sample is from the time of day.
+type airing struct {
+	t    *timing
+	skew int64
+}
+
+func (a *airing) SetProgram(p *ingest.Program) { a.t.setProgram(p) }
+func (a *airing) WriteSample(s ingest.Sample) {
+	a.t.observe(&s)
+	a.t.shift(&s)
+	a.skew = skewOf(s.DTS, time.Now())
+}
+
+// TestRenditionsAgreeAfterAFailover: of two outputs of one encoder, one is lost, replaced by another encoder, and comes back. Then the two are where
+// they were to each other.
+func TestRenditionsAgreeAfterAFailover(t *testing.T) {
+	most := time.Duration(0)
+	for _, c := range []struct{ gone, back, gop int64 }{{10_900, 20_000, 50}, {11_300, 15_000, 25}, {10_900, 200_000, 100}} {
+		synctest.Test(t, func(t *testing.T) {
+			gone, back := time.Duration(c.gone)*time.Millisecond, time.Duration(c.back)*time.Millisecond
+			clock := newProgramClock()
+			x, y := &airing{t: clock.timing()}, &airing{t: clock.timing()}
+			whole := switcher.New(switcher.Config{Inputs: []switcher.Input{{Name: "high", Source: clocked{zero: 5e6, gop: c.gop}}}})
+			broken := switcher.New(switcher.Config{Inputs: []switcher.Input{
+				{Name: "low", Source: clocked{zero: 5e6, gop: c.gop, gone: gone, back: back}}, {Name: "spare", Source: clocked{zero: -9e8, gop: c.gop, key: 12, ppm: 300}},
+			}})
+			ctx, stop := context.WithCancel(t.Context())
+			var both sync.WaitGroup
+			both.Go(func() { _ = whole.Run(ctx, x) })
+			both.Go(func() { _ = broken.Run(ctx, y) })
+			apart := func(after time.Duration) time.Duration {
+				time.Sleep(after)
+				synctest.Wait()
+				return time.Duration(y.skew-x.skew) * time.Second / ingest.ClockRate
+			}
+			before := apart(9010 * time.Millisecond)
+			during := apart(gone + 5*time.Second - 9*time.Second)
+			after := apart(back - gone + 15*time.Second)
+			if before != 0 || after != 0 {
+				t.Errorf("%v: apart by %v before, %v while the backup was on air, %v after; want 0 but in between", c, before, during, after)
+			}
+			if most = max(most, during); most > time.Second {
+				t.Errorf("%v: %v apart while the backup was on air", c, during)
+			}
+			t.Logf("%v apart while the backup is on air", during)
+			if _, n := broken.Status(); n != 2 {
+				t.Errorf("%d switches, want 2", n)
+			}
+			stop()
+			both.Wait()
+		})
+	}
+	if most < 100*time.Millisecond {
+		t.Errorf("at most %v apart while a backup was on air: the test is too kind", most)
 	}
 }

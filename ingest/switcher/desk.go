@@ -1,6 +1,10 @@
 package switcher
 
-import "tailcast/ingest"
+import (
+	"time"
+
+	"tailcast/ingest"
+)
 
 // Limits of how far a picture may be put behind where real time has it, because what is on air has come further.
 const (
@@ -62,6 +66,7 @@ type desk struct {
 		checks bool
 		pts    int64
 	}
+	handover handover
 }
 
 // deliver hands on what is in the lane on air.
@@ -87,13 +92,13 @@ func (d *desk) enter(l *lane, lone, urgent bool) (begins []item, ok bool) {
 		return nil, false
 	}
 	if !lone {
-		if i, by = d.find(l, urgent); i < 0 {
+		if i, by = d.find(l, urgent, 0); i < 0 {
 			return nil, false
 		}
 		d.time.begin(by)
 		d.entry.checks, d.entry.pts = by.valid, l.items[i].PTS+by.shift
 	}
-	d.lane, d.barred, d.program = l, d.reached, nil
+	d.lane, d.barred, d.program, d.handover = l, d.reached, nil, handover{}
 	begins = append(begins, l.items[i:]...)
 	begins[0].fresh = begins[0].fresh && lone // the line for that run is there already
 	l.clear()
@@ -101,9 +106,16 @@ func (d *desk) enter(l *lane, lone, urgent bool) (begins []item, ok bool) {
 	return begins, true
 }
 
+// prepare is told of a better input that will have been well for long enough after rest.
+func (d *desk) prepare(l *lane, rest time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	d.find(l, false, ticks(rest))
+}
+
 // find is the first entry of l that comes after what was on air. If there is none, it is the newest, which then has to wait
-// a little on the program's clock; -1 if that would be too long.
-func (d *desk) find(l *lane, urgent bool) (int, line) {
+// a little on the program's clock; -1 if that would be too long. One that is not urgent is not taken before rest is over.
+func (d *desk) find(l *lane, urgent bool, rest int64) (int, line) {
 	newest, least := -1, line{}
 	for i := range l.items {
 		m := &l.items[i]
@@ -112,7 +124,7 @@ func (d *desk) find(l *lane, urgent bool) (int, line) {
 		}
 		by := line{valid: true, newest: m.DTS}
 		if d.time.begun {
-			by.shift = d.time.clock + l.pace.least()
+			by.shift = l.place(m, d.time.clock+l.pace.least())
 			by.ahead = d.reached[kindOf(l.lead.Codec)].after(m.DTS+by.shift, m.PTS+by.shift)
 			by.shift += by.ahead
 		}
@@ -125,7 +137,7 @@ func (d *desk) find(l *lane, urgent bool) (int, line) {
 	case newest < 0:
 	case urgent && least.ahead > maxAhead:
 		newest = -1
-	case !urgent && l.newest()-l.items[newest].at > newKey:
+	case !urgent && (l.newest()-l.items[newest].at > newKey || d.handover.waits(l, newest, least, rest)):
 		newest = -1
 	}
 	return newest, least
@@ -157,6 +169,9 @@ func (d *desk) emit(m *item) {
 		d.entry.checks = false
 	}
 	shift := d.time.move(m, i, kind != data)
+	if m.lead {
+		d.lane.settle(m, shift-d.time.lines[i].ahead)
+	}
 	out := m.Sample
 	out.DTS += shift
 	out.PTS += shift
@@ -188,6 +203,8 @@ func (d *desk) passes(m *item, out *ingest.Sample, kind kind) (ingest.Cause, boo
 	switch before := d.barred[kind]; {
 	case !k.sent && before.some && out.DTS < before.dts+min(int64(kind), 1),
 		k.sent && k.breaks && out.DTS <= k.out:
+		return ingest.Overlap, false
+	case kind != data && d.handover.over(m, out, kind, d.reached[kind].step):
 		return ingest.Overlap, false
 	case d.entry.checks && kind == picture && out.PTS < d.entry.pts:
 		return ingest.Undecodable, false

@@ -27,6 +27,8 @@ type item struct {
 	fresh   bool            // the first of a run of its source
 	at      int64           // arrival, ticks since the start
 	late    int64           // the least delay of the lead then
+	era     int             // of the lane's clock
+	dated   bool            // Wall is the source's
 }
 
 // lane is the Sink of one input, and what is known of it. While it is on air it is a queue; else it keeps what is newest, from
@@ -73,6 +75,9 @@ type lane struct {
 	clocked        time.Time // when the encoder's clock was last heard by itself; then drift is of that
 	clock          int64     // and where it was
 	parts          parts
+	era            int // counts the clocks that the source has had
+	home           home
+	keys           rhythm // of where decoding can start
 }
 
 // restart is called before each run of the source.
@@ -80,6 +85,7 @@ func (l *lane) restart() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.running, l.fresh, l.program, l.picture, l.parts = true, true, nil, time.Time{}, parts{}
+	l.era++
 	if !l.air {
 		l.clear()
 	}
@@ -148,10 +154,13 @@ func (l *lane) WriteSample(s ingest.Sample) {
 		return
 	}
 	l.last = now
-	m := item{Sample: s, program: l.program, lead: s.Track == l.lead.ID, at: ticks(now.Sub(l.start))}
+	m := item{Sample: s, program: l.program, lead: s.Track == l.lead.ID, at: ticks(now.Sub(l.start)), dated: !s.Wall.IsZero()}
 	m.entry = m.lead && (s.Flags&ingest.RandomAccess != 0 || !l.lead.Codec.IsVideo())
 	if m.lead {
 		l.measure(&m, now)
+	}
+	if m.entry {
+		l.keys.add(m.DTS)
 	}
 	if kindOf(track.Codec) != data {
 		l.parts.came(s.Track, now)
@@ -160,7 +169,7 @@ func (l *lane) WriteSample(s ingest.Sample) {
 		l.dropped++
 		return
 	}
-	m.late, m.fresh, l.fresh = l.pace.least(), l.fresh, false
+	m.late, m.fresh, l.fresh, m.era = l.pace.least(), l.fresh, false, l.era
 	if m.entry && m.Wall.IsZero() && (l.told == 0 || m.at-l.told >= ingest.ClockRate/2) {
 		l.told = m.at
 		// One clock for all samples of an input, told at keyframes: what came with the least delay was captured when it came, or before.
@@ -174,13 +183,16 @@ func (l *lane) WriteSample(s ingest.Sample) {
 // measure takes the lead's sample for its pace.
 func (l *lane) measure(m *item, now time.Time) {
 	if l.picture.IsZero() || now.Sub(l.picture) > l.limit() {
-		l.begun = now
+		l.begun, l.keys = now, rhythm{}
 	}
 	step := m.DTS - l.dts
 	jumped := l.pace.known && (step < 0 || step > maxJump)
 	alone := now.Sub(l.clocked) > time.Second // nothing but samples tells of the encoder's clock
 	if alone && (jumped || m.Flags&ingest.Discontinuity != 0 || !l.clocked.IsZero()) {
 		l.drift, l.clocked = drift{}, time.Time{}
+	}
+	if (jumped || m.Flags&ingest.Discontinuity != 0) && !l.goesOn(m, step, now) {
+		l.era++
 	}
 	if jumped {
 		l.pace, l.wall, step = pace{}, pace{}, 0

@@ -258,9 +258,14 @@ func (s *Switcher) choose(now time.Time) int {
 	}
 	if s.on >= 0 && s.lanes[s.on].alive(now) {
 		for i, l := range s.lanes[:s.on] {
-			if l.well(now) >= s.hold(l) && !s.lanes[s.on].relieves(l, now) {
+			if !l.alive(now) || s.lanes[s.on].relieves(l, now) {
+				continue
+			}
+			rest := s.hold(l) - l.well(now)
+			if rest <= 0 {
 				return i
 			}
+			s.desk.prepare(l, rest)
 		}
 		for i, l := range s.lanes {
 			if l.relieves(s.lanes[s.on], now) {
