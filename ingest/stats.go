@@ -40,14 +40,18 @@ func (s *Stats) LastError() string {
 	return ""
 }
 
-// NamedStats are the counts of a source of several streams, by their names. Anybody may ask at any time; the zero value is ready.
+// NamedStats are the counts of a source of several streams, by their names: a server has them by embedding. Anybody may ask at any
+// time; the zero value is ready.
 type NamedStats struct {
 	mu   sync.Mutex // guards list
 	list map[string]*Stats
 }
 
-// Of returns those of one stream, which stay the same.
-func (n *NamedStats) Of(name string) *Stats {
+// Stats counts what has come in of the one stream of Run.
+func (n *NamedStats) Stats() *Stats { return n.StatsOf("") }
+
+// StatsOf is Stats of one of the streams of RunPaths.
+func (n *NamedStats) StatsOf(name string) *Stats {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.list == nil {

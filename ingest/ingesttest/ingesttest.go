@@ -3,6 +3,7 @@
 package ingesttest
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"log/slog"
@@ -129,3 +130,53 @@ func Start(t *testing.T, s ingest.Source, sink ingest.Sink) (stop func()) {
 
 // Quiet is a logger for tests that provoke complaints.
 func Quiet() *slog.Logger { return slog.New(slog.NewTextHandler(io.Discard, nil)) }
+
+// Fragile is a Record that panics once, after Left samples, as a library would.
+type Fragile struct {
+	*Record
+	Left int
+}
+
+// WriteSample implements ingest.Sink.
+func (f *Fragile) WriteSample(s ingest.Sample) {
+	if f.Left--; f.Left == -1 {
+		panic("glass")
+	}
+	f.Record.WriteSample(s)
+}
+
+// Until waits for something that nobody signals.
+func Until(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(15 * time.Second); !ok(); {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 15 s: not %s", what)
+		}
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+// Lines is a log that can be read while it is written.
+type Lines struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+// Write implements io.Writer.
+func (l *Lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// String is what was written so far.
+func (l *Lines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// Logger writes to l, debugging too.
+func (l *Lines) Logger() *slog.Logger {
+	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}

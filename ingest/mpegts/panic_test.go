@@ -11,22 +11,9 @@ import (
 	"tailcast/internal/clip"
 )
 
-// fragile panics at its third sample.
-type fragile struct {
-	*ingesttest.Record
-	count int
-}
-
-func (f *fragile) WriteSample(s ingest.Sample) {
-	if f.count++; f.count == 3 {
-		panic("glass")
-	}
-	f.Record.WriteSample(s)
-}
-
 // TestSeriesPanic: a panic is an error, and what comes next is whole.
 func TestSeriesPanic(t *testing.T) {
-	f := &fragile{Record: ingesttest.NewRecord()}
+	f := &ingesttest.Fragile{Record: ingesttest.NewRecord(), Left: 2}
 	s := Config{Stats: new(ingest.Stats)}.Series(f)
 	broken := s.scanner
 	if err := s.Take(t.Context(), bytes.NewReader(clip.Bytes()), 0); err == nil || !strings.Contains(err.Error(), "parser panic: glass") {
@@ -49,7 +36,7 @@ func TestPushPanic(t *testing.T) {
 	p := &Push{Config: Config{Stats: new(ingest.Stats)}}
 	server := httptest.NewServer(p)
 	defer server.Close()
-	f := &fragile{Record: ingesttest.NewRecord()}
+	f := &ingesttest.Fragile{Record: ingesttest.NewRecord(), Left: 2}
 	stop := start(t, p, f)
 	running(p)
 	broken := p.scanner

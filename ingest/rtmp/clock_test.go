@@ -112,10 +112,10 @@ func TestLateTrack(t *testing.T) {
 
 // TestNotCarried: what MPEG-TS has no form for is left out, said once, and the rest goes on.
 func TestNotCarried(t *testing.T) {
-	log := &lines{}
+	log := &ingesttest.Lines{}
 	r := ingesttest.NewRecord()
 	now := time.Now()
-	s := newStream(&output{sink: r, stats: &ingest.Stats{}, log: log.logger(), start: now})
+	s := newStream(&output{sink: r, stats: &ingest.Stats{}, log: log.Logger(), start: now})
 	for range 10 {
 		s.take(&message.Audio{Codec: message.CodecLPCM, AU: []byte("la")}, now)
 	}

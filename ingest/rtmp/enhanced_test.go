@@ -125,7 +125,7 @@ func TestEnhanced(t *testing.T) {
 				t.Fatal(err)
 			}
 			newPlayer(t, file).play(t, client, file)
-			until(t, "all there", func() bool { return len(r.All()) >= len(file.All()) })
+			ingesttest.Until(t, "all there", func() bool { return len(r.All()) >= len(file.All()) })
 			ingesttest.CheckTimes(t, r.All())
 			noTrouble(t, s.Stats())
 			var offsets []int64

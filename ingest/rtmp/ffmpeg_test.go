@@ -36,7 +36,7 @@ func TestFFmpegPublishes(t *testing.T) {
 			path, file := film(t, c.encode)
 			s, r := serve(t, ServerConfig{Gate: admit.NewGate(key, ingesttest.Quiet())})
 			runFFmpeg(t, "-i", path, "-c", "copy", "-f", "flv", "rtmp://"+s.Addr().String()+"/live/"+key)
-			until(t, "all there", func() bool { return len(r.All()) >= len(file.All()) })
+			ingesttest.Until(t, "all there", func() bool { return len(r.All()) >= len(file.All()) })
 			ingesttest.CheckTimes(t, r.All())
 			noTrouble(t, s.Stats())
 			var offsets []int64
@@ -57,9 +57,9 @@ func TestFFmpegPublishes(t *testing.T) {
 // TestWrongKey: ffmpeg is told what is wrong, nothing of what it sends is taken, and the key is in no log.
 func TestWrongKey(t *testing.T) {
 	needFFmpeg(t)
-	log := &lines{}
-	gate := admit.NewGate(key, log.logger())
-	s, r := serve(t, ServerConfig{Gate: gate, Logger: log.logger()})
+	log := &ingesttest.Lines{}
+	gate := admit.NewGate(key, log.Logger())
+	s, r := serve(t, ServerConfig{Gate: gate, Logger: log.Logger()})
 	path, _ := film(t, args(picture, x264))
 	for _, tail := range []string{"/live/sesame-opem", "/live", "/live/" + key + "x"} {
 		out, err := ffmpeg(t, "-re", "-i", path, "-c", "copy", "-f", "flv", "rtmp://"+s.Addr().String()+tail)
@@ -81,7 +81,7 @@ func TestRTMPS(t *testing.T) {
 	path, file := film(t, args(picture, tone, x264, []string{"-c:a", "aac"}))
 	s, r := serve(t, ServerConfig{TLS: &tls.Config{Certificates: []tls.Certificate{certificate(t)}}})
 	runFFmpeg(t, "-i", path, "-c", "copy", "-f", "flv", "rtmps://"+s.Addr().String()+"/live/studio")
-	until(t, "all there", func() bool { return len(r.All()) >= len(file.All()) })
+	ingesttest.Until(t, "all there", func() bool { return len(r.All()) >= len(file.All()) })
 	noTrouble(t, s.Stats())
 	plain, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
@@ -91,5 +91,5 @@ func TestRTMPS(t *testing.T) {
 	if _, err := plain.Write([]byte("\x03 RTMP without TLS, which is hung up on")); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "hung up on", func() bool { n, err := plain.Read(make([]byte, 64)); return n == 0 && err != nil })
+	ingesttest.Until(t, "hung up on", func() bool { n, err := plain.Read(make([]byte, 64)); return n == 0 && err != nil })
 }

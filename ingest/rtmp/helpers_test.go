@@ -3,16 +3,13 @@ package rtmp
 import (
 	"bytes"
 	"fmt"
-	"log/slog"
 	"math"
 	"net/netip"
 	"net/url"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/bluenviron/gortmplib"
 
@@ -133,39 +130,6 @@ func same(t *testing.T, what string, got, want []ingest.Sample, tolerance int64)
 		t.Errorf("%s: times are the file's plus %d to %d ticks, want them within %d", what, low, high, tolerance)
 	}
 	return low
-}
-
-// until waits for something that nobody signals.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 15 s: not %s", what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-func (l *lines) logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(l, &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
 
 func noTrouble(t *testing.T, s *ingest.Stats) {

@@ -42,9 +42,9 @@ const defaultAddr = "127.0.0.1:1935"
 // Server is an ingest.Source fed by whoever publishes to its listener: one publisher at a time, and the next when it has left. Time
 // never goes back between publishers; the first sample of each track of a later one is marked as a discontinuity.
 type Server struct {
+	ingest.NamedStats
 	cfg      ServerConfig
 	listener *admit.Listener
-	stats    ingest.NamedStats
 
 	mu      sync.Mutex // guards all below
 	refused admit.Limiter
@@ -74,12 +74,6 @@ func (c ServerConfig) scheme() string {
 
 // Addr is where the listener is bound.
 func (s *Server) Addr() netip.AddrPort { return s.listener.Addr().(*net.TCPAddr).AddrPort() }
-
-// Stats counts what has come in; safe at any time.
-func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
-
-// StatsOf is Stats of one of the streams of RunPaths.
-func (s *Server) StatsOf(name string) *ingest.Stats { return s.stats.Of(name) }
 
 // Close releases the listener of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error { return s.listener.Close() }

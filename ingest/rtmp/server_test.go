@@ -76,7 +76,7 @@ func TestPaths(t *testing.T) {
 	if err != nil {
 		return // refused already
 	}
-	until(t, "refused", func() bool { _, err := c.Read(); return err != nil })
+	ingesttest.Until(t, "refused", func() bool { _, err := c.Read(); return err != nil })
 }
 
 // paths runs a server as a source.
@@ -118,7 +118,7 @@ func TestTwoPublishers(t *testing.T) {
 	}
 	sing(t, next).bar(t, 0)
 	breaks := func(s ingest.Sample) bool { return s.Flags&ingest.Discontinuity != 0 }
-	until(t, "all there", func() bool {
+	ingesttest.Until(t, "all there", func() bool {
 		at := slices.IndexFunc(r.All(), breaks)
 		return at >= 0 && len(r.All()) == at+70
 	})
@@ -194,7 +194,7 @@ func TestStrangers(t *testing.T) {
 		t.Error("who sends without end before the key is not hung up on")
 	}
 	var c *gortmplib.Client
-	until(t, "let in", func() (ok bool) {
+	ingesttest.Until(t, "let in", func() (ok bool) {
 		var err error
 		c, err = connect(t, s.Addr(), "live/a")
 		return err == nil
@@ -226,8 +226,8 @@ func TestSilence(t *testing.T) {
 
 // TestManyWatchers: those who want to play do not fill the log.
 func TestManyWatchers(t *testing.T) {
-	log := &lines{}
-	s, _ := serve(t, ServerConfig{Logger: log.logger(), Gate: admit.NewGate(key, ingesttest.Quiet())})
+	log := &ingesttest.Lines{}
+	s, _ := serve(t, ServerConfig{Logger: log.Logger(), Gate: admit.NewGate(key, ingesttest.Quiet())})
 	for range 10 {
 		u, _ := url.Parse("rtmp://" + s.Addr().String() + "/live/a")
 		c := &gortmplib.Client{URL: u}

@@ -1,10 +1,8 @@
 package rtsp
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -256,9 +254,8 @@ func TestPullPassword(t *testing.T) {
 	t.Parallel()
 	c := newCamera(t, "s3cret")
 	c.on()
-	var mu sync.Mutex
-	var log bytes.Buffer
-	logger := slog.New(slog.NewTextHandler(lockedWriter{&mu, &log}, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := &ingesttest.Lines{}
+	logger := log.Logger()
 
 	_, r := pull(t, PullConfig{URL: "rtsp://admin:s3cret@" + c.addr + "/cam?token=t0ken", Logger: logger})
 	c.waitPlay()
@@ -272,8 +269,6 @@ func TestPullPassword(t *testing.T) {
 	if want := "rtsp: " + c.addr + " refuses user and password: put the right ones into the URL"; err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
-	mu.Lock()
-	defer mu.Unlock()
 	for _, secret := range []string{"s3cret", "wr0ng", "t0ken", "admin"} {
 		if strings.Contains(log.String(), secret) {
 			t.Errorf("the log tells %q:\n%s", secret, log.String())
@@ -282,17 +277,6 @@ func TestPullPassword(t *testing.T) {
 	if !strings.Contains(log.String(), c.addr+"/cam") {
 		t.Errorf("the log does not tell what was played:\n%s", log.String())
 	}
-}
-
-type lockedWriter struct {
-	mu *sync.Mutex
-	w  *bytes.Buffer
-}
-
-func (l lockedWriter) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.w.Write(p)
 }
 
 func TestPullConfigErrors(t *testing.T) {

@@ -41,10 +41,10 @@ const defaultAddr = "127.0.0.1:8554"
 // Server is an ingest.Source fed by whoever publishes to its listener: one publisher at a time, and the next when it has left.
 // Time never goes back between publishers; the first sample of each track of a later one is marked as a discontinuity.
 type Server struct {
+	ingest.NamedStats
 	cfg       ServerConfig
 	tcp       *admit.Listener
 	rtp, rtcp *net.UDPConn
-	stats     ingest.NamedStats
 }
 
 // Listen binds the listeners of cfg, so that errors come early and the address is known; Run serves them.
@@ -73,12 +73,6 @@ func Listen(cfg ServerConfig) (*Server, error) {
 
 // Addr is where the RTSP listener is bound.
 func (s *Server) Addr() netip.AddrPort { return s.tcp.Addr().(*net.TCPAddr).AddrPort() }
-
-// Stats counts what has come in; safe at any time.
-func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
-
-// StatsOf is Stats of one of the streams of RunPaths.
-func (s *Server) StatsOf(name string) *ingest.Stats { return s.stats.Of(name) }
 
 // Close releases the listeners of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error {

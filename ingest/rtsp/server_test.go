@@ -463,7 +463,7 @@ func TestPanicIsContained(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &fragile{Record: ingesttest.NewRecord(), left: 3}
+	r := &ingesttest.Fragile{Record: ingesttest.NewRecord(), Left: 3}
 	ingesttest.Start(t, s, r)
 	mustPublish(t, s, &overTCP).frames(0, 5)
 	left(t, s, &overTCP).frames(0, 3)
@@ -471,19 +471,6 @@ func TestPanicIsContained(t *testing.T) {
 	if !strings.Contains(s.Stats().LastError(), "made the parser panic: glass") {
 		t.Errorf("last error is %q, want it to tell of the panic", s.Stats().LastError())
 	}
-}
-
-// fragile panics once, after left samples.
-type fragile struct {
-	*ingesttest.Record
-	left int
-}
-
-func (f *fragile) WriteSample(s ingest.Sample) {
-	if f.left--; f.left == -1 {
-		panic("glass")
-	}
-	f.Record.WriteSample(s)
 }
 
 // What the library cannot read is refused before we see it; the operator is told all the same.

@@ -70,7 +70,7 @@ func TestCaller(t *testing.T) {
 		r.Wait(t, round*whole)
 		conn.Close()
 	}
-	until(t, "a call after the second", func() bool { return len(g.calls) > 0 })
+	ingesttest.Until(t, "a call after the second", func() bool { return len(g.calls) > 0 })
 	if n := c.Stats().Reconnects.Load(); n != 2 {
 		t.Errorf("%d reconnects counted, want 2", n)
 	}
@@ -85,7 +85,7 @@ func TestCallerRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	ingesttest.Start(t, c, ingesttest.NewRecord())
-	until(t, "refused twice", func() bool { return c.Stats().Reconnects.Load() >= 2 })
+	ingesttest.Until(t, "refused twice", func() bool { return c.Stats().Reconnects.Load() >= 2 })
 	if text := c.Stats().LastError(); !strings.Contains(text, "the passphrase is wrong") || strings.Contains(text, "quite") {
 		t.Errorf("the last error is %q", text)
 	}
@@ -124,7 +124,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 		})
 	}
 	calls.Wait()
-	until(t, "all gone", func() bool { return runtime.NumGoroutine() <= before })
+	ingesttest.Until(t, "all gone", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 func TestParseURL(t *testing.T) {

@@ -114,17 +114,6 @@ func send(t *testing.T, c gosrt.Conn, in []byte) {
 	}
 }
 
-// until waits for something that nobody signals.
-func until(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); {
-		if time.Now().After(deadline) {
-			t.Fatalf("after 10 s: not %s", what)
-		}
-		<-time.After(5 * time.Millisecond)
-	}
-}
-
 func quietStats(t *testing.T, s *ingest.Stats) {
 	t.Helper()
 	if n := s.LostPackets.Load() + s.LostDatagrams.Load() + s.DamagedSamples.Load() + s.SkippedBytes.Load(); n != 0 {

@@ -85,7 +85,7 @@ func TestRepair(t *testing.T) {
 	send(t, c, clip.Bytes())
 	r.Wait(t, whole)
 	same(t, r, want(t, theClip), 0)
-	until(t, "counted", func() bool { return s.Stats().Retransmitted.Load() >= dropped.Load() })
+	ingesttest.Until(t, "counted", func() bool { return s.Stats().Retransmitted.Load() >= dropped.Load() })
 	quietStats(t, s.Stats())
 	if n := dropped.Load(); n < 20 {
 		t.Errorf("only %d were dropped: the test tests nothing", n)
@@ -111,7 +111,7 @@ func TestLoss(t *testing.T) {
 	send(t, c, clip.Bytes())
 	send(t, c, clip.Bytes()) // so that the last loss is followed by something
 	r.Wait(t, 2*whole-3*12)
-	until(t, "counted", func() bool { return s.Stats().LostDatagrams.Load() >= all()-1 })
+	ingesttest.Until(t, "counted", func() bool { return s.Stats().LostDatagrams.Load() >= all()-1 })
 	lost := s.Stats().LostDatagrams.Load()
 	if n := all(); lost > n || n < 5 {
 		t.Errorf("%d datagrams counted as lost of %d that were", lost, n)

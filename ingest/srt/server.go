@@ -52,10 +52,10 @@ const (
 // Server is an ingest.Source fed by whoever calls its listener: one publisher at a time, and the next when it has left. A publisher of
 // whom nothing was heard for a second makes way for the next.
 type Server struct {
+	ingest.NamedStats
 	cfg      ServerConfig
 	listener gosrt.Listener
 	waiting  atomic.Int64 // callers that are not answered yet
-	stats    ingest.NamedStats
 
 	mu      sync.Mutex // guards all below
 	trouble admit.Limiter
@@ -144,12 +144,6 @@ func (s *Server) Addr() netip.AddrPort {
 	a := s.listener.Addr().(*net.UDPAddr).AddrPort()
 	return netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 }
-
-// Stats counts what has come in; safe at any time.
-func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
-
-// StatsOf is Stats of one of the streams of RunPaths.
-func (s *Server) StatsOf(name string) *ingest.Stats { return s.stats.Of(name) }
 
 // Close releases the listener of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error {

@@ -18,28 +18,10 @@ import (
 
 const key = "sesame-open"
 
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
 // TestWhoMayPublish goes through all spellings of the stream id, and both ways to show the key.
 func TestWhoMayPublish(t *testing.T) {
-	log := &lines{}
-	logger := slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	log := &ingesttest.Lines{}
+	logger := log.Logger()
 	for _, c := range []struct {
 		name, streamID, passphrase string
 		cfg                        ServerConfig
@@ -124,7 +106,7 @@ func TestTwoPublishers(t *testing.T) {
 			<-time.After(20 * time.Millisecond)
 		}
 	})
-	until(t, "on air", func() bool { return s.Stats().Samples.Load() > 0 })
+	ingesttest.Until(t, "on air", func() bool { return s.Stats().Samples.Load() > 0 })
 	if _, err := call(s.Addr(), "publish:live", ""); err == nil || !strings.Contains(err.Error(), "1407") {
 		t.Errorf("second publisher got %v, want a conflict", err)
 	}
@@ -172,7 +154,7 @@ type paths struct {
 
 // TestGarbage: a handshake that ends within an extension makes gosrt panic; neither that nor anything else keeps an encoder out.
 func TestGarbage(t *testing.T) {
-	log := &lines{}
+	log := &ingesttest.Lines{}
 	s, r := serve(t, ServerConfig{Logger: slog.New(slog.NewTextHandler(log, nil))})
 	conn, err := net.Dial("udp", s.Addr().String())
 	if err != nil {
@@ -213,7 +195,7 @@ func TestNotTS(t *testing.T) {
 			<-time.After(time.Millisecond)
 		}
 	}()
-	until(t, "refused", func() bool { return strings.Contains(s.Stats().LastError(), "not MPEG-TS") })
+	ingesttest.Until(t, "refused", func() bool { return strings.Contains(s.Stats().LastError(), "not MPEG-TS") })
 	good := mustCall(t, s.Addr(), "", "")
 	send(t, good, clip.Bytes())
 	r.Wait(t, whole)
@@ -232,7 +214,7 @@ func TestManyCallers(t *testing.T) {
 	if n := gate.Refused(); n != 20 {
 		t.Errorf("%d refused, want 20", n)
 	}
-	until(t, "let in", func() bool {
+	ingesttest.Until(t, "let in", func() bool {
 		c, err := call(s.Addr(), "publish:"+key, "")
 		if err != nil {
 			return false

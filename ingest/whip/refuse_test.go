@@ -313,7 +313,7 @@ func TestNothingStays(t *testing.T) {
 
 // A panic under one publisher's packet ends its session, and nothing else.
 func TestPanicIsContained(t *testing.T) {
-	r := &fragile{Record: ingesttest.NewRecord(), left: 2}
+	r := &ingesttest.Fragile{Record: ingesttest.NewRecord(), Left: 2}
 	p := newPlace(t, r)
 	a := newClient(t, h264Codec)
 	a.publish(p)
@@ -331,19 +331,6 @@ func TestPanicIsContained(t *testing.T) {
 	if !strings.Contains(p.Stats().LastError(), "made the parser panic: glass") {
 		t.Errorf("last error is %q, want it to tell of the panic", p.Stats().LastError())
 	}
-}
-
-// fragile panics once, after left samples.
-type fragile struct {
-	*ingesttest.Record
-	left int
-}
-
-func (f *fragile) WriteSample(s ingest.Sample) {
-	if f.left--; f.left == -1 {
-		panic("glass")
-	}
-	f.Record.WriteSample(s)
 }
 
 // Run ends sessions, and before and after it nobody is let in.

@@ -57,13 +57,13 @@ const udpBuffer = 4 << 20 // bytes asked for; the kernel gives what it allows
 // While one sends, another is refused; who has fallen silent makes way. Time never goes back between publishers; the first sample of each
 // track of a later one is marked as a discontinuity.
 type Server struct {
+	ingest.NamedStats
 	log      *slog.Logger
 	udp      *net.UDPConn
 	public   []netip.Addr
 	path     string
 	patience time.Duration // within what time of its offer a publisher sends, or is given up
 	wait     time.Duration // for packets that are to be sent again
-	stats    ingest.NamedStats
 
 	mu  sync.Mutex // guards all below, and the rooms
 	run *running   // nil while Run is not running
@@ -101,12 +101,6 @@ func resolve(addr string, gate *admit.Gate) (*net.UDPAddr, error) {
 
 // Addr is where media arrives.
 func (s *Server) Addr() netip.AddrPort { return s.udp.LocalAddr().(*net.UDPAddr).AddrPort() }
-
-// Stats counts what has come in; safe at any time.
-func (s *Server) Stats() *ingest.Stats { return s.StatsOf("") }
-
-// StatsOf is Stats of one of the streams of RunPaths.
-func (s *Server) StatsOf(name string) *ingest.Stats { return s.stats.Of(name) }
 
 // Close releases the address of a Server that is never run; Run does it by itself.
 func (s *Server) Close() error { return s.udp.Close() }
