@@ -1,0 +1,366 @@
+package e2e
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	gosrt "github.com/datarhei/gosrt"
+	pionrtp "github.com/pion/rtp"
+	"golang.org/x/sync/errgroup"
+
+	"tailcast/ingest"
+	"tailcast/ingest/ingesttest"
+	"tailcast/ingest/mpegts"
+	"tailcast/internal/command"
+	"tailcast/internal/ts"
+)
+
+// The matrix goes on with what ffmpeg cannot make: teletext, subtitles, cue messages and other data beside pictures and sound. They
+// are put into the transport stream by hand, and sent as they are by each source that carries one.
+
+// services are such tracks, as DVB and ATSC have them.
+var services = []ingest.Track{
+	{Codec: ingest.Data, Language: "deu", PID: 0x1b0, StreamType: 6, StreamID: 0xbd, Descriptors: []byte{0x56, 10, 'd', 'e', 'u', 9, 0, 'd', 'e', 'u', 0x11, 0x50}}, // teletext
+	{Codec: ingest.Data, Language: "swe", PID: 0x1b1, StreamType: 6, StreamID: 0xbd, Descriptors: []byte{0x59, 8, 's', 'w', 'e', 0x14, 0, 1, 0, 1}},                 // DVB subtitles
+	{Codec: ingest.Data, PID: 0x1b2, StreamType: 0x86, Sections: true, Descriptors: []byte{0x8a, 1, 2, 0x52, 1, 9}},                                                 // SCTE-35
+	{Codec: ingest.Data, PID: 0x1b3, StreamType: 0x15, StreamID: 0xfc, Descriptors: []byte{0x26, 9, 1, 0, 0xff, 'K', 'L', 'V', 'A', 0, 0x0f}},                       // KLV with times
+	{Codec: ingest.Data, PID: 0x1b4, StreamType: 5, Sections: true, Descriptors: []byte{0x6f, 3, 0xe1, 1, 0}},                                                       // AIT
+	{Codec: ingest.Data, PID: 0x1b5, StreamType: 0xc6, StreamID: 0xbf, Descriptors: []byte{0x5f, 4, 0, 0, 0, 0x28, 0x83, 0}},                                        // nobody knows
+}
+
+// piece is what is sent at a time.
+type piece struct {
+	due  time.Duration
+	data []byte
+}
+
+// broadcast are eight seconds of pictures and sound of ffmpeg with services beside each picture.
+func broadcast(t *testing.T) (list []piece) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "film.ts")
+	ffmpeg(t, "-f", "lavfi", "-i", "testsrc2=size=320x180:rate=25:duration=8", "-f", "lavfi", "-i", "sine=frequency=440:sample_rate=48000:duration=8", "-f", "lavfi", "-i",
+		"sine=frequency=880:sample_rate=48000:duration=8", "-map", "0", "-map", "1", "-map", "2", "-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "25", "-pix_fmt", "yuv420p",
+		"-c:a:0", "mp2", "-c:a:1", "ac3", "-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng", file)
+	film := scanned(t, file)
+	p := film.Program(t).Clone()
+	for i, track := range services {
+		track.ID = uint8(32 + i)
+		p.Tracks = append(p.Tracks, track)
+	}
+	var out bytes.Buffer
+	m := ts.NewMuxer(&out)
+	if err := m.SetProgram(p); err != nil {
+		t.Fatal(err)
+	}
+	write := func(s ingest.Sample) {
+		if err := m.WriteSample(s); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lead, n := p.Lead().ID, int64(-1)
+	for _, s := range film.All() {
+		if s.Track == lead {
+			if n++; out.Len() > 0 {
+				list = append(list, piece{time.Duration(n) * 40 * time.Millisecond, bytes.Clone(out.Bytes())})
+				out.Reset()
+			}
+		}
+		write(s)
+		if s.Track == lead {
+			for _, track := range p.Tracks[len(p.Tracks)-len(services):] {
+				write(ingest.Sample{Track: track.ID, PTS: s.DTS, DTS: s.DTS, Data: spoken(track, n)})
+			}
+		}
+	}
+	return append(list, piece{time.Duration(n+1) * 40 * time.Millisecond, out.Bytes()})
+}
+
+// spoken is what a track says beside picture n.
+func spoken(track ingest.Track, n int64) []byte {
+	text := fmt.Sprintf("PID %d, picture %d", track.PID, n)
+	switch {
+	case track.StreamType == 0x86:
+		b, _ := base64.StdEncoding.DecodeString("/DAvAAAAAAAA///wFAVIAACPf+/+c2nALv4AUsz1AAAAAAAKAAhDVUVJAAABNWLbowo=") // SCTE 35, 14.2: splice_insert
+		return b
+	case track.Sections:
+		return append([]byte{0x74, 0x30, byte(len(text))}, text...) // a short header, without a CRC
+	}
+	return []byte(text)
+}
+
+// scanned is what is in a file.
+func scanned(t *testing.T, file string) *ingesttest.Record {
+	t.Helper()
+	r := ingesttest.NewRecord()
+	if err := (&mpegts.File{Path: file, Speed: math.Inf(1)}).Run(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// sendPaced hands pieces on when they are due.
+func sendPaced(t *testing.T, list []piece, to func(b []byte) error) {
+	begin := time.Now()
+	for _, p := range list {
+		<-time.After(time.Until(begin.Add(p.due)))
+		if err := to(p.data); err != nil {
+			t.Errorf("couldn't send: %v", err)
+			return
+		}
+	}
+}
+
+// inDatagrams cuts what it is given.
+func inDatagrams(w io.Writer) func([]byte) error {
+	return func(b []byte) error {
+		for d := range slices.Chunk(b, 7*188) {
+			if _, err := w.Write(d); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// packed makes RTP packets of datagrams (RFC 2250).
+type packed struct {
+	io.Writer
+	pionrtp.Header
+}
+
+func (p *packed) Write(b []byte) (int, error) {
+	p.Version, p.PayloadType = 2, 33
+	p.SequenceNumber++
+	whole, err := (&pionrtp.Packet{Header: p.Header, Payload: b}).Marshal()
+	if err != nil {
+		return 0, err
+	}
+	return p.Writer.Write(whole)
+}
+
+// ways send a broadcast to a streamer of their own.
+func ways(file string, list []piece) map[string]func(t *testing.T) (p *command.Process, send func()) {
+	datagrams := func(scheme string, wrap func(net.Conn) io.Writer) func(*testing.T) (*command.Process, func()) {
+		return func(t *testing.T) (*command.Process, func()) {
+			addr := "127.0.0.1:" + freePort(t)
+			p := streamer(t, scheme+"://"+addr)
+			return p, func() {
+				c, err := net.Dial("udp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				sendPaced(t, list, inDatagrams(wrap(c)))
+			}
+		}
+	}
+	return map[string]func(t *testing.T) (*command.Process, func()){
+		"file": func(t *testing.T) (*command.Process, func()) {
+			p := streamer(t, file)
+			return p, func() { <-p.Done() }
+		},
+		"udp": datagrams("udp", func(c net.Conn) io.Writer { return c }),
+		"rtp": datagrams("rtp", func(c net.Conn) io.Writer { return &packed{Writer: c} }),
+		"srt push": func(t *testing.T) (*command.Process, func()) {
+			p := streamer(t, "--rtsp", "", "--rtmp", "", "--whip", "", "--srt", "127.0.0.1:0")
+			return p, func() {
+				u, err := url.Parse(p.SRT)
+				if err != nil {
+					t.Fatal(err)
+				}
+				cfg := gosrt.DefaultConfig()
+				cfg.StreamId = u.Query().Get("streamid")
+				c, err := gosrt.Dial("srt", u.Host, cfg)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sendPaced(t, list, inDatagrams(c))
+				<-time.After(time.Second) // what is within the latency is lost when a caller hangs up
+				c.Close()
+			}
+		},
+		"http push": func(t *testing.T) (*command.Process, func()) {
+			p := streamer(t, "--rtsp", "")
+			return p, func() {
+				r, w := io.Pipe()
+				var sending sync.WaitGroup
+				sending.Go(func() {
+					defer w.Close()
+					sendPaced(t, list, func(b []byte) error { _, err := w.Write(b); return err })
+				})
+				defer sending.Wait()
+				req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, p.HTTP+"/ingest", r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res, err := http.DefaultClient.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+			}
+		},
+		"http pull": func(t *testing.T) (*command.Process, func()) {
+			sent := make(chan struct{})
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				select {
+				case <-sent:
+					http.NotFound(w, r)
+					return
+				default:
+				}
+				w.Header().Set("Content-Type", "video/mp2t")
+				sendPaced(t, list, func(b []byte) error { _, err := flushing{w}.Write(b); return err })
+				close(sent)
+			}))
+			t.Cleanup(s.Close)
+			return streamer(t, s.URL+"/live.ts"), func() { <-sent }
+		},
+		"hls": func(t *testing.T) (*command.Process, func()) {
+			segments := slices.Collect(slices.Chunk(list, 25))
+			begin := time.Now()
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				var n int
+				if _, err := fmt.Sscanf(r.URL.Path, "/%d.ts", &n); err == nil && n < len(segments) {
+					for _, p := range segments[n] {
+						_, _ = w.Write(p.data) // who hangs up will ask again
+					}
+					return
+				}
+				there := min(4+int(time.Since(begin)/time.Second), len(segments))
+				_, _ = io.WriteString(w, "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n")
+				for i := range there {
+					fmt.Fprintf(w, "#EXTINF:1,\n%d.ts\n", i)
+				}
+				if there == len(segments) {
+					_, _ = io.WriteString(w, "#EXT-X-ENDLIST\n")
+				}
+			}))
+			t.Cleanup(s.Close)
+			p := streamer(t, s.URL+"/live.m3u8")
+			return p, func() { <-p.Done() }
+		},
+	}
+}
+
+// TestMatrixOfServices: by each of them, all tracks reach a viewer with their descriptors to the byte, and each unit with its bytes and at its time.
+func TestMatrixOfServices(t *testing.T) {
+	need(t, "ffmpeg")
+	list := broadcast(t)
+	file := filepath.Join(t.TempDir(), "sent.ts")
+	var whole []byte
+	for _, p := range list {
+		whole = append(whole, p.data...)
+	}
+	if err := os.WriteFile(file, whole, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	sent := scanned(t, file)
+	var cells errgroup.Group
+	cells.SetLimit(atOnce)
+	for name, open := range ways(file, list) {
+		cells.Go(func() error {
+			t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) { checkServices(t, sent, open) })
+			return nil
+		})
+	}
+	_ = cells.Wait()
+}
+
+func checkServices(t *testing.T, sent *ingesttest.Record, open func(*testing.T) (*command.Process, func())) {
+	out := filepath.Join(t.TempDir(), "seen.ts")
+	s, send := open(t)
+	v := viewer(t, s.LinkTo(), "--record", out, "--no-proof", "--no-lan")
+	until(t, v, "connected", func(s status) bool { return len(s.Peers) > 0 })
+	send()
+	if err := s.Stop(); err != nil {
+		t.Errorf("streamer: %v", err)
+	}
+	until(t, v, "the end", func(s status) bool { return s.State != "live" })
+	if err := v.Stop(); err != nil {
+		t.Errorf("viewer: %v", err)
+	}
+	seen := scanned(t, out)
+	of := func(p *ingest.Program, pid uint16) *ingest.Track {
+		for i := range p.Tracks {
+			if p.Tracks[i].PID == pid {
+				return &p.Tracks[i]
+			}
+		}
+		t.Fatalf("there is no PID %d in %+v", pid, p.Tracks)
+		return nil
+	}
+	have, want := seen.Program(t), sent.Program(t)
+	if len(have.Tracks) != len(want.Tracks) {
+		t.Fatalf("%d tracks came of %d", len(have.Tracks), len(want.Tracks))
+	}
+	shift, known := int64(0), false
+	for _, w := range want.Tracks {
+		g := of(have, w.PID)
+		if g.Codec != w.Codec || g.StreamType != w.StreamType || g.StreamID != w.StreamID || g.Sections != w.Sections || g.Language != w.Language || !bytes.Equal(g.Descriptors, w.Descriptors) {
+			t.Errorf("PID %d came as %+v, want %+v", w.PID, *g, w)
+		}
+		by := sameSamples(t, fmt.Sprintf("PID %d", w.PID), seen.Of(g.ID), sent.Of(w.ID), !w.Sections)
+		if !known {
+			shift, known = by, true
+		}
+		if !w.Sections && by != shift {
+			t.Errorf("PID %d is moved by %d ticks, the first by %d", w.PID, by, shift)
+		}
+	}
+}
+
+// sameSamples finds got in want, as one run of which some of the beginning and of the end are missing, and returns by how much its times differ. Sections
+// have the times of what is beside them.
+func sameSamples(t *testing.T, what string, got, want []ingest.Sample, timed bool) (shift int64) {
+	t.Helper()
+	if len(got) > 1 {
+		got = got[:len(got)-1] // a streamer that is stopped does not wait for the rest of what is on its way
+	}
+	if len(got) < len(want)/4 {
+		t.Fatalf("%s: %d samples came of %d", what, len(got), len(want))
+	}
+	key := func(list []ingest.Sample) (keys []string) {
+		for i := range list {
+			k := string(list[i].Data)
+			if timed && i > 0 {
+				k = string(binary.AppendVarint([]byte(k), list[i].PTS-list[i-1].PTS))
+			}
+			keys = append(keys, k)
+		}
+		return keys
+	}
+	g, w := key(got), key(want)
+	for from := 0; from+len(g) <= len(w); from++ {
+		if bytes.Equal(got[0].Data, want[from].Data) && slices.Equal(g[1:], w[from+1:from+len(g)]) {
+			if missing := len(w) - from - len(g); missing > 50 {
+				t.Errorf("%s: the last %d of %d samples are missing", what, missing, len(w))
+			}
+			return got[0].PTS - want[from].PTS
+		}
+	}
+	odd := ""
+	for i := range g {
+		if i > 0 && !slices.Contains(w, g[i]) {
+			odd = fmt.Sprintf(": number %d, of %d bytes and %d ticks after the one before, is none of them", i, len(got[i].Data), got[i].PTS-got[i-1].PTS)
+			break
+		}
+	}
+	t.Errorf("%s: its %d samples are not a run of the %d that were sent%s", what, len(got), len(want), odd)
+	return 0
+}
