@@ -47,6 +47,10 @@ var outcomes = map[string]string{
 
 	"streamer --rendition 1080p=rtsp://encoder/high --rendition 480p=rtsp://encoder/low --rendition radio=udp://127.0.0.1:5002": runs,
 	"streamer --rendition 1080p=push --rendition radio=push":                                                                    runs,
+
+	"streamer rtsp://camera.local/main --backup rtsp://camera.local/spare --backup film.ts --loop --slate built-in":                               airs,
+	"ffmpeg -loop 1 -i card.png -f lavfi -i anullsrc=r=48000:cl=stereo -t 1.92 -r 25 -g 24 -bf 0 -c:v libx264 -pix_fmt yuv420p -c:a aac slate.ts": done,
+	"streamer udp://127.0.0.1:5000 --slate slate.ts": airs,
 }
 
 // A stagehand runs the commands of one section, in a folder with the files that they name.
@@ -69,6 +73,7 @@ func TestDocumentedSources(t *testing.T) {
 				t.Fatal(err)
 			}
 			ffmpeg(t, "-i", clipFile, "-c", "copy", filepath.Join(h.dir, "film.mp4"))
+			ffmpeg(t, "-i", clipFile, "-frames:v", "1", filepath.Join(h.dir, "card.png"))
 			for _, line := range documentedLines(t, section) {
 				h.run(line)
 			}
@@ -109,7 +114,7 @@ func (h *stagehand) stream(args []string) {
 		_ = h.on.Stop()
 	}
 	for i, a := range args {
-		if file := filepath.Join(h.dir, a); strings.Contains(a, "film.") || strings.HasSuffix(a, ".m3u") {
+		if file := filepath.Join(h.dir, a); strings.Contains(a, "film.") || a == "slate.ts" || strings.HasSuffix(a, ".m3u") {
 			args[i] = file
 		}
 	}
