@@ -119,3 +119,21 @@ func TestStrangersCostLittle(t *testing.T) {
 	close(over)
 	conns.Wait()
 }
+
+// FuzzCustoms: whatever a stranger sends, no more than he may comes through, and that as he sent it.
+func FuzzCustoms(f *testing.F) {
+	f.Add([]byte{2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0x10, 0}, true)
+	f.Add(bytes.Repeat([]byte{0x03, 0, 0, 0, 0, 0, 2, 20, 0, 0, 0, 0, 5, 6}, 2000), false)
+	f.Add([]byte{0xc3, 0x43, 0, 0, 0, 0, 0, 9, 20}, true)
+	f.Fuzz(func(t *testing.T, b []byte, slow bool) {
+		in := append(bytes.Clone(hello), b...)
+		r := io.Reader(bytes.NewReader(in))
+		if slow {
+			r = iotest.HalfReader(r)
+		}
+		got, err := io.ReadAll(readerOnly{newCustoms(r)})
+		if len(got) > handshakeSize+maxUnknown || !bytes.HasPrefix(in, got) {
+			t.Errorf("%d bytes came of %d, and ended with %v", len(got), len(in), err)
+		}
+	})
+}
