@@ -121,3 +121,36 @@ func TestAnotherClockReturnsByCapture(t *testing.T) {
 		}
 	})
 }
+
+// TestBetterInputFailsBeforeItReturns: what is on air goes on at its next keyframe at the latest.
+func TestBetterInputFailsBeforeItReturns(t *testing.T) {
+	most := time.Duration(0)
+	for phase := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			main, spare := &encoder{name: "main", gop: 50}, &encoder{name: "spare", gop: 50}
+			out := &screen{t: t}
+			_, stop := run(t, Config{Inputs: []Input{{Name: "main", Source: main}, {Name: "spare", Source: spare}}}, out)
+			time.Sleep(10500 * ms)
+			main.set(func(e *encoder) { e.off = true })
+			time.Sleep(8 * time.Second)
+			main.set(func(e *encoder) { e.off = false })
+			time.Sleep(3*time.Second + time.Duration(phase)*200*ms) // before it would return, at each moment of what leads to that
+			main.set(func(e *encoder) { e.off = true })
+			out.mu.Lock()
+			from := len(out.shown) - 1
+			out.mu.Unlock()
+			time.Sleep(20 * time.Second)
+			stop()
+			for i := from; i < len(out.shown)-1; i++ {
+				most = max(most, out.shown[i+1].at.Sub(out.shown[i].at))
+			}
+			if name := out.shown[len(out.shown)-1].from; name != "spare" {
+				t.Errorf("phase %d: %s is on air", phase, name)
+			}
+		})
+	}
+	t.Logf("without a picture for %v at most", most)
+	if most > 3*time.Second { // 1 s to notice, keyframes each 2 s
+		t.Errorf("without a picture for %v", most)
+	}
+}
