@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -271,14 +272,14 @@ func (c clocked) Run(ctx context.Context, sink ingest.Sink) error {
 // airing is the end of a rendition: it notes how far the newest sample is from the time of day.
 type airing struct {
 	t    *timing
-	skew int64
+	skew atomic.Int64
 }
 
 func (a *airing) SetProgram(p *ingest.Program) { a.t.setProgram(p) }
 func (a *airing) WriteSample(s ingest.Sample) {
 	a.t.observe(&s)
 	a.t.shift(&s)
-	a.skew = skewOf(s.DTS, time.Now())
+	a.skew.Store(skewOf(s.DTS, time.Now()))
 }
 
 // TestRenditionsAgreeAfterAFailover: of two outputs of one encoder, one is lost, replaced by another encoder, and comes back. Then the two are where
@@ -301,7 +302,7 @@ func TestRenditionsAgreeAfterAFailover(t *testing.T) {
 			apart := func(after time.Duration) time.Duration {
 				time.Sleep(after)
 				synctest.Wait()
-				return time.Duration(y.skew-x.skew) * time.Second / ingest.ClockRate
+				return time.Duration(y.skew.Load()-x.skew.Load()) * time.Second / ingest.ClockRate
 			}
 			before := apart(9010 * time.Millisecond)
 			during := apart(gone + 5*time.Second - 9*time.Second)
