@@ -239,17 +239,19 @@ export class Stream {
   // steer keeps the element near the live edge, and over holes.
   steer() {
     const { video, latency } = this;
-    if (this.paused || !this.placed || video.seeking || this.way !== 'frames') return;
-    if (video.readyState < 3) return this.overHole();
+    if (this.paused || !this.placed || this.way !== 'frames') return;
+    if (video.seeking || video.readyState < 3) return this.overHole();
     if (!this.live) return;
     const { rate, jump } = latency.decide(clock(), video.currentTime);
     if (jump !== null) video.currentTime = jump;
     if (video.playbackRate !== rate) video.playbackRate = rate;
   }
 
-  // overHole goes on where media goes on, if there is none where we are.
+  // overHole goes on where media goes on, if there is none where we are: who seeks into a hole, as latency does that counts from the newest, would
+  // wait there for what never comes.
   overHole() {
-    const { buffered, currentTime } = this.video;
+    const { buffered, currentTime, seeking } = this.video;
+    if (seeking && within(buffered, currentTime)) return;
     for (let i = 0; i < buffered.length; i++) {
       if (buffered.start(i) > currentTime && buffered.end(i) - buffered.start(i) > 0.1) {
         this.video.currentTime = buffered.start(i) + 0.01;

@@ -22,12 +22,14 @@ await browse(url, folder, async w => {
   await acts[what](w);
   w.quiet();
 });
-process.exit(0); // standard input is open still
+process.exit(); // standard input is open still
 
 async function picture(w) {
   await w.until('the picture moves', s => s.frames > 5 && s.width > 0 && s.veil === '');
   await advance(w, 'frames advance');
   await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence));
+  await w.page.evaluate(() => { document.getElementById('video').currentTime = 0.1; }); // nothing is there
+  await advance(w, 'it gets out of a hole');
   await w.until('there is something to go back to', s => s.oldest <= -13);
   await w.page.keyboard.press('j');
   await w.until('10 seconds back', s => s.seek <= -5 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence));
