@@ -83,7 +83,8 @@ func drive(t *testing.T, name string, program *ingest.Program, samples []ingest.
 	out, err := exec.CommandContext(t.Context(), script, args...).CombinedOutput()
 	t.Logf("%s", out)
 	if err != nil {
-		t.Errorf("%s: %v", name, err)
+		lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+		t.Errorf("failed: %s: %s", name, strings.TrimPrefix(lines[len(lines)-1], "failed: "))
 	}
 }
 

@@ -45,8 +45,15 @@ func look(t *testing.T, p *command.Process, what string, deeds map[string]func(s
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("%s: %v\n%s", what, err, &stderr)
+		t.Logf("%s: %v\n%s", what, err, &stderr)
+		t.Errorf("failed: %s: %s", what, lastLine(stderr.String())) // the summary of all tests repeats it
 	}
+}
+
+// lastLine is where nodes.mjs says what failed.
+func lastLine(text string) string {
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	return strings.TrimPrefix(lines[len(lines)-1], "failed: ")
 }
 
 // needPage skips where the page cannot be looked at.

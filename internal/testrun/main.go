@@ -1,5 +1,6 @@
 // Testrun runs `go test -json` and says at the end what `go test` keeps to itself: which tests were skipped, and why. A test
-// that needs ffmpeg or a browser is skipped where there is none; with TAILCAST_NO_SKIP set, as in CI, that is a failure.
+// that needs ffmpeg or a browser is skipped where there is none; with TAILCAST_NO_SKIP set, as in CI, that is a failure. Those that failed are
+// named again, since hours of output may lie between, with what they say after "failed: ".
 //
 //	go run ./internal/testrun [-modules .,folder] -- [go test flags and packages]
 //
@@ -30,7 +31,7 @@ type results struct {
 	out                     io.Writer
 	output                  map[string]*strings.Builder // of each test and package, until its result is known
 	passed, failed, skipped int
-	reasons                 []string
+	reasons, failures       []string
 	blamed                  map[string]bool // packages with a failing test of their own
 }
 
@@ -112,6 +113,7 @@ func (r *results) result(key string, e event) {
 	case e.Action == "fail":
 		r.failed++
 		r.blamed[e.Package] = true
+		r.failures = append(r.failures, fmt.Sprintf("  %s.%s%s", e.Package, e.Test, failure(text)))
 		fmt.Fprint(r.out, text)
 	case e.Action == "skip":
 		r.skipped++
@@ -133,7 +135,19 @@ func reason(output string) string {
 	return "no reason given"
 }
 
+// failure is what a test says after "failed: ", if it does.
+func failure(output string) string {
+	if _, why, ok := strings.Cut(output, ": failed: "); ok {
+		line, _, _ := strings.Cut(why, "\n")
+		return ": " + line
+	}
+	return ""
+}
+
 func (r *results) summary() {
+	if len(r.failures) > 0 {
+		fmt.Fprintf(r.out, "\nfailed:\n%s\n", strings.Join(r.failures, "\n"))
+	}
 	if r.skipped > 0 {
 		fmt.Fprintf(r.out, "\nskipped:\n%s\n", strings.Join(r.reasons, "\n"))
 	}

@@ -11,7 +11,8 @@ const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', 
 // SOON is how long what should take three seconds may take here. A busy machine is no fault of the page; TAILCAST_SOON=3000 wants it all the same.
 export const SOON = Number(process.env.TAILCAST_SOON ?? 30000);
 
-// browse opens a page and hands it to act, with what helps to look at it; whatever happens, the browser is gone at the end.
+// browse opens a page and hands it to act, with what helps to look at it; whatever happens, the browser is gone at the end. What failed is said last, in
+// one line: of a long log people see the end.
 export async function browse(url, folder, act) {
   const profile = mkdtempSync(join(tmpdir(), 'tailcast-page-'));
   const context = await chromium.launchPersistentContext(profile, {
@@ -19,6 +20,10 @@ export async function browse(url, folder, act) {
   });
   try {
     await act(new Watcher(context, context.pages()[0] ?? await context.newPage(), url, folder));
+  } catch (e) {
+    console.error(e.stack);
+    console.error(`failed: ${e.message.replaceAll(/\s+/g, ' ').slice(0, 300)}`);
+    process.exitCode = 1;
   } finally {
     await context.close();
     rmSync(profile, { recursive: true, force: true });
@@ -56,7 +61,10 @@ export class Watcher {
     for (;;) {
       const seen = await this.look().catch(() => null); // between two pages there is none
       if (seen && test(seen)) return console.log(`ok: ${what} (${Date.now() - begun} ms)`), { ...seen, took: Date.now() - begun };
-      assert.ok(Date.now() - begun < ms, `${what}: not after ${ms} ms; saw ${JSON.stringify({ ...seen, all: undefined })}; errors ${JSON.stringify(this.errors)}`);
+      if (Date.now() - begun >= ms) {
+        console.log(`saw ${JSON.stringify({ ...seen, all: undefined })}; errors ${JSON.stringify(this.errors)}`);
+        assert.fail(`${what}: not after ${ms} ms`);
+      }
       await this.page.waitForTimeout(50);
     }
   }
