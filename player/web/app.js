@@ -40,8 +40,8 @@ function take(name) {
 function change() {
   const name = quality.now;
   stream.chosen = true;
-  stream.show(name);
-  if (status?.role === 'viewer') tell(base, name);
+  const shown = stream.show(name);
+  if (status?.role !== 'streamer') shown.then(() => tell(base, name)); // also while there is no contact: it may be back
   elsewhere();
   show();
 }

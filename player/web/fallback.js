@@ -3,6 +3,7 @@
 
 import { Source } from './codecs.js';
 
+const PATIENT = 3000; // ms that what is shown goes on until another rendition has begun
 const LIBRARY = 'vendor/hls.js-1.7.4/hls.min.js';
 
 export class Gone extends Error {} // the moment asked for is not kept
@@ -16,18 +17,15 @@ export async function fallBack(stream, signal) {
   const Hls = await library(stream.base);
   const hls = new Hls({ lowLatencyMode: true, maxLiveSyncPlaybackRate: 1.25, enableWorker: false, enableCEA708Captions: false }); // what is in the pictures comes as text, too
   stream.captions.fallBack();
-  // show lets hls.js play one rendition, after what is buffered; it tells whether there is such a one. By itself hls.js takes what the line carries.
-  const show = name => {
-    const level = hls.levels.findIndex(l => l.uri.includes(`/hls/r/${name}/`));
-    if (level >= 0) hls.nextLevel = level;
-    return level >= 0;
-  };
-  stream.hls = { wall: () => hls.playingDate?.getTime() ?? null, edge: () => hls.liveSyncPosition ?? end(stream.video), show };
+  stream.hls = { wall: () => hls.playingDate?.getTime() ?? null, edge: () => hls.liveSyncPosition ?? end(stream.video), ready: name => listed(stream.base, name) };
   try {
     await new Promise((done, fail) => {
       hls.on(Hls.Events.ERROR, (_, e) => { if (e.fatal) fail(new Error('')); });
       hls.on(Hls.Events.FRAG_BUFFERED, () => { stream.received++; });
-      hls.on(Hls.Events.MANIFEST_PARSED, () => { if (stream.chosen && stream.rendition !== null) show(stream.rendition); });
+      hls.on(Hls.Events.MANIFEST_PARSED, () => { // by itself hls.js takes what the line carries
+        const level = stream.chosen ? hls.levels.findIndex(l => l.uri.includes(`/hls/r/${stream.rendition}/`)) : -1;
+        if (level >= 0) hls.loadLevel = level;
+      });
       if (stream.asked !== null) {
         hls.once(Hls.Events.LEVEL_LOADED, (_, { details }) => {
           const place = placeOf(details.fragments, stream.asked);
@@ -43,6 +41,14 @@ export async function fallBack(stream, signal) {
   } finally {
     hls.destroy();
   }
+}
+
+// listed returns when another rendition has a list, or after a while. Who waits for it before he begins anew shows the one before meanwhile; hls.js, if it
+// were told to change, would look in the new list for the times of the old one, which it does not have if nobody has followed it until now.
+async function listed(base, name) {
+  try {
+    await fetch(new URL(`hls/r/${name}/main.m3u8`, base), { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(PATIENT) });
+  } catch { /* the stream will say why */ }
 }
 
 function native(stream, list, signal) {

@@ -83,6 +83,7 @@ export class Stream {
 
   // open plays on from at (wall, ms), or live, until close; it never gives up.
   async open(at = null) {
+    if (this.way === 'hls') this.onReplace?.(); // hls.js takes its picture with it
     this.stop?.abort();
     const stop = this.stop = new AbortController();
     Object.assign(this, { live: at === null && !this.paused, asked: at });
@@ -331,12 +332,12 @@ export class Stream {
     this.open(this.live ? null : this.wall());
   }
 
-  // show takes another rendition, at the same place.
-  show(rendition) {
+  // show takes another rendition, at the same place. It returns when the one before is not needed any more.
+  async show(rendition) {
     if (rendition === this.rendition) return;
     Object.assign(this, { rendition, sound: null });
-    if (this.way === 'hls' && this.hls?.show?.(rendition)) return;
-    this.open(this.live ? null : this.wall());
+    if (this.way === 'hls' && this.hls?.ready) await this.hls.ready(rendition);
+    if (this.rendition === rendition) this.open(this.live ? null : this.wall());
   }
 
   // lasts is for how long the state has been what it is, in seconds.
