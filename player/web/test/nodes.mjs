@@ -331,12 +331,13 @@ async function channels(w) {
 
 // fault waits until the node knows that something is wrong, and wants it told within 3 s.
 async function fault(w) {
-  const { FAULT, KNOWN } = process.env;
+  const { FAULT, KNOWN, SAYS = '' } = process.env;
   for (const end = Date.now() + 60000; KNOWN && !(await status())[KNOWN];) {
     assert.ok(Date.now() < end, `the node never knows ${KNOWN}`);
     await w.page.waitForTimeout(100);
   }
   const s = await w.until(`fault ${FAULT} is told`, s => s.troubles[FAULT], KNOWN === undefined ? 60000 : SOON);
   console.log(`says: ${s.troubles[FAULT].replaceAll('\n', ' ')}`);
+  assert.ok(s.troubles[FAULT].includes(SAYS), `want ${SAYS}`);
   await w.shot(`real-${FAULT}`);
 }
