@@ -43,6 +43,7 @@ type Log struct {
 	head    Head            // newest verified, or remembered from an earlier run
 	edge    merkle.Frontier // after the highest block verified in this run or recovered; its size may be below that of head
 	tail    tail
+	over    uint64 // what is missing below this block does not come any more
 	fault   *Fault
 	bad     map[uint64]struct{} // rows on disk that did not verify, at most maxBad
 	changed chan struct{}       // nil unless somebody waits
@@ -78,6 +79,23 @@ func (l *Log) Changed() <-chan struct{} {
 		l.changed = make(chan struct{})
 	}
 	return l.changed
+}
+
+// Abandon says that what is missing below a block does not come any more, so that who reads at the live edge need not wait for it.
+func (l *Log) Abandon(below uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if below > l.over {
+		l.over = below
+		l.changed = wake(l.changed)
+	}
+}
+
+// abandoned tells whether all that is missing below a block is abandoned.
+func (l *Log) abandoned(below uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return below <= l.over
 }
 
 // Put takes in a block that somebody sent, with frontier(b.Index) as the sender claims it. It verifies the payload, the place in the

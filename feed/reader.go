@@ -29,7 +29,7 @@ type Item struct {
 // holes that last, and crosses to a higher epoch once that has something to show. Every block was verified, and so were
 // the rules between it and the one before. One goroutine uses it.
 //
-//	joining ──a segment to begin with──▶ reading ──a hole for longer than patience──▶ at the next segment held
+//	joining ──a segment to begin with──▶ reading ──a hole for longer than patience, or abandoned──▶ at the next segment held
 //	                                        └──a higher epoch has a segment──▶ there
 //
 // One that OpenAt made begins in the past (pastreader.go), and becomes one like that when it has read all there is.
@@ -224,13 +224,13 @@ func (rd *Reader) tooEarly(l *Log, first uint64) bool {
 	return first < edge
 }
 
-// skip moves over a hole that is older than patience, to the next segment that is held.
+// skip moves over a hole that is older than patience, or abandoned, to the next segment that is held.
 func (rd *Reader) skip() bool {
 	first, later, ok := rd.log.segmentAfter(rd.next)
 	if !later {
 		return false // nothing is missing: this is the live edge
 	}
-	if !rd.lostPatience() || !ok {
+	if lost := rd.lostPatience(); !ok || !lost && !rd.log.abandoned(first) {
 		return false
 	}
 	rd.jump(first)

@@ -127,6 +127,25 @@ func TestReaderSkipsHoles(t *testing.T) {
 		if item := next(t, rd); item.Block.Index != 20 || time.Since(begin) != 500*time.Millisecond {
 			t.Errorf("got block %d after %v, want 20 after 500ms", item.Block.Index, time.Since(begin))
 		}
+
+		// Nobody fills the hole before block 25; the segment that begins there is not here yet, but the next one is.
+		expect(t, rd, 21, 23, false)
+		for range 2 {
+			c.Append(t, 5, 10)
+		}
+		log.Abandon(23)
+		copyAll(t, source, log, 28, 29)
+		expectNothing(t, rd, 100*time.Millisecond)
+		begin = time.Now()
+		copyAll(t, source, log, 23, 24)
+		if item := next(t, rd); item.Block.Index != 23 || time.Since(begin) != 0 {
+			t.Errorf("got block %d after %v, want 23 at once", item.Block.Index, time.Since(begin))
+		}
+		copyAll(t, source, log, 28, 29)
+		log.Abandon(28)
+		if item := next(t, rd); item.Block.Index != 28 || item.Skipped != 4 || time.Since(begin) != 0 {
+			t.Errorf("got block %d, %d skipped after %v, want 28 after 4, at once", item.Block.Index, item.Skipped, time.Since(begin))
+		}
 	})
 }
 

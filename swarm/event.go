@@ -253,6 +253,12 @@ type (
 		Log    quicwire.LogID
 		Blocks []uint64
 	}
+
+	// Abandon says that nobody will be asked for what is missing of a log below a block: it was not followed then, or for too long nothing came.
+	Abandon struct {
+		Log   quicwire.LogID
+		Below uint64
+	}
 )
 
 func (Dial) action()   {}
@@ -261,6 +267,7 @@ func (Send) action()   {}
 func (Push) action()   {}
 func (Stop) action()   {}
 func (LookUp) action() {}
+func (Abandon) action() {}
 
 // A Shelf is what Mesh may look up of what this node holds. Each answer comes from memory, at once; so it does not tell of single blocks,
 // which may be on disk: of those that came lately Mesh knows by itself, and others are for LookUp, Repair and ranges.

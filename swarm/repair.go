@@ -48,6 +48,7 @@ func (m *Mesh) widen(f *follow, e BlockIn, first uint64) {
 		m.blocks.Missed += uint64(len(f.holes)) + first - f.edge
 		f.holes = f.holes[:0]
 		f.edge, f.joined = first, m.now
+		m.do(Abandon{f.log, first})
 	}
 	if n := e.Index - f.edge; n > maxHoles {
 		m.blocks.Missed += n - maxHoles

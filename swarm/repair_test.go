@@ -137,7 +137,9 @@ func TestLongSilence(t *testing.T) {
 	s := following(t, MeshConfig{})
 	s.bot(1).stuck, s.bot(2).stuck = true, true
 	s.after(giveUpAfter + time.Second)
-	s.push(2, today, 502, 504)
+	if list := of[Abandon](s.push(2, today, 502, 504)); !slices.Equal(list, []Abandon{{tv(today), 500}}) {
+		t.Errorf("got %v, want all below 500 abandoned", list)
+	}
 	if f := s.tv(); !slices.Equal(f.list(), []uint64{500, 501}) || f.edge != 504 {
 		t.Errorf("got holes %v, edge %d; want 500 and 501 only, as the segment begins at 500", f.list(), f.edge)
 	}

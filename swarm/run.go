@@ -347,6 +347,7 @@ func (m *Mesh) advance(f *follow, p *peer, e BlockIn, at time.Time) {
 	first := e.Index - min(e.Index, uint64(e.Back))
 	if f.joined.IsZero() {
 		f.joined, f.edge = m.now, first
+		m.do(Abandon{f.log, first})
 		m.nextStatus, m.beats = time.Time{}, beatsToSource-1 // others may wait for somebody who has it, a lower source too
 	}
 	f.segment = max(f.segment, first)

@@ -332,6 +332,10 @@ func (s *Swarm) do(a Action) {
 	case LookUp:
 		ctx := s.work
 		s.group.Go(func() error { s.lookUp(ctx, a); return nil })
+	case Abandon:
+		if l := s.shelf.log(a.Log); l != nil {
+			l.Abandon(a.Below)
+		}
 	}
 }
 

@@ -224,6 +224,7 @@ func (w *World) do(n *node, a swarm.Action) {
 		w.close(n, a)
 	case swarm.LookUp:
 		w.lookUp(n, a)
+	case swarm.Abandon: // nobody watches here
 	default:
 		panic(fmt.Sprintf("simulate: no node does %T", a))
 	}
