@@ -45,6 +45,7 @@ type edge struct {
 	target  int64    // EXT-X-TARGETDURATION, seconds; 0 until a segment is complete
 	open    *segment // being received; nil if none
 	awake   bool
+	wall    int64         // when the newest block taken was signed, microseconds
 	changed chan struct{} // closed at the next part, segment or change of state
 
 	// Only for the goroutine that runs the edge.
@@ -173,6 +174,9 @@ func (e *edge) follow(ctx context.Context, name string) error {
 // take adds a block.
 func (e *edge) take(item *feed.Item) {
 	b := &item.Block
+	e.mu.Lock()
+	e.wall = b.Record.Wall
+	e.mu.Unlock()
 	if b.Record.Kind == feed.End {
 		e.complete(nil)
 		return
@@ -351,7 +355,7 @@ func (e *edge) catchUp(to start) (continues bool) {
 	for i, s := range found[:len(found)-1] {
 		ticks, goesOn := joined(s, found[i+1])
 		c := e.tape.reader.of(s)
-		if c == nil {
+		if c == nil || !goesOn && ticks <= firstDuration { // torn: there is no whole picture in it
 			continues = false
 			continue
 		}
@@ -366,6 +370,32 @@ func (e *edge) catchUp(to start) (continues bool) {
 	e.settle()
 	e.wake()
 	return continues
+}
+
+// late is how much newer another log may be, in microseconds, before ours is one that has not been followed for a while.
+const late = 1_500_000
+
+// fresh tells whether who begins with the list begins live: with a rendition that was left and is followed again, for a moment the list ends where
+// it was left, and then what is new is shorter than players stay behind. The caller holds mu.
+func (e *edge) fresh() bool {
+	if !e.awake || e.target == 0 || e.server.newest()-e.wall > late {
+		return false
+	}
+	ticks := int64(0)
+	if e.open != nil {
+		for _, p := range e.open.parts {
+			ticks += p.ticks
+		}
+		if e.open.broken {
+			return ticks >= partsFor*e.part
+		}
+	}
+	for _, s := range slices.Backward(e.tape.list) {
+		if ticks += s.ticks; s.broken || ticks >= partsFor*e.part {
+			break
+		}
+	}
+	return ticks >= partsFor*e.part
 }
 
 // settle keeps the target duration and the parts in bounds. The caller holds mu.

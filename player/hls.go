@@ -80,13 +80,13 @@ func (e *edge) await(ctx context.Context, ready func() (bool, error)) error {
 	}
 }
 
-// A request waits for the edge to wake, but not long: of a channel that is off the air, the past can be had.
+// A request waits for the edge to wake and to be live, but not long: of a channel that is off the air, the past can be had.
 const wakeTime = 2 * time.Second
 
 // start waits until there is a playlist and returns the newest mold, or answers why there is none and returns nil.
 func (e *edge) start(w http.ResponseWriter, r *http.Request) *mold {
 	waking, cancel := context.WithTimeout(r.Context(), min(wakeTime, e.server.cfg.StartTimeout))
-	_ = e.await(waking, func() (bool, error) { return e.awake && e.target > 0, nil })
+	_ = e.await(waking, func() (bool, error) { return e.fresh(), nil })
 	cancel()
 	ctx, cancel := context.WithTimeout(r.Context(), e.server.cfg.StartTimeout)
 	defer cancel()

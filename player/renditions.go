@@ -64,6 +64,22 @@ func (s *Server) chosen() string {
 	return ""
 }
 
+// newest is when the newest record of the channel was signed, of any rendition, in microseconds.
+func (s *Server) newest() (wall int64) {
+	e := s.cfg.Replica.Current()
+	if e == nil {
+		return 0
+	}
+	for _, log := range e.Logs() {
+		if size := log.Head().Size; size > 0 {
+			if b, err := log.Record(size - 1); err == nil {
+				wall = max(wall, b.Record.Wall)
+			}
+		}
+	}
+	return wall
+}
+
 // gone tells whether the channel has other renditions now, and not this one.
 func (s *Server) gone(name string) bool {
 	list := s.renditions()

@@ -24,7 +24,9 @@ export async function fallBack(stream, signal) {
       hls.on(Hls.Events.FRAG_BUFFERED, () => { stream.received++; });
       hls.on(Hls.Events.MANIFEST_PARSED, () => { // by itself hls.js takes what the line carries
         const level = stream.chosen ? hls.levels.findIndex(l => l.uri.includes(`/hls/r/${stream.rendition}/`)) : -1;
-        if (level >= 0) hls.loadLevel = level;
+        if (level < 0) return;
+        hls.loadLevel = level;
+        hls.on(Hls.Events.LEVEL_SWITCHING, (_, to) => { if (to.level !== level) fail(new Error('')); }); // after an error it takes another, and stays there
       });
       if (stream.asked !== null) {
         hls.once(Hls.Events.LEVEL_LOADED, (_, { details }) => {
@@ -43,11 +45,11 @@ export async function fallBack(stream, signal) {
   }
 }
 
-// listed returns when another rendition has a list, or after a while. Who waits for it before he begins anew shows the one before meanwhile; hls.js, if it
+// listed returns when another rendition has a list of two segments (of one alone hls.js loads the first again and again), or after a while. Who waits for it before he begins anew shows the one before meanwhile; hls.js, if it
 // were told to change, would look in the new list for the times of the old one, which it does not have if nobody has followed it until now.
 async function listed(base, name) {
   try {
-    await fetch(new URL(`hls/r/${name}/main.m3u8`, base), { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(PATIENT) });
+    await fetch(new URL(`hls/r/${name}/main.m3u8?_HLS_msn=1`, base), { method: 'HEAD', cache: 'no-store', signal: AbortSignal.timeout(PATIENT) });
   } catch { /* the stream will say why */ }
 }
 
