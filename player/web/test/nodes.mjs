@@ -85,9 +85,13 @@ async function ladder(w) {
   await page.goto(`${url}/?way=hls`);
   await w.until('HLS plays', s => s.frames > 5 && s.width > 0 && s.veil === '');
   await page.selectOption('#qualities', 'low');
-  await w.until('and changes too', s => s.width === narrow && s.veil === '', SOON);
+  const less = await w.until('and changes too', s => s.width === narrow && s.veil === '' && s.ready >= 3, SOON);
+  await advance(w, 'frames advance');
+  await until('the node follows the lower one alone', async () => await followed() === 'low');
   await page.selectOption('#qualities', 'high');
-  await w.until('and back', s => s.width === wide && s.veil === '', SOON);
+  const more = await w.until('and back', s => s.width === wide && s.veil === '' && s.ready >= 3, SOON);
+  await advance(w, 'frames advance');
+  console.log(`with HLS changed in ${less.took} and ${more.took} ms`);
 }
 
 // until waits for something of the node.
