@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tailcast/feed"
+	"tailcast/ingest"
 	"tailcast/segmenter"
 )
 
@@ -32,17 +33,22 @@ func TestHLSOfWhatWasLeft(t *testing.T) {
 		h.airFor(5)
 		h.copyAll("high")
 		again := h.segments("low", h.at["low"])
-		edge := again[len(again)-3]
+		edge := again[len(again)-1]
 		answer := make(chan string)
 		go func() { answer <- h.have("/hls/r/low/main.m3u8") }()
-		synctest.Wait()
-		select {
-		case text := <-answer:
-			t.Fatalf("answered with what was left:\n%s", text)
-		default:
+		waits := func(of string) {
+			synctest.Wait()
+			select {
+			case text := <-answer:
+				t.Fatalf("answered with %s:\n%s", of, text)
+			default:
+			}
 		}
+		waits("what was left")
 		h.log("low").Abandon(edge)
-		h.at["low"] = edge
+		h.copy("low", edge, edge+8)
+		waits("a moment of the new")
+		h.air(2)
 		begun := time.Now()
 		h.copyAll("low")
 		text := <-answer
@@ -98,8 +104,14 @@ func newHoley(t *testing.T) *holey {
 
 // air writes seconds of both renditions at once; airFor takes as long as that.
 func (h *holey) air(seconds int) {
+	samples := synthetic(seconds, h.aired)
+	for i := range samples {
+		if s := &samples[i]; s.Flags&ingest.RandomAccess != 0 {
+			s.Data = append(s.Data, bytes.Repeat([]byte{0x5a}, 40000)...) // a block holds less
+		}
+	}
 	for _, to := range h.rungs {
-		write(to, synthetic(seconds, h.aired))
+		write(to, samples)
 	}
 	h.aired += int64(seconds) * 90000
 }
