@@ -261,12 +261,12 @@ type (
 	}
 )
 
-func (Dial) action()   {}
-func (Close) action()  {}
-func (Send) action()   {}
-func (Push) action()   {}
-func (Stop) action()   {}
-func (LookUp) action() {}
+func (Dial) action()    {}
+func (Close) action()   {}
+func (Send) action()    {}
+func (Push) action()    {}
+func (Stop) action()    {}
+func (LookUp) action()  {}
 func (Abandon) action() {}
 
 // A Shelf is what Mesh may look up of what this node holds. Each answer comes from memory, at once; so it does not tell of single blocks,
