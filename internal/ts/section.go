@@ -50,9 +50,9 @@ func (r *sectionReader) drain(emit func([]byte)) {
 	r.buf = append(r.buf[:0], b...)
 }
 
-// tear drops the section at hand, whose end does not come.
+// tear drops the section at hand, whose end does not come. A byte or two of stuffing, too few for drain to see, are none.
 func (r *sectionReader) tear() {
-	if r.open && len(r.buf) > 0 {
+	if r.open && len(r.buf) > 0 && r.buf[0] != 0xff {
 		r.torn++
 	}
 	r.reset()

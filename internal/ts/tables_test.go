@@ -277,6 +277,23 @@ func TestScannerSectionLoss(t *testing.T) {
 	}
 }
 
+// TestStuffingIsNoSection: what is left of a packet behind a section may be a single byte.
+func TestStuffingIsNoSection(t *testing.T) {
+	for left := range 4 {
+		whole := section(0xc0, bytes.Repeat([]byte{0x5a}, 183-left-len(section(0xc0, nil))))
+		var b build
+		b.pat(0, 1, 0x100)
+		b.pmt(0x100, 1, 0, 0x101, nil, es(typePrivateSections, 0x103))
+		for range 3 {
+			b.sections(0x103, whole)
+		}
+		r, stats := scanAll(b.Bytes())
+		if n := stats.Left(); len(r.samples) != 3 || n != (ingest.Left{}) {
+			t.Errorf("%d bytes of stuffing: %d sections, left out %v, want 3 and none", left, len(r.samples), n.Map())
+		}
+	}
+}
+
 func TestScannerDiagnose(t *testing.T) {
 	var noPMT, empty, scrambled, silent, fine build
 	for _, b := range []*build{&noPMT, &empty, &scrambled, &silent, &fine} {
