@@ -137,7 +137,7 @@ func (d *desk) find(l *lane, urgent bool, rest int64) (int, line) {
 	case newest < 0:
 	case urgent && least.ahead > maxAhead:
 		newest = -1
-	case !urgent && (l.newest()-l.items[newest].at > newKey || d.handover.waits(l, newest, least, rest)):
+	case !urgent && (l.newest()-l.items[newest].at > newKey || d.handover.waits(l, newest, least, rest, d.lane)):
 		newest = -1
 	}
 	return newest, least

@@ -73,14 +73,14 @@ type handover struct {
 }
 
 // waits tells whether l shall not come on air with keyframe i, which lies on by, but with a later one, and plans for the first that what is on air
-// has not passed, as soon as that is the first after rest.
-func (h *handover) waits(l *lane, i int, by line, rest int64) bool {
+// has not passed, as soon as that is the first after rest. What is on air is ended only if it would have where to go on, should l fail.
+func (h *handover) waits(l *lane, i int, by line, rest int64, on *lane) bool {
 	m, interval := &l.items[i], l.keys.regular()
 	if h.planned {
 		return m.DTS+by.shift-by.ahead < h.dts-minAhead
 	}
 	switch {
-	case h.missed || by.ahead <= minAhead:
+	case h.missed || by.ahead <= minAhead || !on.recurs():
 		return false
 	case interval <= 0:
 		return l.keys.mayBe()
@@ -91,6 +91,13 @@ func (h *handover) waits(l *lane, i int, by line, rest int64) bool {
 	}
 	*h = handover{planned: true, dts: m.DTS + by.shift - by.ahead + wait, pts: m.PTS + by.shift - by.ahead + wait, end: m.at + wait + grace}
 	return true
+}
+
+// recurs tells whether keyframes of l come again and again, not as of an encoder that sends one at the beginning, or when it is asked.
+func (l *lane) recurs() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.keys.n > 1 && l.keys.steps[1] <= maxJump && l.dts-l.keys.newest <= max(l.keys.steps[1], longest)+grace
 }
 
 // rhythm tells when the next keyframe of an input is due.

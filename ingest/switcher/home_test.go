@@ -92,7 +92,7 @@ func TestReturnWithoutTheKeyframe(t *testing.T) {
 			t.Errorf("step %d: left out %v, want %v", i, got, c.want)
 		}
 	}
-	if !h.missed || h.waits(&lane{items: []item{{}}, keys: rhythm{n: 3, steps: [2]int64{90000, 90000}}}, 0, line{ahead: ingest.ClockRate}, 0) {
+	if !h.missed || h.waits(&lane{items: []item{{}}, keys: rhythm{n: 3, steps: [2]int64{90000, 90000}}}, 0, line{ahead: ingest.ClockRate}, 0, nil) {
 		t.Error("it is waited for another keyframe")
 	}
 }
@@ -152,5 +152,29 @@ func TestBetterInputFailsBeforeItReturns(t *testing.T) {
 	t.Logf("without a picture for %v at most", most)
 	if most > 3*time.Second { // 1 s to notice, keyframes each 2 s
 		t.Errorf("without a picture for %v", most)
+	}
+}
+
+// TestBetterInputFailsBesideRareKeyframes: what is on air began with the only keyframe it has, so it is not ended for a better input, which may fail.
+func TestBetterInputFailsBesideRareKeyframes(t *testing.T) {
+	for phase := range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			main, spare := &encoder{name: "main", gop: 50}, &encoder{name: "spare", gop: 1 << 30, off: true}
+			out := &screen{t: t}
+			_, stop := run(t, Config{Inputs: []Input{{Name: "main", Source: main}, {Name: "spare", Source: spare}}}, out)
+			time.Sleep(10 * time.Second)
+			spare.set(func(e *encoder) { e.off = false })
+			time.Sleep(700 * ms)
+			main.set(func(e *encoder) { e.off = true })
+			time.Sleep(8 * time.Second)
+			main.set(func(e *encoder) { e.off = false })
+			time.Sleep(3*time.Second + time.Duration(phase)*200*ms) // each moment of what leads to its return
+			main.set(func(e *encoder) { e.off = true })
+			time.Sleep(20 * time.Second)
+			if name, ago := out.now(); name == "spare" && ago > 100*ms { // or main had returned
+				t.Errorf("phase %d: nothing was seen for %v", phase, ago)
+			}
+			stop()
+		})
 	}
 }
