@@ -46,7 +46,7 @@ type lane struct {
 	// Owned by the goroutine of Switcher.Run.
 	cancel    context.CancelFunc // of a slate that is called
 	since     time.Time          // when it was last put on air
-	returning bool               // it was put on air as the better one
+	returning bool               // it was put on air as the better one, while another came
 	penalty   int                // how often in a row it failed soon after that
 	said      string             // what was last told of parts that have stopped
 

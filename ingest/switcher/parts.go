@@ -2,6 +2,7 @@ package switcher
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ type presence struct {
 // limit is for how long it may bring nothing. One step may be an accident, so the lesser of two counts: pictures once in eight seconds have
 // 21 s, sound of which silence is not sent (DTX: a frame each 400 ms) no less than other sound.
 func (p *presence) limit() time.Duration { return quiet + 2*min(p.steps[0], p.steps[1], slow) }
+
+// proven tells whether it has come for long enough to be missed.
+func (p *presence) proven() bool { return p.n > 2 && p.last.Sub(p.first) >= proof }
 
 func (p *presence) came(now time.Time) {
 	if p.n++; p.n == 1 {
@@ -73,7 +77,7 @@ func (p *parts) stopped(id uint8) bool {
 	if p.woke.After(since) {
 		since = p.woke
 	}
-	return t.n > 2 && t.last.Sub(t.first) >= proof && p.last.Sub(since) > t.limit()
+	return t.proven() && p.last.Sub(since) > t.limit()
 }
 
 // comes tells whether track id does.
@@ -164,14 +168,45 @@ func (l *lane) relieves(other *lane, now time.Time) bool {
 	return true
 }
 
-// brings tells whether there is a track of that kind and language, as far as both are known. Under mu.
-func (l *lane) brings(t *ingest.Track, now time.Time) bool {
-	for i := range l.program.Tracks {
-		u := &l.program.Tracks[i]
-		speaks := language(t) == "" || language(u) == "" || t.Language == u.Language
-		if kindOf(u.Codec) == kindOf(t.Codec) && speaks && u.ID < ingest.MaxTracks && l.parts.comes(u.ID, now) {
-			return true
+// suffices tells whether l, which is on air, need not make way for a better one of which something has stopped: it brings that, or did until it stopped
+// here too, and misses nothing else. To change between two whose sound comes and goes helps nobody.
+func (l *lane) suffices(other *lane, now time.Time) bool {
+	other.mu.Lock()
+	missing := other.missing()
+	other.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	own := l.missing()
+	if len(missing) == 0 || l.slate || l.program == nil {
+		return false
+	}
+	for i := range missing {
+		if !l.brings(&missing[i], now) && !l.brought(&missing[i]) {
+			return false
 		}
 	}
-	return false
+	return !slices.ContainsFunc(own, func(t ingest.Track) bool { return !has(missing, &t) })
+}
+
+// brings tells whether there is a track like t, and comes. Under mu.
+func (l *lane) brings(t *ingest.Track, now time.Time) bool {
+	return slices.ContainsFunc(l.program.Tracks, func(u ingest.Track) bool {
+		return alike(&u, t) && u.ID < ingest.MaxTracks && l.parts.comes(u.ID, now)
+	})
+}
+
+// brought tells whether there is one that came. Under mu.
+func (l *lane) brought(t *ingest.Track) bool {
+	return slices.ContainsFunc(l.program.Tracks, func(u ingest.Track) bool {
+		return alike(&u, t) && u.ID < ingest.MaxTracks && l.parts.tracks[u.ID].proven()
+	})
+}
+
+func has(list []ingest.Track, t *ingest.Track) bool {
+	return slices.ContainsFunc(list, func(u ingest.Track) bool { return alike(&u, t) })
+}
+
+// alike tells whether tracks are of one kind and language, as far as both are known.
+func alike(t, u *ingest.Track) bool {
+	return kindOf(t.Codec) == kindOf(u.Codec) && (language(t) == "" || language(u) == "" || t.Language == u.Language)
 }

@@ -95,6 +95,43 @@ func TestSoundStopsEverywhere(t *testing.T) {
 	}
 }
 
+// TestSoundThatComesAndGoes: of inputs whose sound comes and goes, the programme does not change between them for ever.
+func TestSoundThatComesAndGoes(t *testing.T) {
+	type turn []string // whose sound comes
+	for name, c := range map[string]struct {
+		turns []turn
+		long  []time.Duration
+		most  uint64
+	}{
+		"one backup, for a second": {[]turn{{"spare"}, {}}, []time.Duration{time.Second, 6 * time.Second}, 1},
+		"one backup, for ten":      {[]turn{{"spare"}, {}}, []time.Duration{10 * time.Second, 6 * time.Second}, 1},
+		"two backups in turn":      {[]turn{{"spare"}, {"other"}}, []time.Duration{6500 * ms, 6500 * ms}, 20},
+		"the primary too":          {[]turn{{"main"}, {"spare"}}, []time.Duration{7 * time.Second, 7 * time.Second}, 20},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			encoders := []*encoder{{name: "main"}, {name: "spare", origin: 7e9}, {name: "other", origin: 3e9}}
+			cfg := Config{}
+			for _, e := range encoders {
+				cfg.Inputs = append(cfg.Inputs, Input{Name: e.name, Source: e})
+			}
+			s, stop := run(t, cfg, &screen{t: t})
+			time.Sleep(10 * time.Second)
+			for begin, n := time.Now(), 0; time.Since(begin) < 10*time.Minute; n++ {
+				for _, e := range encoders {
+					e.set(func(e *encoder) { e.deaf = !slices.Contains(c.turns[n%2], e.name) })
+				}
+				time.Sleep(c.long[n%2])
+			}
+			if _, n := s.Status(); n > c.most {
+				t.Errorf("%s: %d switches in ten minutes, want %d at most", name, n, c.most)
+			} else {
+				t.Logf("%s: %d switches", name, n)
+			}
+			stop()
+		})
+	}
+}
+
 // TestPicturesStopAlone: of a single input, whose sound goes on, it is said that they did.
 func TestPicturesStopAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

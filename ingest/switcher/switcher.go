@@ -211,7 +211,7 @@ func (s *Switcher) take(i int, now time.Time) {
 	if s.on >= 0 {
 		s.release(s.lanes[s.on], i, now)
 	}
-	l.since, l.returning = now, s.on > i
+	l.since, l.returning = now, s.on > i || !urgent
 	s.mu.Lock()
 	if s.on >= 0 {
 		s.switches++
@@ -227,7 +227,7 @@ func (s *Switcher) take(i int, now time.Time) {
 // release takes a lane off the air. One that had just returned and failed again has to be well for longer the next time.
 func (s *Switcher) release(old *lane, next int, now time.Time) {
 	old.rest()
-	if next < s.on {
+	if next < s.on && len(old.missed()) == 0 {
 		return // it was good enough
 	}
 	lasted := now.Sub(old.since)
@@ -258,7 +258,7 @@ func (s *Switcher) choose(now time.Time) int {
 	}
 	if s.on >= 0 && s.lanes[s.on].alive(now) {
 		for i, l := range s.lanes[:s.on] {
-			if !l.alive(now) || s.lanes[s.on].relieves(l, now) {
+			if !l.alive(now) || s.lanes[s.on].suffices(l, now) {
 				continue
 			}
 			rest := s.hold(l) - l.well(now)
@@ -268,7 +268,7 @@ func (s *Switcher) choose(now time.Time) int {
 			s.desk.prepare(l, rest)
 		}
 		for i, l := range s.lanes {
-			if l.relieves(s.lanes[s.on], now) {
+			if l.relieves(s.lanes[s.on], now) && l.well(now) >= s.hold(l) {
 				return i
 			}
 		}
