@@ -17,7 +17,7 @@ type home struct {
 	era      int   // of the lane's clock
 	shift    int64 // of that clock
 	dated    bool
-	captured int64 // decoding time on air minus the time of capture, ticks since the lane's start: true of later clocks too
+	captured int64 // time of showing on air minus the time of capture, ticks since the lane's start: true of later clocks too
 }
 
 // goesOn tells whether the times of an input that was interrupted have gone on as real time has: it has the clock that it had. Where samples say when
@@ -33,7 +33,7 @@ func (l *lane) settle(m *item, shift int64) {
 	defer l.mu.Unlock()
 	h := home{known: true, era: m.era, shift: shift, dated: l.home.dated, captured: l.home.captured}
 	if m.dated {
-		h.dated, h.captured = true, m.DTS+shift-ticks(m.Wall.Sub(l.start))
+		h.dated, h.captured = true, m.PTS+shift-ticks(m.Wall.Sub(l.start))
 	}
 	l.home = h
 }
@@ -45,7 +45,7 @@ func (l *lane) place(m *item, arrived int64) int64 {
 	case h.known && h.era == m.era:
 		shift = h.shift
 	case h.dated && m.dated:
-		shift = h.captured + ticks(m.Wall.Sub(l.start)) - m.DTS
+		shift = h.captured + ticks(m.Wall.Sub(l.start)) - m.PTS
 	}
 	if off := shift - arrived; off < -maxAhead || off > maxAhead {
 		return arrived

@@ -102,8 +102,9 @@ func TestReturnWithoutTheKeyframe(t *testing.T) {
 func TestAnotherClockReturnsByCapture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &lane{wake: func() {}, start: time.Now(), stall: time.Second, running: true, room: make(chan struct{}, 1)}
-		l.settle(&item{Sample: ingest.Sample{DTS: 5000, Wall: l.start.Add(time.Second)}, era: 1, dated: true}, 100)
-		again := &item{Sample: ingest.Sample{DTS: 777, Wall: l.start.Add(2 * time.Second)}, era: 2, dated: true}
+		// The last that was on air is shown as it is decoded, the keyframe two pictures later: capture is that of what is shown.
+		l.settle(&item{Sample: ingest.Sample{DTS: 5000, PTS: 5000, Wall: l.start.Add(time.Second)}, era: 1, dated: true}, 100)
+		again := &item{Sample: ingest.Sample{DTS: 777, PTS: 777 + 7200, Wall: l.start.Add(2*time.Second + 80*ms)}, era: 2, dated: true}
 		for name, c := range map[string]struct {
 			m       *item
 			arrived int64
