@@ -106,6 +106,9 @@ func (s *Server) judge(ctx context.Context, w *wire, conn *gortmplib.ServerConn,
 	return r, nil
 }
 
+// maxRefused is what is read and thrown away of an encoder that begins to send before it has heard that it is refused.
+const maxRefused = 64 << 10
+
 // refuse tells an encoder why, in the way in which it is told that its stream has a bad name. gortmplib has said that it may begin.
 func refuse(w *wire, conn *gortmplib.ServerConn, reason error) {
 	_ = conn.Write(&message.CommandAMF0{ // if it does not arrive, the connection ends all the same
@@ -118,7 +121,7 @@ func refuse(w *wire, conn *gortmplib.ServerConn, reason error) {
 	})
 	// What has come and was not read would make the system reset the connection, and the answer with it.
 	_ = w.SetReadDeadline(time.Now().Add(time.Second))
-	_, _ = io.CopyN(io.Discard, w.Conn, maxUnknown)
+	_, _ = io.CopyN(io.Discard, w.Conn, maxRefused)
 }
 
 // publish takes a stream to its end.

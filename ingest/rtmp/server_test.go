@@ -3,6 +3,7 @@ package rtmp
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"math/rand/v2"
 	"net"
@@ -145,6 +146,28 @@ func toldWhy(t *testing.T, c *gortmplib.Client) string {
 			text, _ := o.GetString("description")
 			return text
 		}
+	}
+}
+
+// TestRefusedWhileItSends: an encoder that is refused has begun to send, and hears why all the same: its connection ends, and is not reset.
+func TestRefusedWhileItSends(t *testing.T) {
+	s, err := Listen(ServerConfig{Addr: "127.0.0.1:0", Logger: ingesttest.Quiet()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ingesttest.Start(t, paths{s, map[string]ingest.Sink{"high": ingesttest.NewRecord(), "low": ingesttest.NewRecord()}}, nil)
+	c, err := connect(t, s.Addr(), "live/elsewhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Write(&message.Video{ChunkStreamID: 6, MessageStreamID: 1, Codec: message.CodecH264, Type: message.VideoTypeAU, AU: make([]byte, 48<<10)}); err != nil {
+		t.Fatal(err)
+	}
+	if text := toldWhy(t, c); text != errNowhere.Error() {
+		t.Errorf("told %q, want %q", text, errNowhere)
+	}
+	if _, err := c.Read(); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection ended with %v, want EOF", err)
 	}
 }
 
