@@ -154,7 +154,7 @@ func (s *Switcher) step(ctx context.Context, now time.Time) {
 	if s.on >= 0 {
 		s.desk.deliver(s.lanes[s.on])
 	}
-	if next := s.choose(now); next >= 0 && next != s.on {
+	if next := s.choose(now); next >= 0 && next != s.on && ctx.Err() == nil { // that inputs end with ctx is no reason to switch
 		s.take(next, now)
 	}
 	s.call(ctx, now)

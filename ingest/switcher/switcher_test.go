@@ -371,3 +371,21 @@ func bigSample(name string, n int) ingest.Sample {
 	}
 	return m
 }
+
+// TestEndIsNoFailover: the input on air may end first of all when the switcher is told to.
+func TestEndIsNoFailover(t *testing.T) {
+	for range 40 {
+		synctest.Test(t, func(t *testing.T) {
+			cfg := Config{}
+			for _, name := range []string{"main", "spare"} {
+				cfg.Inputs = append(cfg.Inputs, Input{Name: name, Source: &encoder{name: name}})
+			}
+			s, stop := run(t, cfg, &screen{t: t})
+			time.Sleep(5 * time.Second)
+			stop()
+			if _, n := s.Status(); n != 0 {
+				t.Errorf("%d switches, want none", n)
+			}
+		})
+	}
+}
