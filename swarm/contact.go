@@ -27,6 +27,7 @@ const (
 	dialTwin      = time.Second             // is looked at again, whose node answers at another address too
 	dialStranger  = 10 * time.Minute        // an address that a stranger gave, and where nobody was
 	dialFull      = 20 * time.Second        // one that had no room
+	dialSource    = 2 * time.Minute         // a source that had none, while nothing is lacking: it knows whom it needs
 	maxContacts   = 256
 	strangerRate  = 1       // dials a second to addresses that strangers gave: who makes many of us dial a victim gets little by it
 	strangerBurst = 24      // at first: one mesh
@@ -106,9 +107,13 @@ func (m *Mesh) staying() (n int) {
 
 // dial dials who is due: the operator's relays and lost neighbours in any case, others while we have too few peers.
 func (m *Mesh) dial() {
-	if m.content() {
-		return
+	if !m.content() {
+		m.seek()
 	}
+}
+
+// seek is dial with a look at each contact.
+func (m *Mesh) seek() {
 	dials := 0
 	for _, c := range m.contacts {
 		if c.state == dialling {
@@ -119,15 +124,15 @@ func (m *Mesh) dial() {
 	if m.publisher() {
 		have = m.dialled() + dials
 	}
-	want := m.degree()
-	switch needy := m.needy() || m.hurries(); {
+	want, needy := m.degree(), m.needy() || m.hurries()
+	switch {
 	case needy:
 		want = min(max(want, have+moreIfNeedy), m.cfg.MaxPeers) // those we have are full
 	case 4*have >= 3*want:
 		want = 0
 	}
 	due := func(c *contact) bool {
-		if c.state != pausing || m.now.Before(c.next) || m.now.Before(c.shunned) && len(m.contacts) > 1 {
+		if c.state != pausing || m.now.Before(c.next) || m.now.Before(c.shunned) && len(m.contacts) > 1 || !needy && m.declined(c) {
 			return false
 		}
 		return have < want || c.origin == FromPin || m.redials(c)
@@ -147,6 +152,11 @@ func (m *Mesh) dial() {
 		c.state = dialling
 		m.do(Dial{c.index, c.addr, c.node, m.dialFor(c)})
 	}
+}
+
+// declined reports whether a contact is a source that has let us go, for others whom it needs more.
+func (m *Mesh) declined(c *contact) bool {
+	return c.source && left(c.err) && !m.redials(c) && m.staying() > 0 && m.now.Sub(c.lost) < dialSource
 }
 
 // content reports whether nobody is to be dialled, as far as that is known without a look at the contacts: it is asked at every tick.

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"slices"
 	"testing"
@@ -105,6 +106,88 @@ func TestUnwantedIsLeftAlone(t *testing.T) {
 		}
 		if s.flow(100+40*19, 100+40*30); !slices.Contains(s.dialled, 1) {
 			t.Errorf("%s: dials %v after 20 s, want it tried again", name, s.dialled)
+		}
+	}
+}
+
+// A source that let us go has better neighbours: it is left alone for minutes, unless nothing comes from anybody else.
+func TestFullSourceIsLeftAlone(t *testing.T) {
+	full := func() *script {
+		s := following(t, MeshConfig{})
+		s.m.contacts[1].source = true
+		s.do(SessionDown{2, &quicwire.Error{Code: quicwire.CodeBusy, Remote: true}})
+		s.dials()
+		return s
+	}
+	s := full()
+	if s.flow(100, 100+40*119); len(s.dialled) > 0 {
+		t.Errorf("dials %v in 119 s, want none while the channel flows", s.dialled)
+	}
+	if s.flow(100+40*119, 100+40*151); !slices.Contains(s.dialled, 1) {
+		t.Errorf("dials %v after two minutes and a half, want the source tried again", s.dialled)
+	}
+	s = full()
+	s.bot(1).stuck = true
+	if s.after(6 * time.Second); !slices.Contains(s.dialled, 1) {
+		t.Errorf("dials %v when nothing has come for 6 s, want the source", s.dialled)
+	}
+}
+
+// Where nobody is said to be due without a look at the contacts, a look finds nobody: with any neighbours, however they were lost.
+func TestContentMeansNobodyIsDue(t *testing.T) {
+	codes := []quicwire.Code{quicwire.CodeDone, quicwire.CodeBusy, quicwire.CodeLost, quicwire.CodeDuplicate, quicwire.CodeShunned, quicwire.CodeTimeout}
+	origins := []Origin{FromPeer, FromReferral, FromCache, FromLAN}
+	roles := []quicwire.Role{quicwire.Viewer, quicwire.Relay, quicwire.Streamer}
+	content, seeking := 0, 0
+	for seed := range uint64(6) {
+		s := serving(t, 2, 9, MeshConfig{Seed: seed})
+		r := rand.New(rand.NewPCG(seed, 5))
+		next, open := 10, []int{2, 3, 4, 5, 6, 7, 8, 9} // 1 is the parent
+		for range 80 {
+			switch k := r.IntN(10); {
+			case k < 3:
+				s.opens(SessionUp{
+					Session: SessionID(next), Contact: r.IntN(len(s.m.contacts)+1) - 1, Peer: key(next), Addr: host(next), Role: roles[r.IntN(3)],
+					Epoch: today, RTT: 20 * ms,
+				})
+				open, next = append(open, next), next+1
+			case k < 5 && len(open) > 6:
+				i := r.IntN(len(open))
+				s.do(SessionDown{SessionID(open[i]), &quicwire.Error{Code: codes[r.IntN(len(codes))], Remote: r.IntN(2) == 0}})
+				open = slices.Delete(open, i, i+1)
+			case k < 6:
+				s.learn(r.IntN(50), origins[r.IntN(4)])
+			case k < 7:
+				s.says(open[r.IntN(len(open))], &quicwire.Bye{Leaving: time.Second})
+			default:
+				s.flow(s.size(), s.size()+uint64(r.IntN(400))) // up to 10 s
+			}
+			if !s.m.content() {
+				seeking++
+				continue
+			}
+			content++
+			s.m.out = s.m.out[:0]
+			if s.m.seek(); len(of[Dial](s.m.out)) > 0 {
+				t.Fatalf("seed %d: a look dials %+v", seed, of[Dial](s.m.out))
+			}
+		}
+	}
+	if content < 100 || seeking < 100 {
+		t.Errorf("content %d times, and not %d times: the test shows little", content, seeking)
+	}
+}
+
+// How many neighbours are wanted, and kept, by what is known of the stream.
+func TestDegree(t *testing.T) {
+	for _, c := range []struct{ stripes, wanted, kept int }{{0, 14, 42}, {1, 8, 24}, {8, 8, 24}, {16, 20, 60}, {32, 24, 64}} {
+		s := newStriped(t, 1, max(c.stripes, 1), MeshConfig{})
+		s.do(Tick{})
+		if c.stripes > 0 {
+			s.up(1, 0, today, 10*ms)
+		}
+		if got, kept := s.m.degree(), s.m.mostPeers(); got != c.wanted || kept != c.kept {
+			t.Errorf("%d stripes: wants %d peers and keeps %d, want %d and %d", c.stripes, got, kept, c.wanted, c.kept)
 		}
 	}
 }

@@ -16,6 +16,7 @@ const (
 	statusSource  = 3 * time.Second        // by a source: with it nothing changes but the size
 	beatsToSource = 3                      // a source hears every so many
 	statusSoon    = 300 * time.Millisecond // after something changed
+	relieveEvery  = 100 * time.Millisecond // to one peer
 	starvesAfter  = 200 * time.Millisecond
 	catalogBeats  = 3 // the head of the catalog goes with every so many
 	pexEvery      = 30 * time.Second
@@ -46,6 +47,7 @@ func (m *Mesh) beat() {
 	digest := m.digest()
 	soon := digest != m.said && m.now.Sub(m.lastStatus) >= statusSoon
 	if m.now.Before(m.nextStatus) && !soon {
+		m.relieve()
 		return
 	}
 	every := m.statusEvery()
@@ -56,6 +58,53 @@ func (m *Mesh) beat() {
 			m.tell(p)
 		}
 	}
+}
+
+// relieve tells those that lack a stripe as soon as it flows here: where one has died of which many lived, they all wait for somebody to turn to,
+// and nobody else need know at once.
+func (m *Mesh) relieve() {
+	for _, f := range m.told() {
+		if f.run.ours || f.catalog() {
+			continue
+		}
+		news := m.news(f)
+		if news == 0 {
+			continue
+		}
+		held, _ := m.cfg.Shelf.Look(f.log)
+		for _, p := range m.peers {
+			if c := p.claimOf(f.log); c.lacks(news) && p.leaving.IsZero() && m.now.Sub(p.relieved) >= relieveEvery {
+				p.relieved = m.now
+				m.send(p, m.statusOf(p, f, held))
+			}
+		}
+	}
+}
+
+// news returns the stripes, as bits, that have begun to flow since it was last asked.
+func (m *Mesh) news(f *follow) (bits uint32) {
+	for i := range f.stripes {
+		s := &f.stripes[i]
+		_, flows := m.lagOf(f, uint8(i))
+		if flows && !s.flowed {
+			bits |= 1 << i
+		}
+		s.flowed = flows
+	}
+	return bits
+}
+
+// lacks reports whether one of some stripes does not flow there. Who has said nothing yet will hear of us in any case.
+func (c *claim) lacks(bits uint32) bool {
+	if c == nil {
+		return false
+	}
+	for i, lag := range c.lags {
+		if bits>>i&1 == 1 && lag == quicwire.NoLag {
+			return true
+		}
+	}
+	return false
 }
 
 // digest returns a number that changes when something does that neighbours should know at once.

@@ -258,3 +258,26 @@ func TestStatusOfNoShare(t *testing.T) {
 		}
 	}
 }
+
+// Who lacks a stripe is told as soon as it flows here, at most ten times a second; others hear of it with the beat.
+func TestRelief(t *testing.T) {
+	s := serving(t, 2, 3, MeshConfig{})
+	s.claims(2, 20, 0, 0)
+	s.claims(3, 20, 0, quicwire.NoLag)
+	said := func(all []Action, n int) (times int) {
+		for _, x := range sentTo[*quicwire.Status](all, n) {
+			if x.Log == tv(today) && x.Lags[1] != quicwire.NoLag {
+				times++
+			}
+		}
+		return times
+	}
+	s.bot(1).keeps[1] = true
+	s.flow(100, 122) // it ceases here, too, which all are told
+	s.m.lastStatus, s.m.nextStatus = s.now, s.now.Add(time.Minute)
+	s.bot(1).keeps[1] = false
+	all := s.flow(122, 126) // 100 ms
+	if a, b := said(all, 3), said(all, 2); a != 1 || b != 0 {
+		t.Errorf("who lacks the stripe was told %d times that it flows, who has it %d times; want once, and not", a, b)
+	}
+}

@@ -78,6 +78,8 @@ type peer struct {
 	stalled   []item        // due, but inflight is at its bound; at most maxStalled
 	burst     uint64        // how fast blocks from it came lately, bits per second; 0: not known
 	share     bucket        // of bytes: what it may have of us by Reqs
+	referred  time.Time     // when it was last told of others
+	relieved  time.Time     // when it was last told that what it lacks flows here
 	asks      bucket        // of blocks: what it may ask for
 }
 
@@ -93,6 +95,7 @@ type claim struct {
 	left    bool                           // it had stripes of it, and says that it has none any more
 	retry   time.Time                      // not to be asked for this log before
 	waiting uint32                         // stripes that it was asked for and may still give: a source draws by lot
+	full    time.Time                      // a source that has no place: it need not be asked in a hurry, or for a leaf, before
 	subbed  [quicwire.MaxStripes]time.Time // when it was last asked; or may be asked again, less askAgain
 	strayed time.Time                      // when it was last told that we do not want its pushes
 	told    bool                           // it has had a signed status of ours

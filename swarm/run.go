@@ -79,6 +79,7 @@ type stripe struct {
 	path    []quicwire.ShortID // from the source to the parent, both included
 	dry     bool               // the next block is overdue
 	late    time.Duration      // by how much
+	flowed  bool               // it flowed when neighbours were last told
 	judged  tally              // how blocks came lately
 
 	home     bool // we pass it on to others as far as our uplink goes

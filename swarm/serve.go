@@ -23,6 +23,7 @@ type child struct {
 	until    uint64    // it has been moved: nothing from there on; 0: it has not
 	redraw   time.Time // the source's: when its place goes by lot again
 	began    time.Time
+	strikes  int // the source's: verdicts against its stripe, less those for it
 }
 
 // Bounds of serving.
@@ -71,9 +72,22 @@ func (m *Mesh) heardSub(p *peer, x *quicwire.Sub) {
 func (m *Mesh) refuse(p *peer, x *quicwire.Sub, why quicwire.Refusal, retry time.Duration) {
 	no := &quicwire.SubNo{Log: x.Log, Stripe: x.Stripe, Reason: why, Retry: retry}
 	if f := m.follow(x.Log); f != nil && why == quicwire.RefusedBusy {
-		no.Referrals = m.referrals(f, x.Stripe, p)
+		no.Referrals = m.turnTo(f, x.Stripe, p)
 	}
 	m.send(p, no)
+}
+
+// turnTo names others to one that is refused. To a newcomer a source does so now and then only, and names more: who asks it for
+// sixteen stripes needs no sixteen lists, which a source has no uplink for.
+func (m *Mesh) turnTo(f *follow, i uint8, p *peer) []quicwire.Referral {
+	if !m.publisher() || m.now.Sub(p.since) > newcomer {
+		return m.referrals(f, i, p, mostReferred) // it has lost what it had, and looks for others
+	}
+	if m.now.Sub(p.referred) < referEvery {
+		return nil
+	}
+	p.referred = m.now
+	return m.referrals(f, i, p, sourceReferred)
 }
 
 // refusal returns why a subscription is refused whether there is room or not, and when to ask again; 0 if it is not.
@@ -207,7 +221,7 @@ func (m *Mesh) move(f *follow, i uint8, c *child, why quicwire.Refusal, to *peer
 	if to != nil && to.at.IsValid() {
 		x.Referrals = append(x.Referrals, quicwire.Referral{Node: to.key, Addr: to.at})
 	}
-	x.Referrals = append(x.Referrals, m.referrals(f, i, c.peer)...)
+	x.Referrals = append(x.Referrals, m.referrals(f, i, c.peer, mostReferred)...)
 	x.Referrals = x.Referrals[:min(len(x.Referrals), 3)]
 	m.send(c.peer, x)
 	if f.align(c.next, i) >= c.until {
@@ -399,13 +413,13 @@ func (m *Mesh) shedOne() bool {
 }
 
 // referrals names peers that say that the stripe flows there and that they have room, those with much of it before others.
-func (m *Mesh) referrals(f *follow, i uint8, but *peer) (list []quicwire.Referral) {
-	best := make([]*peer, 0, mostReferred)
+func (m *Mesh) referrals(f *follow, i uint8, but *peer, most int) (list []quicwire.Referral) {
+	best := make([]*peer, 0, most)
 	for _, p := range m.peers {
 		if p == but || !p.shares() || p.mute || p.slots == 0 || !p.at.IsValid() || p.role == quicwire.Streamer || !p.flowsAt(f, i) {
 			continue
 		}
-		if len(best) < mostReferred {
+		if len(best) < most {
 			best = append(best, p)
 			continue
 		}
@@ -419,8 +433,12 @@ func (m *Mesh) referrals(f *follow, i uint8, but *peer) (list []quicwire.Referra
 	return list
 }
 
-// mostReferred is how many nodes one message refers to.
-const mostReferred = 3
+// mostReferred is how many nodes one message refers to; a source refers to sourceReferred, each referEvery.
+const (
+	mostReferred   = 3
+	sourceReferred = 5
+	referEvery     = 500 * time.Millisecond
+)
 
 // flowsAt reports whether p says that a stripe flows there.
 func (p *peer) flowsAt(f *follow, i uint8) bool {

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"net/netip"
 	"slices"
 	"time"
 
@@ -9,8 +10,8 @@ import (
 )
 
 // Here a source defends its few places. Two nodes that take both places of a stripe and pass nothing on would else keep the stripe from
-// everybody. So places go by lot and for a short time, no subnet gets many, and nodes that the source has drawn and dialled by itself,
-// the spotters, are asked whether blocks arrive. All that it sends comes out of one budget.
+// everybody. So places go by lot and for a short time, no subnet gets many, and nodes that the source draws, the spotters, are asked whether
+// blocks arrive. All that it sends comes out of one budget.
 
 // How the source defends itself. docs/swarm.md gives the reasons.
 const (
@@ -23,31 +24,33 @@ const (
 	checkAfter   = 600 * time.Millisecond // or twice the usual lag of spotters
 	checkWait    = 250 * time.Millisecond // for PONGs, or two round trips
 	maxSpotters  = 12
-	leastAnswers = 4 // of spotters, to judge by
+	spotsAfter   = 5 * time.Second // who has just come lacks blocks for reasons of its own
+	leastAnswers = 4               // of spotters, to judge by
 	maxStrikes   = 3
-	budgetOver   = 0.25 // of the stream, beyond the copies
-	budgetMost   = 4    // streams, while spotters report loss
-	budgetBurst  = 40   // blocks
+	settling     = time.Second // a place is not judged by blocks that were signed sooner after it was given
+	budgetOver   = 0.25        // of the stream, beyond the copies
+	budgetLoss   = 0.6         // likewise while spotters report loss
+	budgetBurst  = 40          // blocks
 	lossFor      = 2 * time.Second
 	refill       = 1500 * time.Millisecond // of a stripe that was lost with all its children
 )
 
 // A source is what a streamer's Mesh keeps besides.
 type source struct {
-	steady  bucket // of bytes: what may be sent when all is well
-	most    bucket // while spotters report loss
-	checks  []check
-	next    time.Time // of a check
-	lost    time.Time // when spotters last reported loss
-	strikes map[*peer]int
-	out     map[feed.PublicKey]time.Time // no place until then
-	failed  uint64                       // checks
+	steady bucket // of bytes: what may be sent when all is well
+	most   bucket // while spotters report loss
+	checks []check
+	next   time.Time                    // of a check
+	lost   time.Time                    // when spotters last reported loss
+	out    map[feed.PublicKey]time.Time // no place until then
+	failed uint64                       // checks
 }
 
 // A check looks whether one block has spread.
 type check struct {
 	f     *follow
 	index uint64
+	at    time.Time // when it was signed
 	due   time.Time // to ask
 	ids   []uint64  // of the Pings; nil: not yet asked
 	until time.Time // for answers
@@ -112,7 +115,6 @@ func (m *Mesh) withdraw(f *follow, i uint8, p *peer) {
 
 // forgetWaiter takes p off all lists.
 func (m *Mesh) forgetWaiter(p *peer) {
-	delete(m.source.strikes, p)
 	if m.own == nil {
 		return
 	}
@@ -242,7 +244,7 @@ func (m *Mesh) beginning(f *follow, s *stripe, x *quicwire.Sub) {
 // shared reports whether there is another child than the newest, as far as is known.
 func (m *Mesh) shared(s *stripe) bool { return s.count() > 1 && m.now.Sub(s.bereft) >= refill }
 
-// lot draws an applicant; nil if there is none.
+// lot draws an applicant that has answered what it was asked last; nil if there is none now.
 func (m *Mesh) lot(s *stripe) *waiter {
 	if len(s.waiting) == 0 {
 		return nil
@@ -250,22 +252,24 @@ func (m *Mesh) lot(s *stripe) *waiter {
 	at := m.rand.IntN(len(s.waiting))
 	for k := range s.waiting {
 		w := s.waiting[(at+k)%len(s.waiting)]
-		if !m.holdsMany(w.peer) && !m.slowToAnswer(w.peer) {
+		if !m.holdsMany(w.peer) && w.peer.pinged.IsZero() {
 			return &w
 		}
 	}
 	return nil
 }
 
-// signed has a look, later, whether a block that we have signed arrives: some of each stripe, and all of those that did not spread lately.
+// signed has a look, later, whether a block that we have signed arrives: some of each stripe, and all of those that did not spread lately, which
+// come on top, or a stripe that is looked at all the time would keep the next ones from being looked at at all.
 func (m *Mesh) signed(f *follow, i uint64) {
-	s := &f.stripes[f.stripeOf(i)]
-	if f.catalog() || m.now.Before(m.source.next) && !s.suspect {
+	due := !m.now.Before(m.source.next)
+	if f.catalog() || !due && !f.stripes[f.stripeOf(i)].suspect {
 		return
 	}
-	every := m.checkEvery()
-	m.source.next = m.now.Add(m.between(every/2, 3*every/2)) // by chance: at an even pace it may be the same stripe each time
-	m.source.checks = append(m.source.checks, check{f: f, index: i, due: m.now.Add(max(checkAfter, 2*m.medianLag(f, f.stripeOf(i))))})
+	if every := m.checkEvery(); due {
+		m.source.next = m.now.Add(m.between(every/2, 3*every/2)) // by chance: at an even pace it may be the same stripe each time
+	}
+	m.source.checks = append(m.source.checks, check{f: f, index: i, at: m.now, due: m.now.Add(max(checkAfter, 2*m.medianLag(f, f.stripeOf(i))))})
 }
 
 // checkEvery returns how often a block is looked after: more rarely if that took too much of a thin stream.
@@ -304,22 +308,36 @@ func (m *Mesh) checked(c *check) bool {
 	return true
 }
 
-// askSpotters asks some of those that we have dialled ourselves and that follow the log, but no child in the stripe.
+// askSpotters asks whether a block has arrived.
 func (m *Mesh) askSpotters(c *check) {
 	i := c.f.stripeOf(c.index)
-	var list []*peer
-	for _, p := range m.peers {
-		if p.dialled && p.shares() && !p.mute && c.f.childOf(i, p) == nil && p.followsLog(c.f) {
-			list = append(list, p)
-		}
-	}
-	m.rand.Shuffle(len(list), func(a, b int) { list[a], list[b] = list[b], list[a] })
 	c.until = m.now.Add(checkWait)
-	for _, p := range list[:min(len(list), maxSpotters)] {
+	for _, p := range m.drawSpotters(c.f, i) {
 		m.ping(p, c.f, i, c.index)
 		c.ids = append(c.ids, m.nextReq)
 		c.until = maxTime(c.until, m.now.Add(2*p.rtt))
 	}
+}
+
+// drawSpotters draws some of all that follow the log and are no children in the stripe, whether they came by themselves or were dialled: peers'
+// word decides who is dialled, and where most honest nodes have come already liars are what is left. Of one subnet it takes a quarter, unless
+// there are no others.
+func (m *Mesh) drawSpotters(f *follow, i uint8) []*peer {
+	var first, rest []*peer
+	drawn := make(map[netip.Prefix]int)
+	for _, k := range m.rand.Perm(len(m.peers)) {
+		p := m.peers[k]
+		switch {
+		case !p.shares() || p.mute || m.now.Sub(p.since) < spotsAfter || f.childOf(i, p) != nil || !p.followsLog(f):
+		case p.subnet.IsValid() && drawn[p.subnet] == maxSpotters/4:
+			rest = append(rest, p)
+		default:
+			drawn[p.subnet]++
+			first = append(first, p)
+		}
+	}
+	first = append(first, rest...)
+	return first[:min(len(first), maxSpotters)]
 }
 
 func maxTime(a, b time.Time) time.Time {
@@ -350,32 +368,39 @@ func (m *Mesh) verdict(c *check) {
 	if c.has+c.lacks < leastAnswers {
 		return
 	}
-	spread := c.has >= c.lacks
-	s.suspect = !spread
-	if spread {
-		for _, d := range s.children {
-			delete(m.source.strikes, d.peer)
-		}
+	if c.has >= c.lacks {
+		s.suspect = s.acquit()
 		return
 	}
+	s.suspect = true
 	m.source.failed++
 	m.source.lost = m.now
 	for _, d := range slices.Clone(s.children) {
-		if !m.pinned(d.peer) {
-			m.strike(d.peer)
+		if c.at.Sub(d.began) < settling {
+			continue // a new tree grows below it: to change it again at once would help nobody
+		}
+		d.strikes = min(d.strikes+1, maxStrikes)
+		if d.strikes == maxStrikes && !m.pinned(d.peer) {
+			m.expel(d.peer)
 		}
 	}
 }
 
-// strike counts against a child; the third takes all its places.
-func (m *Mesh) strike(p *peer) {
-	if m.source.strikes == nil {
-		m.source.strikes, m.source.out = make(map[*peer]int), make(map[feed.PublicKey]time.Time)
+// acquit takes back one strike from each child of a stripe that has spread. It reports whether any is left: some spotters lie, and where blocks
+// are lost one lucky verdict among others proves nothing.
+func (s *stripe) acquit() (left bool) {
+	for _, c := range s.children {
+		c.strikes = max(0, c.strikes-1)
+		left = left || c.strikes > 0
 	}
-	if m.source.strikes[p]++; m.source.strikes[p] < maxStrikes {
-		return
+	return left
+}
+
+// expel takes all its places from a child that has struck out, for a while.
+func (m *Mesh) expel(p *peer) {
+	if m.source.out == nil {
+		m.source.out = make(map[feed.PublicKey]time.Time)
 	}
-	delete(m.source.strikes, p)
 	m.source.out[p.key] = m.now.Add(shunTime)
 	for key, until := range m.source.out {
 		if m.now.After(until) {
@@ -399,7 +424,8 @@ func (m *Mesh) charge(n float64) {
 	}
 	rate := m.streamRate()
 	b := &m.source
-	b.steady.rate, b.most.rate = (float64(m.cfg.Copies)+budgetOver)*rate, budgetMost*rate
+	copies := float64(m.cfg.Copies)
+	b.steady.rate, b.most.rate = (copies+budgetOver)*rate, (copies+budgetLoss)*rate
 	for _, x := range []*bucket{&b.steady, &b.most} {
 		x.burst = budgetBurst * m.blockSize()
 		x.fill(m.now)

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -12,12 +13,19 @@ import (
 // spots opens sessions [from, to) that the source has dialled by itself: they answer whether they have a block as has says.
 func (s *script) spots(from, to int, has func(n int, stripe uint8) bool) {
 	for n := from; n < to; n++ {
-		b := s.answers(n)
-		b.pong = func(x *quicwire.Ping) quicwire.Pong {
-			return quicwire.Pong{Flows: true, Has: has(n, x.Stripe), Next: x.Index + 1, Wall: s.now}
-		}
+		s.answers(n)
 		s.opens(SessionUp{Session: SessionID(n), Contact: 1000 + n, Peer: key(n), Addr: host(n), Role: quicwire.Viewer, Epoch: today, RTT: 20 * ms})
 		s.claims(n, 20, make([]time.Duration, s.stripes)...)
+	}
+	s.reports(from, to, has)
+}
+
+// reports lets sessions [from, to) answer likewise.
+func (s *script) reports(from, to int, has func(n int, stripe uint8) bool) {
+	for n := from; n < to; n++ {
+		s.bot(SessionID(n)).pong = func(x *quicwire.Ping) quicwire.Pong {
+			return quicwire.Pong{Flows: true, Has: has(n, x.Stripe), Next: x.Index + 1, Wall: s.now}
+		}
 	}
 }
 
@@ -199,8 +207,44 @@ func TestPlacesOfTheDead(t *testing.T) {
 				t.Errorf("seed %d: session %d has a place, and got %+v; want one that lives, from before block %d on", seed, id, oks, last)
 			}
 		}
+		for dead := 3; dead <= 6; dead++ {
+			if oks := sentTo[*quicwire.SubOK](all, dead); len(oks) > 0 {
+				t.Errorf("seed %d: a lot fell on %d, which is dead", seed, dead)
+			}
+		}
 		if n := len(s.children(0)); n != 2 {
 			t.Errorf("seed %d: %d children after a second, want 2", seed, n)
+		}
+	}
+}
+
+// When one child takes nothing more, all others, and who waits for its place, are asked at once whether they are there.
+func TestOneDeathDoubtsAll(t *testing.T) {
+	var died time.Time
+	var s *script
+	s = sourceScript(t, 4, 0, MeshConfig{Silence: func(id SessionID) time.Duration {
+		if id == 1 && !died.IsZero() {
+			return s.now.Sub(died)
+		}
+		return 0
+	}})
+	s.spots(1, 9, func(int, uint8) bool { return true })
+	for i := range uint8(4) {
+		s.subscribe(1+int(i), i, true)
+	}
+	s.signs(100)
+	died = s.now
+	s.bot(1).pong = nil
+	var asked []SessionID
+	for range 20 { // 500 ms
+		if _, to := sent[*quicwire.Ping](s.signs(1)); slices.Contains(to, 1) {
+			asked = to
+			break
+		}
+	}
+	for id := SessionID(2); id <= 4; id++ {
+		if !slices.Contains(asked, id) {
+			t.Errorf("asked %v when 1 was doubted, want %d among them, which has a place", asked, id)
 		}
 	}
 }
@@ -297,7 +341,7 @@ func TestPinnedRelays(t *testing.T) {
 	}
 }
 
-// Children that pass nothing on lose their places within seconds, and have none for half a minute: spotters that the source has chosen itself
+// Children that pass nothing on lose their places within seconds, and have none for half a minute: spotters
 // say that the blocks did not arrive. Some spotters that lie change nothing.
 func TestSpotters(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -312,6 +356,8 @@ func TestSpotters(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := sourceScript(t, 4, 8, MeshConfig{})
 			s.spots(10, 22, c.has)
+			s.reports(1, 9, c.has)
+			s.signs(int(spotsAfter / gap))
 			for n := 1; n <= 2; n++ {
 				s.subscribe(n, 0, true)
 				s.subscribe(n+2, 1, true)
@@ -347,33 +393,154 @@ func TestSpotters(t *testing.T) {
 	}
 }
 
-// Spotters are those that the source has dialled itself, and not the children of the stripe; few of them are asked, and seldom. Fewer than four
-// answers judge nobody.
+// A verdict is about one stripe. Children whose other stripe spreads, and those for whom one check in three is lucky, lose their places all the same.
+func TestStrikesAreOfAPlace(t *testing.T) {
+	for name, lucky := range map[string]uint64{"another stripe of theirs spreads": 1 << 62, "one check in three is lucky": 3} {
+		t.Run(name, func(t *testing.T) {
+			s := sourceScript(t, 4, 8, MeshConfig{})
+			s.spots(10, 22, func(int, uint8) bool { return true })
+			for n := range 22 {
+				if s.bot(SessionID(n)) == nil {
+					continue
+				}
+				s.bot(SessionID(n)).pong = func(x *quicwire.Ping) quicwire.Pong {
+					return quicwire.Pong{Flows: true, Has: x.Stripe != 0 || x.Index/4%lucky == lucky-1, Next: x.Index + 1, Wall: s.now}
+				}
+			}
+			for n := 1; n <= 2; n++ {
+				for i := range uint8(4) {
+					s.subscribe(n, i, true)
+				}
+			}
+			for range 400 { // 10 s
+				if s.signs(1); len(s.children(0)) == 0 {
+					return
+				}
+			}
+			t.Errorf("children of stripe 0 after 10 s: %v, want none", s.children(0))
+		})
+	}
+}
+
+// One verdict for a stripe takes back one strike, no more.
+func TestAcquittal(t *testing.T) {
+	s := stripe{children: []*child{{strikes: 2}, {strikes: 1}, {}}}
+	for _, want := range []struct {
+		strikes []int
+		left    bool
+	}{{[]int{1, 0, 0}, true}, {[]int{0, 0, 0}, false}, {[]int{0, 0, 0}, false}} {
+		left := s.acquit()
+		if got := []int{s.children[0].strikes, s.children[1].strikes, s.children[2].strikes}; !slices.Equal(got, want.strikes) || left != want.left {
+			t.Errorf("strikes %v, left %v; want %v, %v", got, left, want.strikes, want.left)
+		}
+	}
+}
+
+// Whom a source refuses stripe after stripe is told of others once, and again after a while: it has little to spare.
+func TestSourceRefersOnce(t *testing.T) {
+	s := sourceScript(t, 4, 12, MeshConfig{})
+	for n := 1; n <= 12; n++ {
+		s.claims(n, 20, make([]time.Duration, 4)...)
+	}
+	for i := range 4 {
+		s.subscribe(1+2*i, uint8(i), true)
+		s.subscribe(2+2*i, uint8(i), true)
+	}
+	ask := func() (referrals []int) {
+		for i := range uint8(4) {
+			for _, x := range sentTo[*quicwire.SubNo](s.subscribe(11, i, false), 11) {
+				referrals = append(referrals, len(x.Referrals))
+			}
+		}
+		return referrals
+	}
+	if got := ask(); !slices.Equal(got, []int{sourceReferred, 0, 0, 0}) {
+		t.Errorf("four refusals name %v others, want %d and then none", got, sourceReferred)
+	}
+	s.after(referEvery)
+	if got := ask(); !slices.Equal(got, []int{sourceReferred, 0, 0, 0}) {
+		t.Errorf("four refusals, a while later, name %v others, want %d and then none", got, sourceReferred)
+	}
+}
+
+// A stripe of which all blocks are looked after does not keep the others from being looked at.
+func TestSuspectLeavesLooks(t *testing.T) {
+	s := sourceScript(t, 16, 40, MeshConfig{})
+	s.reports(1, 41, func(_ int, stripe uint8) bool { return stripe != 0 })
+	for i := range uint8(16) {
+		s.subscribe(1+int(i), i, true)
+	}
+	s.signs(int(spotsAfter / gap))
+	var looks [16]int
+	for range 40 { // 40 s
+		pings, _ := sent[*quicwire.Ping](s.signs(40))
+		for _, x := range pings {
+			looks[x.Stripe]++
+		}
+		s.tv().stripes[0].suspect = true
+	}
+	for i, n := range looks {
+		if n == 0 {
+			t.Errorf("stripe %d was not looked at in 40 s; of all %v", i, looks)
+		}
+	}
+}
+
+// Spotters are drawn from all that have been here for a while, whether the source has dialled them or they came by themselves; few of them are
+// asked, and seldom. Children of the stripe are not, and fewer than four answers judge nobody. Of one subnet comes a quarter, if there are others.
 func TestWhoSpots(t *testing.T) {
-	s := sourceScript(t, 4, 8, MeshConfig{})
-	asked := make(map[SessionID]int)
-	s.spots(10, 13, func(n int, stripe uint8) bool { return false })
-	s.subscribe(1, 0, true)
+	s := sourceScript(t, 4, 4, MeshConfig{})
+	s.reports(1, 5, func(int, uint8) bool { return false })
+	for i := range uint8(4) {
+		s.subscribe(1, i, true)
+	}
 	s.signs(400)
 	if got := s.children(0); len(got) != 1 || s.m.source.failed > 0 {
 		t.Errorf("three spotters judge: children %v, %d checks failed", got, s.m.source.failed)
 	}
-	s.spots(13, 40, func(n int, stripe uint8) bool { return true })
+	s.reports(1, 5, func(int, uint8) bool { return true })
+	s.spots(10, 30, func(int, uint8) bool { return true })
+	for n := 30; n < 50; n++ {
+		s.answers(n)
+		s.opens(SessionUp{
+			Session: SessionID(n), Contact: -1, Peer: key(n), Addr: fmt.Sprintf("203.0.113.%d:4433", n), Role: quicwire.Viewer, Epoch: today, RTT: 20 * ms,
+		})
+		s.claims(n, 20, make([]time.Duration, s.stripes)...)
+	}
+	for _, n := range asked(s.signs(int(spotsAfter/gap) - 40)) {
+		if n >= 10 {
+			t.Errorf("session %d, which has just come, is asked what it has", n)
+		}
+	}
+	s.signs(80)
 	for i := range uint8(4) {
 		s.subscribe(20, i, true)
 	}
-	pings, to := sent[*quicwire.Ping](s.signs(400)) // 10 s
+	all := s.signs(400) // 10 s
+	pings, to := sent[*quicwire.Ping](all)
 	for k, x := range pings {
-		if asked[to[k]]++; to[k] < 10 || s.tv().childOf(x.Stripe, s.m.peer(to[k])) != nil {
-			t.Errorf("session %d is asked about stripe %d: it came by itself, or is a child", to[k], x.Stripe)
+		if s.tv().childOf(x.Stripe, s.m.peer(to[k])) != nil {
+			t.Errorf("session %d is asked about stripe %d, of which it is a child", to[k], x.Stripe)
 		}
 	}
 	if n := len(pings); n < 10*maxSpotters || n > 14*maxSpotters {
 		t.Errorf("%d PINGs in 10 s, want %d for each of about 13 checks: the stream is thin", n, maxSpotters)
 	}
-	if len(asked) < 20 {
-		t.Errorf("only %d of 29 were ever asked, want them drawn", len(asked))
+	crowd := slices.DeleteFunc(asked(all), func(n SessionID) bool { return n < 30 })
+	if part := float64(len(crowd)) / float64(len(pings)); part == 0 || part > 0.26 {
+		t.Errorf("%.2f of all PINGs go to a subnet that has half of the sessions, want some, and a quarter at most", part)
 	}
+	list := asked(all)
+	slices.Sort(list)
+	if list = slices.Compact(list); len(list) < 30 {
+		t.Errorf("only %d of 44 were ever asked, want them drawn", len(list))
+	}
+}
+
+// asked returns the sessions to which PINGs went.
+func asked(all []Action) []SessionID {
+	_, to := sent[*quicwire.Ping](all)
+	return to
 }
 
 // What a source says and asks does not become less by itself when the stream is thin: then it has fewer sessions, and looks and tells less often.
@@ -426,7 +593,7 @@ func TestSourceBudget(t *testing.T) {
 		spread bool
 		least  float64
 		most   float64 // streams on the wire
-	}{"all is well": {true, 2.0, 2.5}, "blocks do not spread": {false, 2.6, 4.5}} {
+	}{"all is well": {true, 2.0, 2.4}, "blocks do not spread": {false, 2.45, 2.8}} {
 		t.Run(name, func(t *testing.T) {
 			s := sourceScript(t, 2, 20, MeshConfig{})
 			s.spots(30, 42, func(int, uint8) bool { return c.spread })

@@ -22,6 +22,7 @@ const (
 	pendingFor  = 200 * time.Millisecond // an answer to SUB, or three round trips
 	askAgain    = 250 * time.Millisecond // the same peer for the same stripe
 	drawFor     = 30 * time.Second       // a source may still answer
+	fullFor     = time.Second            // a source without a place is asked for one stripe, of those that it would refuse
 	urgentAfter = 300 * time.Millisecond // without a parent
 	patience    = 2 * time.Second        // a stream of a segment older than this is of no use; said in SUB
 	switchBelow = 0.7                    // of the cost now, for a change of parents that is not needed
@@ -188,6 +189,8 @@ func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate)
 		return 0, false
 	case p.slots == 0 && !source && !f.catalog() && !s.home && !urgent:
 		return 0, false
+	case source && p.slots == 0 && !f.catalog() && (urgent || !s.home) && (s.parent != nil || m.starting(f) && m.now.Before(c.full)):
+		return 0, false // it would refuse, and its word of others is here, or not needed
 	}
 	n := m.from(f, p)
 	limit := e.limit
@@ -210,6 +213,9 @@ func (m *Mesh) candidate(f *follow, i uint8, p *peer, urgent bool, e electorate)
 	}
 	return time.Duration(cost), true
 }
+
+// starting reports whether we have just come: we lack all stripes then, and need not be told sixteen times of others.
+func (m *Mesh) starting(f *follow) bool { return f.joined.IsZero() || m.now.Sub(f.joined) < startFor }
 
 // past reports whether a stripe may be had of a peer to which it does not flow any more: by a newcomer who would else see nothing at all, as
 // where the source has gone.
@@ -250,7 +256,11 @@ func (m *Mesh) sub(p *peer, f *follow, i uint8, urgent bool) {
 		return
 	}
 	s, c := &f.stripes[i], p.claimFor(f.log)
-	s.pending, s.pended, s.urged, c.subbed[i], p.tried = p, m.now, s.parent == nil && (urgent || m.now.Sub(f.joined) > startFor), m.now, true
+	urged := s.parent == nil && (urgent || m.now.Sub(f.joined) > startFor)
+	if p.role == quicwire.Streamer && (urged || !s.home) {
+		c.full = m.now.Add(fullFor)
+	}
+	s.pending, s.pended, s.urged, c.subbed[i], p.tried = p, m.now, urged, m.now, true
 	c.waiting &^= 1 << i
 	x := &quicwire.Sub{Log: f.log, Stripe: i, Stripes: uint8(len(f.stripes)), Urgent: s.urged, Home: s.home, Patience: patience}
 	if !f.joined.IsZero() {

@@ -228,3 +228,81 @@ func TestThreeRefusals(t *testing.T) {
 		})
 	}
 }
+
+// A source without a place refuses leaves and who is in a hurry, and names others: it is asked for one stripe, and not again for a while.
+func TestFullSourceIsAskedOnce(t *testing.T) {
+	for name, c := range map[string]struct {
+		slots uint32
+		want  int
+	}{"full": {0, 1}, "with places": {4, 8}} {
+		t.Run(name, func(t *testing.T) {
+			s := newStriped(t, 1, 8, MeshConfig{NoShare: true})
+			s.do(Tick{})
+			s.opens(SessionUp{Session: 1, Contact: 0, Peer: key(1), Addr: "a0:1", Role: quicwire.Streamer, Epoch: today, RTT: 20 * ms})
+			s.says(1, &quicwire.Status{Log: catalog(today), Size: 1, Lags: []time.Duration{0}, Homes: 1})
+			all := s.claims(1, c.slots, make([]time.Duration, 8)...)
+			all = append(all, s.after(fullFor/2)...)
+			asked := make(map[uint8]bool)
+			for _, x := range sentTo[*quicwire.Sub](all, 1) {
+				if x.Log == tv(today) {
+					asked[x.Stripe] = true
+				}
+			}
+			if len(asked) != c.want {
+				t.Errorf("asked for stripes %v, want %d", asked, c.want)
+			}
+			if again := sentTo[*quicwire.Sub](s.after(fullFor), 1); len(again) == 0 {
+				t.Error("it is not asked again later")
+			}
+		})
+	}
+}
+
+// Who gets a leaf stripe from somebody does not ask a full source for it, however near that is.
+func TestNoLeafAsksAFullSource(t *testing.T) {
+	s := following(t, MeshConfig{NoShare: true})
+	s.opens(SessionUp{Session: 3, Contact: -1, Peer: key(3), Addr: host(3), Role: quicwire.Streamer, Epoch: today, RTT: 2 * ms})
+	s.answers(3)
+	s.claims(3, 0, 0, 0)
+	if all := s.flow(100, 100+40*60); len(sentTo[*quicwire.Sub](all, 3)) > 1 { // the catalog may be
+		t.Errorf("asked the source for %+v in a minute", sentTo[*quicwire.Sub](all, 3))
+	}
+}
+
+// A parent that delivers is left for one that is clearly nearer only, and looks are rare: nodes that climb at each look tear the trees apart.
+func TestClimbingIsRare(t *testing.T) {
+	for name, c := range map[string]struct {
+		rtt      time.Duration // of the other
+		from, to int           // changes in ten minutes, of 8 stripes
+	}{
+		"a little nearer": {170 * ms, 0, 0}, "much nearer": {10 * ms, 1, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStriped(t, 1, 8, MeshConfig{NoShare: true})
+			s.do(Tick{})
+			s.answers(1)
+			s.up(1, 0, today, 200*ms)
+			s.status(1, today, 1, 1)
+			s.flow(0, 100)
+			s.answers(2)
+			s.up(2, -1, today, c.rtt)
+			s.status(2, today, 3, 100)
+			changes, last := 0, make([]SessionID, 8)
+			for i := range last {
+				last[i] = s.parent(i)
+			}
+			for range 600 {
+				s.flow(s.size(), s.size()+40)
+				s.status(2, today, s.size()/40, s.size())
+				for i := range last {
+					if p := s.parent(i); p != last[i] {
+						changes, last[i] = changes+1, p
+					}
+				}
+			}
+			if changes < c.from || changes > c.to {
+				t.Errorf("%d changes of parents in ten minutes, want %d to %d", changes, c.from, c.to)
+			}
+		})
+	}
+}

@@ -41,6 +41,7 @@ func sourceScript(t *testing.T, stripes, n int, cfg MeshConfig) *script {
 	s.do(Publishing{today})
 	s.heartbeat(0, 0)
 	for k := 1; k <= n; k++ {
+		s.answers(k)
 		s.joins(k, 20*ms)
 	}
 	return s

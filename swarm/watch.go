@@ -255,7 +255,7 @@ func (m *Mesh) doubtChildren() {
 		}
 		if m.now.Sub(p.asked) >= pingEvery {
 			m.pingAny(p)
-			m.askWaiting(p)
+			m.askPlaced()
 		}
 		if p.mute {
 			m.evict(p)
@@ -263,17 +263,21 @@ func (m *Mesh) doubtChildren() {
 	}
 }
 
-// askWaiting asks those who wait for a place that p has: where one has vanished, others may have, and a lot must not fall on them.
-func (m *Mesh) askWaiting(p *peer) {
+// askPlaced lets a source ask all that have a place, and all that wait for one: where one has vanished, others may have, and a lot must not fall
+// on them.
+func (m *Mesh) askPlaced() {
+	ask := func(q *peer) {
+		if m.now.Sub(q.asked) >= pingEvery {
+			m.pingAny(q)
+		}
+	}
 	for _, f := range m.own.logsOr() {
 		for i := range f.stripes {
-			if f.childOf(uint8(i), p) == nil {
-				continue
+			for _, c := range f.stripes[i].children {
+				ask(c.peer)
 			}
 			for _, w := range f.stripes[i].waiting {
-				if m.now.Sub(w.peer.asked) >= pingEvery {
-					m.pingAny(w.peer)
-				}
+				ask(w.peer)
 			}
 		}
 	}
@@ -311,7 +315,7 @@ func (m *Mesh) quiet(p *peer) bool {
 }
 
 // quietAfter is how long an acknowledgement may take, or three round trips: one packet in a hundred is lost.
-const quietAfter = 250 * time.Millisecond
+const quietAfter = 150 * time.Millisecond
 
 // stuck reports whether p takes nothing although something is there for it.
 func (m *Mesh) stuck(p *peer) bool {

@@ -88,6 +88,23 @@ func TestReplay(t *testing.T) {
 	}
 }
 
+// Where viewers have too little uplink, a relay spends nearly all of its own: the swarm finds it, and asks it for as much as it has.
+func TestRelayIsUsed(t *testing.T) {
+	c := short(1)
+	c.Mix, c.Relays, c.RelayUp, c.Session = Poor, 1, 8, -1
+	w := NewWorld(c)
+	for w.now() < 7*time.Second && w.step() {
+	}
+	relay := w.net.Host(w.alive(relayNode)[0].index)
+	before, from := relay.Sent.Total(), w.now()
+	for w.now() < 13*time.Second && w.step() {
+	}
+	share := float64(relay.Sent.Total()-before) * 8 / relay.Up / (w.now() - from).Seconds()
+	if share < 0.8 || share > 1.02 {
+		t.Errorf("the relay spends %.0f %% of its uplink, want over 80", 100*share)
+	}
+}
+
 // Those who vanish together do so at once and say nothing; others come back from it.
 func TestCrash(t *testing.T) {
 	c := short(2)
