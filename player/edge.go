@@ -281,11 +281,21 @@ func (e *edge) complete(next *start) {
 	}
 	ticks := e.length(next)
 	last := e.finish(ticks)
+	if next == nil {
+		ticks = max(ticks, lasting(e.open.parts)+lasting(last)) // records do not say how long the last picture is
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.close(ticks, e.opened.end, last)
 	e.settle()
 	e.wake()
+}
+
+func lasting(parts []part) (ticks int64) {
+	for _, p := range parts {
+		ticks += p.ticks
+	}
+	return ticks
 }
 
 func (e *edge) length(next *start) int64 {
