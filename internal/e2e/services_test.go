@@ -194,6 +194,19 @@ func ways(file string, list []piece) map[string]func(t *testing.T) (p *command.P
 				c.Close()
 			}
 		},
+		"srt pull": func(t *testing.T) (*command.Process, func()) {
+			addr := "127.0.0.1:" + freePort(t)
+			return streamer(t, "srt://"+addr+"?latency=500"), func() {
+				c := called(t, addr)
+				sendPaced(t, list, inDatagrams(c))
+				<-time.After(time.Second) // what is within the latency, as with a push
+				c.Close()
+			}
+		},
+		"playout": func(t *testing.T) (*command.Process, func()) {
+			p := streamer(t, recordings(t, list))
+			return p, func() { <-p.Done() }
+		},
 		"http push": func(t *testing.T) (*command.Process, func()) {
 			p := streamer(t, "--rtsp", "")
 			return p, func() {
@@ -256,6 +269,47 @@ func ways(file string, list []piece) map[string]func(t *testing.T) (p *command.P
 			return p, func() { <-p.Done() }
 		},
 	}
+}
+
+// called is the connection of the first who calls addr, as an encoder in listener mode takes it.
+func called(t *testing.T, addr string) gosrt.Conn {
+	t.Helper()
+	l, err := gosrt.Listen("srt", addr, gosrt.DefaultConfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Close)
+	req, err := l.Accept2()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := req.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// recordings is a list of files, of two seconds of the broadcast each. They know nothing of one another: playout joins them.
+func recordings(t *testing.T, list []piece) string {
+	t.Helper()
+	dir, names := t.TempDir(), ""
+	write := func(name string, b []byte) {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for pieces := range slices.Chunk(list, 50) {
+		var b []byte
+		for _, p := range pieces {
+			b = append(b, p.data...)
+		}
+		name := fmt.Sprintf("from %v.ts", pieces[0].due)
+		write(name, b)
+		names += name + "\n"
+	}
+	write("list.m3u", []byte(names))
+	return filepath.Join(dir, "list.m3u")
 }
 
 // TestMatrixOfServices: by each of them, all tracks reach a viewer with their descriptors to the byte, and each unit with its bytes and at its time.
