@@ -60,7 +60,7 @@ func (r *Record) Of(track uint8) (out []ingest.Sample) {
 }
 
 // Program is the newest table.
-func (r *Record) Program(t *testing.T) *ingest.Program {
+func (r *Record) Program(t testing.TB) *ingest.Program {
 	t.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -3,29 +3,20 @@ package mpegts
 import (
 	"bytes"
 	"hash/maphash"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
 
 	"tailcast/ingest"
 	"tailcast/internal/clip"
+	"tailcast/internal/clip/cliptest"
 	"tailcast/segmenter"
 )
 
 // FuzzAir: whatever comes in, viewers get the very samples that the source delivered, in an order that each track can be decoded in, and the counters
 // tell what was delivered.
 func FuzzAir(f *testing.F) {
-	files, err := filepath.Glob("../../internal/ts/testdata/clips/*.ts")
-	if err != nil || len(files) == 0 {
-		f.Fatalf("no clips: %v", err)
-	}
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			f.Fatal(err)
-		}
+	for _, b := range cliptest.TS(f) {
 		f.Add(b, uint16(1316))
 	}
 	f.Add(clip.Bytes()[:188*60], uint16(188))

@@ -2,13 +2,12 @@ package ts
 
 import (
 	"bytes"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 
 	"tailcast/ingest"
 	"tailcast/internal/clip"
+	"tailcast/internal/clip/cliptest"
 )
 
 // checker is a Sink that fails the test when the Scanner breaks a promise.
@@ -67,34 +66,17 @@ func seeds() [][]byte {
 	return [][]byte{in[:188*40], in[188*100 : 188*130], b.Bytes()[:188*30], zoo.Bytes()}
 }
 
-// clips are what other encoders and multiplexers made.
-func clips(t testing.TB) (list map[string][]byte) {
-	t.Helper()
-	files, err := filepath.Glob("testdata/clips/*.ts")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no clips: %v", err)
-	}
-	list = make(map[string][]byte)
-	for _, file := range files {
-		b, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		list[filepath.Base(file)] = b
-	}
-	return list
-}
-
 // TestClips: the seeds are what they are called.
 func TestClips(t *testing.T) {
 	want := map[string][]ingest.Codec{
+		"h264-aac.ts":      {ingest.H264, ingest.AAC},
 		"h264-aac-latm.ts": {ingest.H264, ingest.AACLATM},
 		"h264-eac3.ts":     {ingest.H264, ingest.EAC3},
 		"hevc-ac3.ts":      {ingest.H265, ingest.AC3},
 		"mpeg2-mp2.ts":     {ingest.MPEG2Video, ingest.MPEGAudio},
 		"opus-m2ts.ts":     {ingest.H264, ingest.Opus},
 	}
-	for name, in := range clips(t) {
+	for name, in := range cliptest.TS(t) {
 		r, stats := scanAll(in)
 		codecs := []ingest.Codec{}
 		for _, track := range r.program(t).Tracks {
@@ -116,7 +98,7 @@ func FuzzScanner(f *testing.F) {
 		f.Add(s, uint16(188), false)
 	}
 	f.Add(append([]byte{0, 0, 0, 0}, seeds()[3]...), uint16(77), true)
-	for _, c := range clips(f) {
+	for _, c := range cliptest.TS(f) {
 		f.Add(c, uint16(1316), true)
 	}
 	f.Fuzz(func(t *testing.T, in []byte, portion uint16, idle bool) {
