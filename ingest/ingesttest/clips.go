@@ -14,7 +14,7 @@ import (
 func Clips(t testing.TB) map[string]*Record {
 	t.Helper()
 	streams := cliptest.TS(t)
-	streams["bbb.ts"] = clip.Bytes()[:100*188]
+	streams["bbb.ts"] = clip.Bytes()[:200*188]
 	out := make(map[string]*Record)
 	for name, b := range streams {
 		out[name] = NewRecord()
