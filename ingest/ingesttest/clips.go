@@ -14,11 +14,11 @@ import (
 func Clips(t testing.TB) map[string]*Record {
 	t.Helper()
 	streams := cliptest.TS(t)
-	streams["bbb.ts"] = clip.Bytes()[:200*188]
+	streams["bbb.ts"] = clip.Bytes()[:400*188]
 	out := make(map[string]*Record)
 	for name, b := range streams {
 		out[name] = NewRecord()
-		s := ts.NewScanner(ts.Config{Sink: out[name]})
+		s := ts.NewScanner(ts.Config{Sink: whole{out[name]}})
 		s.Write(b)
 		s.Flush()
 	}
@@ -27,6 +27,16 @@ func Clips(t testing.TB) map[string]*Record {
 		out[name] = pictures(codec, m.Units(t, 1))
 	}
 	return out
+}
+
+// whole leaves out what the end of a cut has torn.
+type whole struct{ *Record }
+
+// WriteSample implements ingest.Sink.
+func (w whole) WriteSample(s ingest.Sample) {
+	if s.Flags&ingest.Damaged == 0 {
+		w.Record.WriteSample(s)
+	}
 }
 
 // pictures are those of one track, 25 a second.

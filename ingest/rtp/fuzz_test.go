@@ -59,33 +59,43 @@ func FuzzPackets(f *testing.F) {
 	f.Add(byte(12), script([]byte{0, 0, 0x38, 0, 0, 0, 1, 0xb3, 0x2d, 2, 0x40, 0x33, 0, 0, 1, 0xb8, 1, 1, 1, 0x40}))
 	f.Add(byte(0x80), script(rtptest.SPS, rtptest.PPS, rtptest.IDR))
 	f.Add(byte(11), script(rtptest.FrameWith(30, 0x06, 0x0e, 0x2b, 0x34)))
+	for _, s := range seeds(f) {
+		f.Add(s.which, s.script)
+		f.Add(s.which|0x80, s.script)
+	}
 	f.Fuzz(func(t *testing.T, which byte, in []byte) {
-		formats := fuzzFormats()
-		s := newSession(t, formats[int(which&0x7f)%len(formats)], rtptest.PlainH264())
-		s.in.Datagrams = which&0x80 != 0
-		now, stamp := s.start, uint32(0)
-		for n := 0; len(in) >= 8 && n < 1000; n++ {
-			flags, size := in[0], int(binary.BigEndian.Uint16(in[6:]))
-			now, stamp = now.Add(time.Duration(in[1])*ms), stamp+binary.BigEndian.Uint32(in[2:])
-			payload := in[8:min(8+size, len(in))]
-			in = in[8+len(payload):]
-			switch {
-			case flags&2 != 0 && len(payload) >= 8:
-				s.in.Report(int(flags>>2&1), &rtcp.SenderReport{SSRC: 1, NTPTime: binary.BigEndian.Uint64(payload), RTPTime: stamp}, now)
-				continue
-			case flags&8 != 0:
-				s.seq[0] += uint16(flags >> 4)
-			}
-			s.in.Packet(s.in.tracks[flags>>2&1], &rtp.Packet{
-				Header:  rtp.Header{Version: 2, SSRC: 1, Marker: flags&1 != 0, SequenceNumber: s.seq[0], Timestamp: stamp},
-				Payload: payload,
-			}, now)
-			s.seq[0]++
-		}
-		if s.in.bytes > holdBytes+maxUnit {
-			t.Errorf("%d bytes are held", s.in.bytes)
-		}
-		s.in.Close(now)
-		ingesttest.CheckTimes(t, s.rec.All())
+		ingesttest.CheckTimes(t, play(t, which, in).rec.All())
 	})
+}
+
+// play delivers a script to the format of a number; the highest bit says that the packets come as datagrams.
+func play(t *testing.T, which byte, in []byte) *session {
+	t.Helper()
+	formats := fuzzFormats()
+	s := newSession(t, formats[int(which&0x7f)%len(formats)], rtptest.PlainH264())
+	s.in.Datagrams = which&0x80 != 0
+	now, stamp := s.start, uint32(0)
+	for n := 0; len(in) >= 8 && n < 1000; n++ {
+		flags, size := in[0], int(binary.BigEndian.Uint16(in[6:]))
+		now, stamp = now.Add(time.Duration(in[1])*ms), stamp+binary.BigEndian.Uint32(in[2:])
+		payload := in[8:min(8+size, len(in))]
+		in = in[8+len(payload):]
+		switch {
+		case flags&2 != 0 && len(payload) >= 8:
+			s.in.Report(int(flags>>2&1), &rtcp.SenderReport{SSRC: 1, NTPTime: binary.BigEndian.Uint64(payload), RTPTime: stamp}, now)
+			continue
+		case flags&8 != 0:
+			s.seq[0] += uint16(flags >> 4)
+		}
+		s.in.Packet(s.in.tracks[flags>>2&1], &rtp.Packet{
+			Header:  rtp.Header{Version: 2, SSRC: 1, Marker: flags&1 != 0, SequenceNumber: s.seq[0], Timestamp: stamp},
+			Payload: payload,
+		}, now)
+		s.seq[0]++
+	}
+	if s.in.bytes > holdBytes+maxUnit {
+		t.Errorf("%d bytes are held", s.in.bytes)
+	}
+	s.in.Close(now)
+	return s
 }
