@@ -125,6 +125,9 @@ func FuzzCustoms(f *testing.F) {
 	f.Add([]byte{2, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 0x10, 0}, true)
 	f.Add(bytes.Repeat([]byte{0x03, 0, 0, 0, 0, 0, 2, 20, 0, 0, 0, 0, 5, 6}, 2000), false)
 	f.Add([]byte{0xc3, 0x43, 0, 0, 0, 0, 0, 9, 20}, true)
+	real := requests(f)
+	f.Add(real, true)
+	f.Add(append(real, published(f)["h264-aac.ts"].bytes...), false)
 	f.Fuzz(func(t *testing.T, b []byte, slow bool) {
 		in := append(bytes.Clone(hello), b...)
 		r := io.Reader(bytes.NewReader(in))

@@ -28,7 +28,7 @@ type player struct {
 }
 
 // newPlayer knows the tracks of a file.
-func newPlayer(t *testing.T, file *ingesttest.Record) *player {
+func newPlayer(t testing.TB, file *ingesttest.Record) *player {
 	t.Helper()
 	p := &player{Writer: &gortmplib.Writer{}, write: map[uint8]func(func(int64) time.Duration, ingest.Sample) error{}}
 	for _, info := range file.Program(t).Tracks {
@@ -61,6 +61,18 @@ func newPlayer(t *testing.T, file *ingesttest.Record) *player {
 				}
 				return p.WriteOpus(track, ms(s.PTS), au.Packet)
 			}
+		case ingest.AV1:
+			track.Codec = &codecs.AV1{}
+			p.write[info.ID] = func(ms func(int64) time.Duration, s ingest.Sample) error {
+				var obus av1.Bitstream
+				if err := obus.Unmarshal(s.Data); err != nil {
+					return err
+				}
+				return p.WriteAV1(track, ms(s.PTS), obus)
+			}
+		case ingest.VP9:
+			track.Codec = &codecs.VP9{}
+			p.write[info.ID] = func(ms func(int64) time.Duration, s ingest.Sample) error { return p.WriteVP9(track, ms(s.PTS), s.Data) }
 		case ingest.AC3:
 			track.Codec = &codecs.AC3{SampleRate: info.SampleRate, ChannelCount: info.Channels}
 			p.write[info.ID] = func(ms func(int64) time.Duration, s ingest.Sample) error { return p.WriteAC3(track, ms(s.PTS), s.Data) }
@@ -88,7 +100,7 @@ func (p *player) nal(track *gortmplib.Track, write func(*gortmplib.Track, time.D
 }
 
 // play sends the file, stamped in whole milliseconds from zero.
-func (p *player) play(t *testing.T, c *gortmplib.Client, file *ingesttest.Record) {
+func (p *player) play(t testing.TB, c gortmplib.Conn, file *ingesttest.Record) {
 	t.Helper()
 	p.Conn = c
 	if err := p.Initialize(); err != nil {

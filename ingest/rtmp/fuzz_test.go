@@ -38,25 +38,33 @@ func FuzzMessages(f *testing.F) {
 		}
 		f.Add(b.Bytes())
 	}
-	f.Fuzz(func(t *testing.T, in []byte) {
-		bc := bytecounter.NewReadWriter(&readWriter{bytes.NewReader(in), io.Discard})
-		rw := message.NewReadWriter(bc, bc, false)
-		r, now := ingesttest.NewRecord(), time.Now()
-		s := newStream(&output{sink: r, stats: &ingest.Stats{}, log: ingesttest.Quiet(), start: now})
-		for range 1000 {
-			m := next(rw)
-			if m == nil {
-				break
-			}
-			now = now.Add(time.Millisecond)
-			s.take(m, now)
-			if s.bytes > holdBytes+16<<20 {
-				t.Fatalf("%d bytes are held", s.bytes)
-			}
+	for _, p := range published(f) {
+		f.Add(p.bytes)
+	}
+	f.Fuzz(func(t *testing.T, in []byte) { receive(t, in) })
+}
+
+// receive takes what a publisher sends after the handshake.
+func receive(t *testing.T, in []byte) (*ingesttest.Record, *ingest.Stats) {
+	t.Helper()
+	bc := bytecounter.NewReadWriter(&readWriter{bytes.NewReader(in), io.Discard})
+	rw := message.NewReadWriter(bc, bc, false)
+	r, now, stats := ingesttest.NewRecord(), time.Now(), &ingest.Stats{}
+	s := newStream(&output{sink: r, stats: stats, log: ingesttest.Quiet(), start: now})
+	for range 1000 {
+		m := next(rw)
+		if m == nil {
+			break
 		}
-		s.close()
-		ingesttest.CheckTimes(t, r.All())
-	})
+		now = now.Add(time.Millisecond)
+		s.take(m, now)
+		if s.bytes > holdBytes+16<<20 {
+			t.Fatalf("%d bytes are held", s.bytes)
+		}
+	}
+	s.close()
+	ingesttest.CheckTimes(t, r.All())
+	return r, stats
 }
 
 func next(rw *message.ReadWriter) (m message.Message) {
