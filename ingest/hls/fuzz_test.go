@@ -17,6 +17,9 @@ func FuzzPlaylist(f *testing.F) {
 	f.Add([]byte(head + "#EXT-X-MEDIA-SEQUENCE:7\n#EXT-X-KEY:METHOD=AES-128,URI=\"k\",IV=0x1\n#EXT-X-MAP:URI=\"i\",BYTERANGE=\"5@0\"\n#EXTINF:1,\n#EXT-X-BYTERANGE:5\na\n#EXT-X-DISCONTINUITY\n#EXTINF:0,\nb\n"))
 	f.Add([]byte("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXT-X-SERVER-CONTROL:CAN-BLOCK-RELOAD=YES,PART-HOLD-BACK=1\n#EXT-X-PART-INF:PART-TARGET=0.3\n#EXT-X-PART:DURATION=0.3,URI=\"p\",INDEPENDENT=YES\n"))
 	f.Add([]byte("#EXTM3U\n#EXT-X-MEDIA:TYPE=AUDIO,GROUP-ID=\"a\",NAME=\"a\",URI=\"a\"\n#EXT-X-STREAM-INF:BANDWIDTH=1,AUDIO=\"a\"\nv\n"))
+	for _, b := range playlists(f) {
+		f.Add(b)
+	}
 	u, err := url.Parse(base + "index.m3u8")
 	if err != nil {
 		f.Fatal(err)
@@ -68,10 +71,11 @@ func fragment(t testing.TB) (init, segment []byte) {
 func FuzzFragments(f *testing.F) {
 	init, segment := fragment(f)
 	f.Add(init, segment)
+	for _, x := range recordings(f) {
+		f.Add(x.init, x.data)
+	}
 	f.Fuzz(func(t *testing.T, init, segment []byte) {
-		s := &sink{}
-		d := &mp4Demuxer{sink: s, stats: new(ingest.Stats), log: slog.New(slog.DiscardHandler)}
-		_ = d.write(piece{init: init, data: segment})
+		s, _ := fragmentsIn(init, segment)
 		for _, x := range s.samples {
 			if x.DTS > x.PTS {
 				t.Fatalf("DTS %d is above PTS %d", x.DTS, x.PTS)
@@ -80,21 +84,39 @@ func FuzzFragments(f *testing.F) {
 	})
 }
 
+// fragmentsIn is what is in a segment of fragmented MP4.
+func fragmentsIn(init, segment []byte) (*sink, error) {
+	s := &sink{}
+	d := &mp4Demuxer{sink: s, stats: new(ingest.Stats), log: slog.New(slog.DiscardHandler)}
+	return s, d.write(piece{init: init, data: segment})
+}
+
 func FuzzPieces(f *testing.F) {
 	init, segment := fragment(f)
 	f.Add(init, segment)
 	f.Add([]byte(nil), packedSound([]ingest.Sample{{PTS: 90000, Data: []byte("\xff\xf1\x4c\x80\x01\x1f\xfcx")}}))
 	f.Add([]byte(nil), bytes.Repeat([]byte("G\x40\x00\x10"), 188))
-	f.Fuzz(func(t *testing.T, init, data []byte) {
-		p, err := NewPull(Config{URL: base})
-		if err != nil {
-			t.Fatal(err)
-		}
-		l := newLane(p, newFollower(p, stream{}, nil))
-		for i := range 2 { // the same again, behind a discontinuity
-			l.feed(&piece{era: era{0, i}, init: init, data: bytes.Clone(data), whole: true})
-		}
-	})
+	for _, x := range recordings(f) {
+		f.Add(x.init, x.data)
+	}
+	for _, b := range pieces(f) {
+		f.Add([]byte(nil), b)
+	}
+	f.Fuzz(func(t *testing.T, init, data []byte) { fed(t, init, data) })
+}
+
+// fed is a lane that has got a segment, and the same again behind a discontinuity.
+func fed(t *testing.T, init, data []byte) *lane {
+	t.Helper()
+	p, err := NewPull(Config{URL: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := newLane(p, newFollower(p, stream{}, nil))
+	for i := range 2 {
+		l.feed(&piece{era: era{0, i}, init: init, data: bytes.Clone(data), whole: true})
+	}
+	return l
 }
 
 func TestFragments(t *testing.T) {
