@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"tailcast/ingest"
 	"tailcast/internal/clip"
+	"tailcast/internal/clip/cliptest"
 	"tailcast/internal/ts"
 )
 
@@ -135,6 +137,18 @@ func TestDatagramsLost(t *testing.T) {
 func FuzzTransportPackets(f *testing.F) {
 	f.Add([]byte("\xb3\x21\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\xbe\xde\x00\x01abcdG...\x00\x02"))
 	f.Add([]byte("G..."))
+	for _, clip := range cliptest.TS(f) {
+		var bare, packed []byte
+		for i, p := range slices.Collect(slices.Chunk(clip, 188))[:40] { // a byte says how long each is
+			if i%8 == 7 {
+				continue // lost
+			}
+			q := inRTP(f, rtp.Header{PayloadType: 33, SequenceNumber: uint16(65530 + i ^ i&2>>1), SSRC: 7}, p) // some overtake others
+			bare, packed = append(append(bare, 189), p...), append(append(packed, byte(len(q)+1)), q...)
+		}
+		f.Add(bare)
+		f.Add(packed)
+	}
 	f.Fuzz(func(t *testing.T, in []byte) {
 		stats := new(ingest.Stats)
 		d := &datagrams{scanner: ts.NewScanner(ts.Config{Sink: newSink(0), Stats: stats}), stats: stats, log: slog.New(slog.DiscardHandler)}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"tailcast/ingest"
+	"tailcast/ingest/ingesttest"
 	"tailcast/internal/captions/captionstest"
 	"tailcast/internal/ts"
 )
@@ -188,6 +189,16 @@ func FuzzDecoder(f *testing.F) {
 	f.Add(s.Take(), byte(subtitle), int64(0))
 	for _, c := range []ingest.Codec{ingest.H264, ingest.MPEG2Video} {
 		f.Add(pictured(c, captionstest.CCData(popOn+row14+"HI"+eAcute+show+rollUp2+carriage, "\x15\x20\x15\x40ok")), byte(pictures), int64(9000))
+	}
+	for _, r := range ingesttest.Clips(f) {
+		for _, track := range r.Program(f).Tracks {
+			if track.Codec.IsVideo() {
+				for _, s := range r.Of(track.ID)[:3] {
+					f.Add(s.Data, byte(pictures), s.PTS)
+					f.Add(append(s.Data, pictured(track.Codec, captionstest.CCData(show, ""))...), byte(pictures), s.PTS)
+				}
+			}
+		}
 	}
 	f.Fuzz(func(t *testing.T, b []byte, track byte, pts int64) {
 		for _, codec := range []ingest.Codec{ingest.H264, ingest.H265, ingest.MPEG2Video} {

@@ -11,9 +11,9 @@ import (
 // FuzzQueue: whatever numbers come, and whenever, each packet comes out once at most and in order until a sender begins anew, no more wait than may, and
 // none after the end. What comes in order is not kept.
 func FuzzQueue(f *testing.F) {
-	f.Add([]byte{0xff, 0xfe, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 1, 0}, byte(0))                             // in order, across the wrap
-	f.Add([]byte{0, 1, 5, 0, 3, 5, 0, 2, 5, 0, 6, 5, 0, 5, 5, 0, 4, 5}, byte(0))                       // overtaken
-	f.Add([]byte{0, 1, 5, 0, 3, 200, 0, 4, 200, 0, 2, 1, 0, 2, 1}, byte(50))                           // lost, late and twice
+	f.Add([]byte{0xff, 0xfe, 0, 0xff, 0xff, 0, 0, 0, 0, 0, 1, 0}, byte(0))                              // in order, across the wrap
+	f.Add([]byte{0, 1, 5, 0, 3, 5, 0, 2, 5, 0, 6, 5, 0, 5, 5, 0, 4, 5}, byte(0))                        // overtaken
+	f.Add([]byte{0, 1, 5, 0, 3, 200, 0, 4, 200, 0, 2, 1, 0, 2, 1}, byte(50))                            // lost, late and twice
 	f.Add([]byte{0x70, 0, 0, 0, 9, 0, 0, 10, 0, 0, 11, 0, 0x70, 1, 0, 0xf0, 2, 0, 0x30, 3, 0}, byte(9)) // far apart
 	f.Fuzz(func(t *testing.T, in []byte, wait byte) {
 		q := &Queue{Wait: time.Duration(wait) * time.Millisecond}
