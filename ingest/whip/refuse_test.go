@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/pion/ice/v4"
 	"github.com/pion/webrtc/v4"
 
 	"tailcast/ingest"
@@ -388,6 +389,37 @@ func TestListenErrors(t *testing.T) {
 	}
 }
 
+// usualOffer is what pion offers who sends pictures and sound, with all that browsers know.
+func usualOffer(t testing.TB) []byte {
+	t.Helper()
+	check := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	var codecs webrtc.MediaEngine
+	check(codecs.RegisterDefaultCodecs())
+	settings := webrtc.SettingEngine{}
+	settings.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled) // nothing is asked of the network
+	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(&codecs), webrtc.WithSettingEngine(settings)).NewPeerConnection(webrtc.Configuration{})
+	check(err)
+	defer pc.Close()
+	for _, kind := range []webrtc.RTPCodecType{webrtc.RTPCodecTypeVideo, webrtc.RTPCodecTypeAudio} {
+		_, err := pc.AddTransceiverFromKind(kind, webrtc.RTPTransceiverInit{Direction: webrtc.RTPTransceiverDirectionSendonly})
+		check(err)
+	}
+	offer, err := pc.CreateOffer(nil)
+	check(err)
+	return []byte(offer.SDP)
+}
+
+// TestUsualOffer: what fuzzing begins with is taken.
+func TestUsualOffer(t *testing.T) {
+	if o, err := readOffer(usualOffer(t)); err != nil || len(o.media) != 2 {
+		t.Errorf("took %+v, %v", o, err)
+	}
+}
+
 // FuzzOffer: no offer makes us panic, and of each that is taken there is something to receive.
 func FuzzOffer(f *testing.F) {
 	head := "v=0\r\no=- 0 0 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0 1\r\n"
@@ -395,6 +427,7 @@ func FuzzOffer(f *testing.F) {
 		"a=fmtp:102 packetization-mode=1;profile-level-id=42e01f\r\na=rtcp-fb:102 nack pli\r\na=rtpmap:103 rtx/90000\r\na=fmtp:103 apt=102\r\n"))
 	f.Add([]byte(head + "m=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=mid:1\r\na=rtpmap:111 opus/48000/2\r\na=fmtp:111 sprop-stereo=1\r\na=candidate:1 1 UDP 1 a.local 9 typ host\r\n"))
 	f.Add([]byte(head + "m=video 9 UDP/TLS/RTP/SAVPF 45 98\r\na=rtpmap:45 AV1/90000\r\na=rtpmap:98 VP9/90000\r\na=rtcp-fb:* nack\r\n"))
+	f.Add(usualOffer(f))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		o, err := readOffer(body)
 		if err != nil {
