@@ -2,6 +2,8 @@ package hls
 
 import (
 	"bytes"
+	"crypto/aes"
+	"crypto/cipher"
 	"log/slog"
 	"net/url"
 	"testing"
@@ -117,6 +119,27 @@ func fed(t *testing.T, init, data []byte) *lane {
 		l.feed(&piece{era: era{0, i}, init: init, data: bytes.Clone(data), whole: true})
 	}
 	return l
+}
+
+// FuzzDecrypt: whatever the key and the segment are, there is an error or what was encrypted.
+func FuzzDecrypt(f *testing.F) {
+	for _, b := range pieces(f) {
+		f.Add(b, []byte("sixteen bytes of"), []byte("initialisations."))
+	}
+	f.Fuzz(func(t *testing.T, b, secret, iv []byte) {
+		iv = append(iv, make([]byte, aes.BlockSize)...)[:aes.BlockSize] // as the playlist is read
+		_, _ = decrypt(bytes.Clone(b), secret, iv)
+		block, err := aes.NewCipher(secret)
+		if err != nil {
+			return
+		}
+		pad := aes.BlockSize - len(b)%aes.BlockSize
+		hidden := append(bytes.Clone(b), bytes.Repeat([]byte{byte(pad)}, pad)...)
+		cipher.NewCBCEncrypter(block, iv).CryptBlocks(hidden, hidden)
+		if got, err := decrypt(hidden, secret, iv); err != nil || !bytes.Equal(got, b) {
+			t.Fatalf("%d bytes became %d: %v", len(b), len(got), err)
+		}
+	})
 }
 
 func TestFragments(t *testing.T) {
