@@ -495,3 +495,17 @@ func TestPrune(t *testing.T) {
 		t.Errorf("got %+v with 9 sessions of at most 7, want the far session 5 and another ended, no parent, child or newcomer", closed)
 	}
 }
+
+// A relay keeps all that come, of whom a viewer lets most go: it needs many to spend its uplink.
+func TestRelayKeepsMany(t *testing.T) {
+	for role, want := range map[quicwire.Role]bool{quicwire.Relay: true, quicwire.Viewer: false} {
+		s := newScript(t, 0, MeshConfig{Role: role})
+		for n := 1; n <= 150; n++ {
+			s.answers(n)
+			s.joins(n, 20*ms)
+		}
+		if closed := of[Close](s.after(2 * pruneAfter)); (len(closed) == 0) != want {
+			t.Errorf("%v: %d of 150 sessions were ended, want none: %v", role, len(closed), want)
+		}
+	}
+}

@@ -281,3 +281,45 @@ func TestRelief(t *testing.T) {
 		t.Errorf("who lacks the stripe was told %d times that it flows, who has it %d times; want once, and not", a, b)
 	}
 }
+
+// Who lacks everything is told at most ten times a second what flows again.
+func TestReliefIsBounded(t *testing.T) {
+	s := serving(t, 8, 3, MeshConfig{})
+	none := slices.Repeat([]time.Duration{quicwire.NoLag}, 8)
+	s.claims(3, 20, none...)
+	for i := range uint8(8) {
+		s.bot(1).keeps[i] = true
+	}
+	s.flow(100, 132)
+	s.bot(1).keeps = map[uint8]bool{}
+	s.m.lastStatus, s.m.nextStatus = s.now, s.now.Add(time.Minute)
+	all := s.flow(132, 140) // 200 ms: one stripe after the other
+	n := 0
+	for _, x := range sentTo[*quicwire.Status](all, 3) {
+		if x.Log == tv(today) {
+			n++
+		}
+	}
+	if most := int(200*ms/relieveEvery) + 1; n == 0 || n > most {
+		t.Errorf("told %d times within 200 ms, want %d at most", n, most)
+	}
+}
+
+// A source hears of us at every third beat: with it nothing changes but the size.
+func TestSourceHearsRarely(t *testing.T) {
+	s := following(t, MeshConfig{})
+	s.opens(SessionUp{Session: 3, Contact: -1, Peer: key(3), Addr: host(3), Role: quicwire.Streamer, Epoch: today, RTT: 20 * ms})
+	s.answers(3)
+	all := s.flow(100, 100+40*60)
+	said := func(n int) (times int) {
+		for _, x := range sentTo[*quicwire.Status](all, n) {
+			if x.Log == tv(today) { // the catalog's is rare for all
+				times++
+			}
+		}
+		return times
+	}
+	if a, b := said(2), said(3); b == 0 || b > a/beatsToSource+2 {
+		t.Errorf("a minute brought a relay %d STATUS, the source %d; want a third", a, b)
+	}
+}

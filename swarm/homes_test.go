@@ -108,3 +108,76 @@ func TestSlots(t *testing.T) {
 		}
 	}
 }
+
+// Homes that are added lie between those that are there, and never beside one.
+func TestAddedHomesAreSpaced(t *testing.T) {
+	for seed := range uint64(5) {
+		s := newStriped(t, 1, 16, MeshConfig{Seed: seed, Up: 1.25 * 8 * 2400 * 40})
+		s.do(Tick{})
+		s.answers(1)
+		s.up(1, 0, today, 10*ms)
+		s.status(1, today, 1, 1)
+		s.flow(0, 100)
+		before := len(s.homesOf())
+		s.do(Capped{5 * 8 * 2400 * 40})
+		s.flow(100, 104)
+		homes := s.homesOf()
+		if len(homes) <= before {
+			t.Fatalf("%d homes after %d, want more: the uplink is wider", len(homes), before)
+		}
+		for k, i := range homes {
+			if next := homes[(k+1)%len(homes)]; (next-i+16)%16 < 2 {
+				t.Errorf("homes %v of 16, want them apart", homes)
+			}
+		}
+	}
+}
+
+// A stripe is asked of who is at home in it, though others are nearer: who serves all stripes to a few makes the trees deep.
+func TestHomesAreAsked(t *testing.T) {
+	s := newStriped(t, 0, 8, MeshConfig{})
+	for n := 1; n <= 8; n++ {
+		rtt := 10 * ms
+		if n > 4 {
+			rtt = 100 * ms
+		}
+		s.answers(n)
+		s.joins(n, rtt)
+	}
+	var all []Action
+	for n := 1; n <= 8; n++ {
+		x := &quicwire.Status{Log: tv(today), Size: 1, Lags: make([]time.Duration, 8), Slots: 20}
+		if n > 4 {
+			x.Homes = 1<<8 - 1
+		}
+		all = append(all, s.says(n, x)...)
+	}
+	subs, to := sent[*quicwire.Sub](append(all, s.after(100*ms)...))
+	for k, id := range to {
+		if subs[k].Log == tv(today) && id <= 4 {
+			t.Errorf("stripe %d is asked of %d, which is not at home in it", subs[k].Stripe, id)
+		}
+	}
+	if len(subs) < 8 {
+		t.Errorf("%d stripes are asked for, want 8", len(subs))
+	}
+}
+
+// No stripe takes more than its share of the slots, but of who is in a hurry.
+func TestFanOut(t *testing.T) {
+	s := serving(t, 16, 60, MeshConfig{Up: 4 * 8 * 2400 * 40})
+	fan := s.m.fan(s.tv())
+	if fan < leastFan || s.m.slots() < 2*fan {
+		t.Fatalf("a fan-out of %d with %d slots: the test shows nothing", fan, s.m.slots())
+	}
+	for n := 2; n <= 50; n++ {
+		s.subscribe(n, 3, false)
+	}
+	if got := len(s.children(3)); got != fan {
+		t.Errorf("a stripe goes to %d, want to %d, its share of %d slots", got, fan, s.m.slots())
+	}
+	urgent := &quicwire.Sub{Log: tv(today), Stripe: 3, Stripes: 16, Start: quicwire.StartNext, Urgent: true, Patience: patience}
+	if oks := sentTo[*quicwire.SubOK](s.says(51, urgent), 51); len(oks) != 1 {
+		t.Error("who is in a hurry got no place, although slots are free")
+	}
+}

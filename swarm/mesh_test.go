@@ -266,3 +266,31 @@ func TestDeterministic(t *testing.T) {
 		t.Errorf("two seeds play alike")
 	}
 }
+
+// Who was a child in the epoch before keeps its place in the next one, also while there is nothing to give; nobody else gets one then.
+func TestChildrenOfBefore(t *testing.T) {
+	s := newScript(t, 1, MeshConfig{})
+	s.do(Tick{})
+	s.answers(1)
+	s.up(1, 0, yesterday, 10*ms)
+	s.status(1, yesterday, 10, 50)
+	s.push(1, yesterday, 0, 50)
+	for n := 2; n <= 3; n++ {
+		s.opens(SessionUp{Session: SessionID(n), Contact: -1, Peer: key(n), Addr: host(n), Role: quicwire.Viewer, Epoch: yesterday, RTT: 20 * ms})
+	}
+	sub := func(e Epoch, n int) []*quicwire.SubOK {
+		x := &quicwire.Sub{Log: tv(e), Stripe: 1, Stripes: 2, Start: quicwire.StartNext, Home: true, Patience: patience}
+		return sentTo[*quicwire.SubOK](s.says(n, x), n)
+	}
+	if len(sub(yesterday, 2)) != 1 {
+		t.Fatal("2 got no place")
+	}
+	s.do(NotesHeard{Session: 1, Epoch: today})
+	s.do(EpochKnown{today})
+	if len(sub(today, 2)) != 1 {
+		t.Error("2, which had a place, has none in the next epoch")
+	}
+	if len(sub(today, 3)) != 0 {
+		t.Error("3, which had none, has one before there is anything to give")
+	}
+}

@@ -445,3 +445,51 @@ func TestEdgeFollowsNoClaims(t *testing.T) {
 		t.Errorf("got %+v and %d holes, want nothing missed: all that there is has come", b, len(f.holes))
 	}
 }
+
+// What was asked of one that goes is asked of another at once.
+func TestAskedOfOneThatGoes(t *testing.T) {
+	s := following(t, MeshConfig{})
+	s.lack(100, 105, 2)
+	s.m.peer(1).backlog = time.Minute
+	if got := reqs(s.after(repairEvery), 2); len(got) != 5 {
+		t.Fatalf("asked 2 for %v, want all five", got)
+	}
+	s.m.peer(1).backlog = 0
+	s.status(1, today, 3, 110)
+	all := append(s.do(SessionDown{2, errNoAnswer}), s.after(2*repairEvery)...)
+	if got := reqs(all, 1); len(got) != 5 {
+		t.Errorf("asked 1 for %v when 2 had gone, want all five", got)
+	}
+}
+
+// While our own downlink is full, a block that is late is not asked for, a REQ without an answer is nobody's fault, and nobody is dead
+// because a PONG takes a second.
+func TestFullDownlinkWaits(t *testing.T) {
+	s := following(t, MeshConfig{})
+	for n := SessionID(1); n <= 2; n++ {
+		s.m.peer(n).minRTT, s.m.peer(n).rtt = 10*ms, 160*ms
+	}
+	s.after(TickEvery)
+	s.push(1, today, 108, 109)
+	all := s.after(queuedAfter / 2)
+	for _, i := range append(reqs(all, 1), reqs(all, 2)...) {
+		if i%2 == 1 { // of the other stripe its parent has sent a later one: these do not come any more
+			t.Errorf("asked for block %d, which waits before our downlink", i)
+		}
+	}
+	s.bot(1).pong = nil
+	s.m.peer(1).pinged, s.m.peer(1).pings = time.Time{}, nil
+	s.m.ping(s.m.peer(1), s.tv(), 1, 109)
+	s.after(time.Second)
+	if s.m.peer(1).mute {
+		t.Error("1 counts as dead after a second without PONG")
+	}
+	h := &hole{index: 100, of: s.m.peer(2)}
+	for k := range 2 * maxSilent {
+		h.of, h.asked = s.m.peer(2), s.now.Add(time.Duration(k-10)*ms)
+		s.m.timedOut(s.tv(), h)
+	}
+	if p := s.m.peer(2); !p.deaf.IsZero() || p.silent > 0 {
+		t.Errorf("2 is blamed for %d REQs without an answer, deaf until %v", p.silent, p.deaf)
+	}
+}

@@ -494,3 +494,21 @@ func TestLoopInSubOK(t *testing.T) {
 		t.Errorf("got %+v, parent %d; want UNSUB because of the loop", x, s.parent(0))
 	}
 }
+
+// Who is refused is referred to those with most room: a relay that has some takes it on.
+func TestReferralsToTheWidest(t *testing.T) {
+	s := serving(t, 2, 14, MeshConfig{Up: 100_000})
+	for n := 2; n <= 13; n++ {
+		slots := uint32(1)
+		if n == 13 {
+			slots = 500
+		}
+		s.claims(n, slots, 0, 0)
+	}
+	for range 10 {
+		nos := sentTo[*quicwire.SubNo](s.subscribe(14, 0, false), 14)
+		if len(nos) != 1 || !slices.ContainsFunc(nos[0].Referrals, func(r quicwire.Referral) bool { return r.Node == key(13) }) {
+			t.Fatalf("got %+v, want 13 among those named, which has most room", nos)
+		}
+	}
+}

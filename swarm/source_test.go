@@ -671,3 +671,118 @@ func TestRefusedDoNotWait(t *testing.T) {
 		t.Errorf("%d wait after others were refused, %d before, want %d", got, before, maxWaiting)
 	}
 }
+
+// Out of a reserve the source answers what is asked of it in one moment, as after a death; but not without end.
+func TestReserveOfTheSource(t *testing.T) {
+	s := sourceScript(t, 2, 40, MeshConfig{})
+	wire, asked := s.serveTwo(), 0
+	for n := 5; n <= 40; n++ { // 0.9 s; each asks for four blocks
+		all := append(s.says(n, s.lastBlocks(4)), s.signs(1)...)
+		asked += answered(all)
+		wire += pushBytes(all)
+		s.do(Traffic{Sent: uint64(wire)})
+	}
+	if asked < budgetBurst || asked > 2*budgetBurst { // what comes in meanwhile is in it
+		t.Errorf("%d of 144 blocks were sent, want %d and some", asked, budgetBurst)
+	}
+}
+
+// While spotters report loss the source sends more of what it is asked for: nobody else has it.
+func TestLossWidensTheBudget(t *testing.T) {
+	streams := func(loss bool) float64 {
+		s := sourceScript(t, 2, 40, MeshConfig{})
+		wire, before, payload := s.serveTwo(), 0, 0
+		for round := range 800 { // 20 s, of which the reserve is none of the last 10
+			if loss {
+				s.m.source.lost = s.now
+			}
+			if round == 400 {
+				before = wire
+			}
+			all := s.signs(1)
+			for n := 5; n <= 40; n++ {
+				all = append(all, s.says(n, s.lastBlocks(2))...)
+			}
+			wire += pushBytes(all)
+			if s.do(Traffic{Sent: uint64(wire)}); round >= 400 {
+				payload += tvBlock
+			}
+		}
+		return float64(wire-before) / float64(payload)
+	}
+	if a, b := streams(false), streams(true); b < a+0.2 || b > 2+budgetLoss+0.1 {
+		t.Errorf("sends %.2f streams while all is well, %.2f while blocks are lost; want at least 0.2 more", a, b)
+	}
+}
+
+// serveTwo lets sessions 1 and 2 have both stripes, and 20 s pass. It returns how many bytes were sent.
+func (s *script) serveTwo() (wire int) {
+	for i := range uint8(2) {
+		s.subscribe(1, i, true)
+		s.subscribe(2, i, true)
+	}
+	for range 800 {
+		wire += pushBytes(s.signs(1))
+		s.do(Traffic{Sent: uint64(wire)})
+	}
+	return wire
+}
+
+// lastBlocks asks for the newest n blocks.
+func (s *script) lastBlocks(n uint64) *quicwire.Req {
+	x := &quicwire.Req{ID: 1, Log: tv(today), Orphan: true}
+	for i := s.size() - n; i < s.size(); i++ {
+		x.Blocks = append(x.Blocks, i)
+	}
+	return x
+}
+
+// answered counts the blocks that are pushed as answers.
+func answered(all []Action) (n int) {
+	for _, a := range of[Push](all) {
+		if a.Request != 0 {
+			n += len(a.Blocks)
+		}
+	}
+	return n
+}
+
+// A place is not judged by what was signed in its first second: a tree must grow below it.
+func TestYoungPlacesAreNotJudged(t *testing.T) {
+	s := sourceScript(t, 1, 4, MeshConfig{})
+	s.subscribe(1, 0, true)
+	s.signs(80)
+	s.subscribe(2, 0, true)
+	s.signs(int(settling/gap) / 2)
+	s.m.verdict(&check{f: s.tv(), index: s.size() - 1, at: s.now, lacks: leastAnswers})
+	if c := s.tv().stripes[0].children; len(c) != 2 || c[0].strikes != 1 || c[1].strikes != 0 {
+		t.Errorf("strikes %d of a place of 2.5 s, %d of one of half a second; want 1, 0", c[0].strikes, c[1].strikes)
+	}
+}
+
+// Of a stream of television, who has both places of a stripe and passes nothing on is out within three seconds.
+func TestSquattersAreOutSoon(t *testing.T) {
+	for seed := range uint64(6) {
+		s := sourceScript(t, 4, 8, MeshConfig{Seed: seed})
+		s.spots(10, 22, func(_ int, stripe uint8) bool { return stripe != 0 })
+		s.reports(1, 9, func(_ int, stripe uint8) bool { return stripe != 0 })
+		sign := func() {
+			b := s.blockIn(0, today, s.size(), false)
+			b.Size = 8 << 10 // 2.6 Mbit/s
+			s.do(b)
+			s.after(gap)
+		}
+		for range spotsAfter / gap {
+			sign()
+		}
+		s.subscribe(1, 0, true)
+		s.subscribe(2, 0, true)
+		began := s.now
+		for len(s.children(0)) > 0 && s.now.Sub(began) < 10*time.Second {
+			sign()
+		}
+		if d := s.now.Sub(began); d > 3*time.Second {
+			t.Errorf("seed %d: out after %v, want within 3 s", seed, d)
+		}
+	}
+}

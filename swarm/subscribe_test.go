@@ -272,16 +272,17 @@ func TestNoLeafAsksAFullSource(t *testing.T) {
 // A parent that delivers is left for one that is clearly nearer only, and looks are rare: nodes that climb at each look tear the trees apart.
 func TestClimbingIsRare(t *testing.T) {
 	for name, c := range map[string]struct {
+		first    time.Duration // round trip of the parent
 		rtt      time.Duration // of the other
 		from, to int           // changes in ten minutes, of 8 stripes
 	}{
-		"a little nearer": {170 * ms, 0, 0}, "much nearer": {10 * ms, 1, 8},
+		"a little nearer": {200 * ms, 170 * ms, 0, 0}, "much nearer": {200 * ms, 10 * ms, 1, 8}, "nearer, where all are near": {60 * ms, 4 * ms, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStriped(t, 1, 8, MeshConfig{NoShare: true})
 			s.do(Tick{})
 			s.answers(1)
-			s.up(1, 0, today, 200*ms)
+			s.up(1, 0, today, c.first)
 			s.status(1, today, 1, 1)
 			s.flow(0, 100)
 			s.answers(2)
@@ -304,5 +305,90 @@ func TestClimbingIsRare(t *testing.T) {
 				t.Errorf("%d changes of parents in ten minutes, want %d to %d", changes, c.from, c.to)
 			}
 		})
+	}
+}
+
+// One peer gives a quarter of the stripes at most, a relay half, however near it is: who leaves or lies takes no more than that with it.
+func TestSharesOfOneParent(t *testing.T) {
+	for role, want := range map[quicwire.Role]int{quicwire.Viewer: 4, quicwire.Relay: 8} {
+		s := newStriped(t, 0, 16, MeshConfig{})
+		for n := 1; n <= 12; n++ {
+			s.answers(n)
+			s.joins(n, 300*ms)
+		}
+		s.m.peer(1).rtt, s.m.peer(1).role = ms, role
+		for n := 1; n <= 12; n++ {
+			s.status(n, today, 1, 1)
+		}
+		s.flow(0, 100)
+		if got := s.m.from(s.tv(), s.m.peer(1)); got != want {
+			t.Errorf("%v: %d of 16 stripes come from the nearest, want %d", role, got, want)
+		}
+	}
+}
+
+// Who has not delivered anything yet is asked for one stripe, not for all that was just lost.
+func TestUnprovenGetsOneStripe(t *testing.T) {
+	s := meshed(t, 16, 12, MeshConfig{})
+	worst := SessionID(1)
+	for n := SessionID(1); n <= 12; n++ {
+		if s.m.from(s.tv(), s.m.peer(n)) > s.m.from(s.tv(), s.m.peer(worst)) {
+			worst = n
+		}
+	}
+	s.answers(13).stuck = true
+	s.joins(13, ms)
+	s.status(13, today, s.size()/40, s.size())
+	lost := s.m.from(s.tv(), s.m.peer(worst))
+	all := s.do(SessionDown{worst, errNoAnswer})
+	got := 0
+	for _, x := range sentTo[*quicwire.Sub](all, 13) {
+		if x.Log == tv(today) {
+			got++
+		}
+	}
+	if lost < 2 || got != 1 {
+		t.Errorf("asked it for %d of %d stripes that were lost, want one", got, lost)
+	}
+}
+
+// Whom a refusal names is dialled.
+func TestReferralsAreDialled(t *testing.T) {
+	s := following(t, MeshConfig{})
+	node := key(40)
+	s.says(2, &quicwire.SubNo{Log: tv(today), Reason: quicwire.RefusedBusy, Referrals: []quicwire.Referral{{Node: node, Addr: addrOf(40, 1)}}})
+	for _, d := range of[Dial](s.after(time.Second)) {
+		if d.Addr == addrOf(40, 1).String() && d.Node != nil && *d.Node == node {
+			return
+		}
+	}
+	t.Error("it was not")
+}
+
+// Where two peers take turns in being much nearer, few changes follow: looks are rare.
+func TestLooksAreRare(t *testing.T) {
+	s := newStriped(t, 1, 8, MeshConfig{NoShare: true})
+	s.do(Tick{})
+	s.answers(1)
+	s.up(1, 0, today, 20*ms)
+	s.status(1, today, 1, 1)
+	s.answers(2)
+	s.up(2, -1, today, 20*ms)
+	changes, last := 0, make([]SessionID, 8)
+	for k := range 600 {
+		for n := 1; n <= 2; n++ {
+			lag := time.Duration((k+n)%2) * 800 * ms
+			s.says(n, &quicwire.Status{Log: catalog(today), Size: s.size()/40 + 1, Lags: []time.Duration{0}, Homes: 1, Slots: 20})
+			s.claims(n, 20, lag, lag, lag, lag, lag, lag, lag, lag)
+		}
+		s.flow(s.size(), s.size()+40)
+		for i := range last {
+			if p := s.parent(i); p != last[i] {
+				changes, last[i] = changes+1, p
+			}
+		}
+	}
+	if changes < 16 || changes > 150 {
+		t.Errorf("%d changes of parents in ten minutes, want some, and about one in eight seconds at most", changes)
 	}
 }

@@ -92,6 +92,7 @@ func TestUnfairParent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := following(t, MeshConfig{})
+			s.m.peer(2).rtt = 700 * ms                               // too far to be chosen for being nearer
 			s.bot(1).keeps[0] = true                                 // what comes of stripe 0, we bring
 			for i := uint64(100); i < 700 && s.parent(0) == 1; i++ { // 15 s
 				if i%40 == 0 {
