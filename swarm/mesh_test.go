@@ -285,6 +285,7 @@ func TestChildrenOfBefore(t *testing.T) {
 	if len(sub(yesterday, 2)) != 1 {
 		t.Fatal("2 got no place")
 	}
+	s.bot(1).refuses = true // our own parent has nothing yet, either
 	s.do(NotesHeard{Session: 1, Epoch: today})
 	s.do(EpochKnown{today})
 	if len(sub(today, 2)) != 1 {

@@ -421,3 +421,17 @@ func TestCapChanges(t *testing.T) {
 		t.Errorf("rate %.0f and %d slots after the cap fell to 800 kbit/s of a stream of 640", got, s.m.slots())
 	}
 }
+
+// Where the uplink turns out to be less than was thought, places are taken back, also while nothing waits yet.
+func TestPlacesAreTakenBack(t *testing.T) {
+	s := serving(t, 4, 20, MeshConfig{Up: 4_000_000})
+	for n := 2; n <= 20; n++ {
+		s.subscribe(n, uint8(n%4), true)
+	}
+	before := s.m.used()
+	s.do(Capped{3_000_000})
+	s.after(lasts)
+	if used, slots := s.m.used(), s.m.slots(); before < slots+slots/5+2 || used > slots+slots/5+1 {
+		t.Errorf("%d of before %d stripes are pushed %v after the uplink became that of %d", used, before, lasts, slots)
+	}
+}

@@ -81,18 +81,24 @@ func TestUnfairParent(t *testing.T) {
 		repaired uint64        // of so many blocks of a stripe one; 0: none
 		late     time.Duration // by which the others come
 		says     time.Duration // its lag, as it says
+		full     bool          // round trips have grown: our own downlink is full
 		left     bool
 	}{
-		"withholds one block in five":     {5, 0, 0, true},
-		"withholds one block in thirty":   {30, 0, 0, false},
-		"490 ms late, and does not say":   {0, 490 * ms, 0, true},
-		"490 ms late, and says so":        {0, 490 * ms, 490 * ms, false},
-		"as it says":                      {0, 20 * ms, 20 * ms, false},
-		"a little later than it says, so": {0, 100 * ms, 20 * ms, false},
+		"withholds one block in five":      {5, 0, 0, false, true},
+		"one in five comes late to all":    {5, 0, 0, true, false},
+		"withholds one block in thirty":    {30, 0, 0, false, false},
+		"490 ms late, and does not say":    {0, 490 * ms, 0, false, true},
+		"490 ms late, as all of it is now": {0, 490 * ms, 0, true, false},
+		"490 ms late, and says so":         {0, 490 * ms, 490 * ms, false, false},
+		"as it says":                       {0, 20 * ms, 20 * ms, false, false},
+		"a little later than it says, so":  {0, 100 * ms, 20 * ms, false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := following(t, MeshConfig{})
-			s.m.peer(2).rtt = 700 * ms                               // too far to be chosen for being nearer
+			s.m.peer(2).rtt = 700 * ms // too far to be chosen for being nearer
+			if c.full {
+				s.m.peer(1).minRTT, s.m.peer(1).rtt = 10*ms, 160*ms
+			}
 			s.bot(1).keeps[0] = true                                 // what comes of stripe 0, we bring
 			for i := uint64(100); i < 700 && s.parent(0) == 1; i++ { // 15 s
 				if i%40 == 0 {

@@ -16,6 +16,7 @@ type puppet struct {
 	script func(e swarm.Event) []swarm.Action // if not nil, what to do about an event
 	todo   []swarm.Action                     // to be done at the next event
 	uplink uint64
+	over   int // so many more stripes than usual are pushed
 }
 
 // A heardEvent is an event and when it came.
@@ -37,7 +38,7 @@ func (p *puppet) Handle(e swarm.Event, now time.Time) []swarm.Action {
 
 func (p *puppet) Next() time.Time { return p.now.Add(swarm.TickEvery) }
 
-func (p *puppet) Figures() (uint64, int, int) { return p.uplink, 9, 2 }
+func (p *puppet) Figures() (uint64, int, int) { return p.uplink, 9, 2 + p.over }
 
 // all returns the events of one type that a puppet was told, with their times.
 func all[E swarm.Event](p *puppet) (at []time.Duration, list []E) {

@@ -14,7 +14,7 @@ const (
 	egress    Violation = "the source sends more than its copies and a quarter"
 	notHeld   Violation = "a block is passed on that is not verified here"
 	circle    Violation = "a stripe goes round in a circle for over two seconds"
-	overfull  Violation = "more stripes are pushed than there are places"
+	overfull  Violation = "more stripes are pushed than there are places, for over two seconds"
 	backlog   Violation = "a push waits for over a second"
 	received  Violation = "a viewer receives over 1.05 times the stream"
 	requested Violation = "over one block in a hundred is asked for"
@@ -53,6 +53,7 @@ func (m *measure) violateBy(v Violation, n *node, worst float64) {
 // Bounds of the invariants.
 const (
 	maxDetached = 2 * time.Second
+	maxOver     = 2 * time.Second
 	maxCircle   = 2 * time.Second
 	maxBacklog  = time.Second
 	maxReceived = 1.05
@@ -78,7 +79,7 @@ func (m *measure) attached(w *World, n *node, after time.Duration) {
 	}
 }
 
-// places looks for nodes that push more stripes than they have places, for over a second: an uplink may turn out to be less than was thought.
+// places looks for nodes that push more stripes than they have places, for long: an uplink may turn out to be less than was thought.
 func (w *World) places() {
 	for _, n := range w.nodes[1:] {
 		f, ok := n.policy.(figures)
@@ -86,10 +87,14 @@ func (w *World) places() {
 			continue
 		}
 		_, slots, used := f.Figures()
-		if used > slots && n.seen.over && w.measure.counting {
+		switch {
+		case used <= slots:
+			n.seen.over = 0
+		case n.seen.over == 0:
+			n.seen.over = w.now()
+		case w.now()-n.seen.over >= maxOver && w.measure.counting:
 			w.measure.violateBy(overfull, n, float64(used)/float64(max(slots, 1)))
 		}
-		n.seen.over = used > slots
 	}
 }
 

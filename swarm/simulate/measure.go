@@ -52,7 +52,7 @@ type viewing struct {
 	feeding feeding
 	began   time.Duration // when it could play; 0: not yet
 	bytes   int64         // of blocks that came in the window
-	over    bool          // it pushed more stripes than it had places, when that was last looked at
+	over    time.Duration // since when it has pushed more stripes than it has places; 0: it does not
 }
 
 func (m *measure) start(c *Config) {

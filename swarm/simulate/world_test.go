@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -146,6 +147,52 @@ func TestInvariants(t *testing.T) {
 	}
 	if b := s.measure.violations[circle]; b != nil && b.Worst < 3 {
 		t.Errorf("the circle lasts %.0f s, want longer", b.Worst)
+	}
+}
+
+// The other invariants: each is noted when it is broken, and by whom; only then, and of nobody who is hostile.
+func TestBreaches(t *testing.T) {
+	for name, c := range map[string]struct {
+		times   int // that each block is pushed to the viewer
+		bad     bool
+		hostile bool
+		want    []Violation
+	}{
+		"all is well":           {times: 1},
+		"all is wrong":          {times: 3, bad: true, want: []Violation{egress, overfull, backlog, received, requested, detached}},
+		"who is wrong, is evil": {times: 1, bad: true, hostile: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s, viewer, p, own, id := watching(t, Config{Warm: 4 * time.Second, Duration: 16 * time.Second, Uplink: 50})
+			for i := range s.media().stripes {
+				s.act(s.source(), swarm.Send{Session: id, Message: &quicwire.SubOK{Log: s.media().id, Stripe: uint8(i)}})
+			}
+			s.pass(5*time.Second - s.now())
+			if c.hostile {
+				viewer.kind = hostileNode
+			}
+			if c.bad {
+				p.over = 9
+				s.act(viewer, swarm.Send{Session: own, Message: &quicwire.Status{Log: s.media().id, Backlog: 2 * maxBacklog}})
+				s.act(viewer, swarm.Send{Session: own, Message: &quicwire.Unsub{Log: s.media().id, Stripe: 3}})
+			}
+			for next := len(s.media().blocks); s.now() < s.cfg.Duration-20*time.Millisecond; s.pass(20 * time.Millisecond) {
+				for ; next < len(s.media().blocks); next++ {
+					for range c.times {
+						s.serve(id, uint64(next))
+					}
+					if c.bad && next%20 == 0 {
+						s.act(viewer, swarm.Send{Session: own, Message: &quicwire.Req{Log: s.media().id, Blocks: []uint64{uint64(next)}}})
+					}
+				}
+			}
+			r := s.result()
+			for _, v := range []Violation{egress, notHeld, circle, overfull, backlog, received, requested, detached, noUpload} {
+				if b := r.Violations[v]; (b != nil) != slices.Contains(c.want, v) || b != nil && (b.Nodes() != 1 || b.Worst <= 0) {
+					t.Errorf("%s: %+v, want it among %q", v, b, c.want)
+				}
+			}
+		})
 	}
 }
 
