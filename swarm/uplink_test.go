@@ -435,3 +435,15 @@ func TestPlacesAreTakenBack(t *testing.T) {
 		t.Errorf("%d of before %d stripes are pushed %v after the uplink became that of %d", used, before, lasts, slots)
 	}
 }
+
+// What waits for a child that has left, or has lost its place, does not go out: nobody would wait for it.
+func TestNothingForWhoHasLeft(t *testing.T) {
+	s := queueing(t)
+	for i := uint64(100); i < 120; i++ {
+		s.block(1, today, i, false)
+	}
+	s.says(2, &quicwire.Unsub{Log: tv(today), Stripe: 0})
+	if got := s.drain(12); slices.Contains(got, 2) || !slices.Contains(got, 3) {
+		t.Errorf("blocks go to %v, want none to 2, which has left, and some to 3", got)
+	}
+}

@@ -39,7 +39,7 @@ func TestUsual(t *testing.T) {
 			t.Errorf("%s: %+v", v, b)
 		}
 	}
-	if r.Control <= 0 || r.Control > 0.3 || r.Depth < 1.5 || r.Proofs < 0.02 {
+	if r.Control <= 0 || r.Control > 0.06 || r.Depth < 1.5 || r.Proofs < 0.02 {
 		t.Errorf("control %.3f, depth %.1f, proofs %.3f", r.Control, r.Depth, r.Proofs)
 	}
 }
