@@ -294,7 +294,7 @@ func (m *Mesh) remarks() (list []string) {
 		}
 	}
 	if m.publisher() && m.now.Sub(m.source.lost) < 10*time.Second && !m.source.lost.IsZero() {
-		list = append(list, "some blocks did not spread: the nodes that got them first were passed over, and more is sent meanwhile")
+		list = append(list, "some blocks did not spread: the nodes that got them first were passed over")
 	}
 	switch {
 	case m.banned == 1:

@@ -27,18 +27,15 @@ const (
 	spotsAfter   = 5 * time.Second // who has just come lacks blocks for reasons of its own
 	leastAnswers = 4               // of spotters, to judge by
 	maxStrikes   = 3
-	settling     = time.Second // a place is not judged by blocks that were signed sooner after it was given
-	budgetOver   = 0.25        // of the stream, beyond the copies
-	budgetLoss   = 0.6         // likewise while spotters report loss
-	budgetBurst  = 40          // blocks
-	lossFor      = 2 * time.Second
+	settling     = time.Second             // a place is not judged by blocks that were signed sooner after it was given
+	budgetOver   = 0.25                    // of the stream, beyond the copies
+	budgetBurst  = 40                      // blocks
 	refill       = 1500 * time.Millisecond // of a stripe that was lost with all its children
 )
 
 // A source is what a streamer's Mesh keeps besides.
 type source struct {
-	steady bucket // of bytes: what may be sent when all is well
-	most   bucket // while spotters report loss
+	budget bucket // of bytes: what may be sent
 	checks []check
 	next   time.Time                    // of a check
 	lost   time.Time                    // when spotters last reported loss
@@ -375,12 +372,15 @@ func (m *Mesh) verdict(c *check) {
 	s.suspect = true
 	m.source.failed++
 	m.source.lost = m.now
+	if m.hasPinned(s) {
+		return // the operator's own relay has it, and others may have it there: it is not for want of a child that it does not spread
+	}
 	for _, d := range slices.Clone(s.children) {
 		if c.at.Sub(d.began) < settling {
 			continue // a new tree grows below it: to change it again at once would help nobody
 		}
 		d.strikes = min(d.strikes+1, maxStrikes)
-		if d.strikes == maxStrikes && !m.pinned(d.peer) {
+		if d.strikes == maxStrikes {
 			m.expel(d.peer)
 		}
 	}
@@ -422,15 +422,10 @@ func (m *Mesh) charge(n float64) {
 	if !m.publisher() {
 		return
 	}
-	rate := m.streamRate()
-	b := &m.source
-	copies := float64(m.cfg.Copies)
-	b.steady.rate, b.most.rate = (copies+budgetOver)*rate, (copies+budgetLoss)*rate
-	for _, x := range []*bucket{&b.steady, &b.most} {
-		x.burst = budgetBurst * m.blockSize()
-		x.fill(m.now)
-		x.level = max(x.level-n, -x.rate)
-	}
+	b := &m.source.budget
+	b.rate, b.burst = (float64(m.cfg.Copies)+budgetOver)*m.streamRate(), budgetBurst*m.blockSize()
+	b.fill(m.now)
+	b.level = max(b.level-n, -b.rate)
 }
 
 func (m *Mesh) blockSize() float64 {
@@ -449,12 +444,10 @@ func (r *run) logsOr() []*follow {
 	return r.logs
 }
 
-// afford reports whether the budget has n blocks more. While spotters report loss, it is wider.
+// afford reports whether the budget has n blocks more. It is no wider while spotters report loss: what answers REQs then comes before what others
+// wait to pass on.
 func (m *Mesh) afford(f *follow, n int) bool {
-	b := &m.source.steady
-	if m.now.Sub(m.source.lost) < lossFor {
-		b = &m.source.most
-	}
+	b := &m.source.budget
 	b.fill(m.now)
 	need := float64(f.wire(n))
 	return b.rate == 0 || b.level >= need

@@ -587,13 +587,12 @@ func TestEachStripeIsLookedAfter(t *testing.T) {
 	}
 }
 
-// All that a source sends comes out of one budget: requests beyond it are refused; while blocks do not spread, it is wider.
+// All that a source sends comes out of one budget: requests beyond it are refused, whether blocks spread or not: a full uplink helps nobody.
 func TestSourceBudget(t *testing.T) {
 	for name, c := range map[string]struct {
 		spread bool
-		least  float64
-		most   float64 // streams on the wire
-	}{"all is well": {true, 2.0, 2.4}, "blocks do not spread": {false, 2.45, 2.8}} {
+		most   float64 // streams on the wire: a new child is pushed the last second and a half, whatever it costs
+	}{"all is well": {true, 2.4}, "blocks do not spread": {false, 2.7}} {
 		t.Run(name, func(t *testing.T) {
 			s := sourceScript(t, 2, 20, MeshConfig{})
 			s.spots(30, 42, func(int, uint8) bool { return c.spread })
@@ -618,8 +617,8 @@ func TestSourceBudget(t *testing.T) {
 				payload += tvBlock
 				s.do(Traffic{Sent: uint64(wire)})
 			}
-			if streams := float64(wire) / float64(payload); streams < c.least || streams > c.most {
-				t.Errorf("sent %.2f times the stream, want %.1f to %.1f", streams, c.least, c.most)
+			if streams := float64(wire) / float64(payload); streams < 2 || streams > c.most {
+				t.Errorf("sent %.2f times the stream, want 2 to %.1f", streams, c.most)
 			}
 		})
 	}
@@ -684,34 +683,6 @@ func TestReserveOfTheSource(t *testing.T) {
 	}
 	if asked < budgetBurst || asked > 2*budgetBurst { // what comes in meanwhile is in it
 		t.Errorf("%d of 144 blocks were sent, want %d and some", asked, budgetBurst)
-	}
-}
-
-// While spotters report loss the source sends more of what it is asked for: nobody else has it.
-func TestLossWidensTheBudget(t *testing.T) {
-	streams := func(loss bool) float64 {
-		s := sourceScript(t, 2, 40, MeshConfig{})
-		wire, before, payload := s.serveTwo(), 0, 0
-		for round := range 800 { // 20 s, of which the reserve is none of the last 10
-			if loss {
-				s.m.source.lost = s.now
-			}
-			if round == 400 {
-				before = wire
-			}
-			all := s.signs(1)
-			for n := 5; n <= 40; n++ {
-				all = append(all, s.says(n, s.lastBlocks(2))...)
-			}
-			wire += pushBytes(all)
-			if s.do(Traffic{Sent: uint64(wire)}); round >= 400 {
-				payload += tvBlock
-			}
-		}
-		return float64(wire-before) / float64(payload)
-	}
-	if a, b := streams(false), streams(true); b < a+0.2 || b > 2+budgetLoss+0.1 {
-		t.Errorf("sends %.2f streams while all is well, %.2f while blocks are lost; want at least 0.2 more", a, b)
 	}
 }
 
