@@ -32,11 +32,11 @@ func runFFmpeg(t *testing.T, args ...string) {
 	}
 }
 
-// film encodes four seconds with B pictures, as ffmpeg's own multiplexer writes them.
+// film encodes eight seconds with B pictures, as ffmpeg's own multiplexer writes them.
 func film(t *testing.T) (path string, r *ingesttest.Record) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "film.ts")
-	runFFmpeg(t, "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=4", "-f", "lavfi", "-i", "sine=f=440:r=48000:d=4",
+	runFFmpeg(t, "-f", "lavfi", "-i", "testsrc2=s=320x180:r=25:d=8", "-f", "lavfi", "-i", "sine=f=440:r=48000:d=8",
 		"-c:v", "libx264", "-preset", "veryfast", "-g", "25", "-bf", "3", "-c:a", "aac", path)
 	again := filepath.Join(t.TempDir(), "again.ts") // what it makes of that with -c copy
 	runFFmpeg(t, "-i", path, "-c", "copy", again)
@@ -46,8 +46,8 @@ func film(t *testing.T) (path string, r *ingesttest.Record) {
 // What gosrt still holds when the encoder hangs up is lost: that is the latency, and on a busy machine some more. Pictures come every 40 ms
 // and sound every 21, at twice the speed.
 const (
-	latency = 300 * time.Millisecond // a machine that is busy for longer loses something
-	tail    = 48
+	latency = 800 * time.Millisecond // a machine that is busy for longer loses something
+	tail    = 128
 	speed   = "2"
 )
 
