@@ -132,7 +132,7 @@ func (o *options) profile(s spec, who string) string {
 // idleSession returns how much memory the streamer has for a session on which nothing flows but what both say of themselves, in KiB: what
 // so many of them take, by their number.
 func (o *options) idleSession(ctx context.Context) (float64, error) {
-	quiet := stream{Rate: 50_000, Block: 2 << 10, Stripes: 1}
+	quiet := newStream(4_000_000) // of a thinner one a streamer has fewer sessions
 	var memory [2]float64
 	for k, n := range []int{0, o.idle} {
 		m, err := o.swarm(ctx, spec{Stream: quiet, Viewers: n, Idle: true})
