@@ -291,6 +291,7 @@ func (e *edge) complete(next *start) {
 	e.wake()
 }
 
+// lasting is how long parts are together.
 func lasting(parts []part) (ticks int64) {
 	for _, p := range parts {
 		ticks += p.ticks
@@ -393,9 +394,7 @@ func (e *edge) fresh() bool {
 	}
 	ticks := int64(0)
 	if e.open != nil {
-		for _, p := range e.open.parts {
-			ticks += p.ticks
-		}
+		ticks = lasting(e.open.parts)
 		if e.open.broken {
 			return ticks >= partsFor*e.part
 		}

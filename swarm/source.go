@@ -40,7 +40,6 @@ type source struct {
 	next   time.Time                    // of a check
 	lost   time.Time                    // when spotters last reported loss
 	out    map[feed.PublicKey]time.Time // no place until then
-	failed uint64                       // checks
 }
 
 // A check looks whether one block has spread.
@@ -370,7 +369,6 @@ func (m *Mesh) verdict(c *check) {
 		return
 	}
 	s.suspect = true
-	m.source.failed++
 	m.source.lost = m.now
 	if m.hasPinned(s) {
 		return // the operator's own relay has it, and others may have it there: it is not for want of a child that it does not spread

@@ -495,8 +495,8 @@ func TestWhoSpots(t *testing.T) {
 		s.subscribe(1, i, true)
 	}
 	s.signs(400)
-	if got := s.children(0); len(got) != 1 || s.m.source.failed > 0 {
-		t.Errorf("three spotters judge: children %v, %d checks failed", got, s.m.source.failed)
+	if got := s.children(0); len(got) != 1 || !s.m.source.lost.IsZero() {
+		t.Errorf("three spotters judge: children %v, and loss is said to be", got)
 	}
 	s.reports(1, 5, func(int, uint8) bool { return true })
 	s.spots(10, 30, func(int, uint8) bool { return true })

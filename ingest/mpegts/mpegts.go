@@ -11,9 +11,8 @@
 package mpegts
 
 import (
-	"fmt"
+	"errors"
 	"log/slog"
-	"runtime/debug"
 
 	"tailcast/ingest"
 	"tailcast/internal/ts"
@@ -45,11 +44,11 @@ func (c Config) scanner(sink ingest.Sink) *ts.Scanner {
 	return ts.NewScanner(ts.Config{Sink: sink, Stats: c.Stats, Program: c.Program, Service: c.Service, Logger: c.Logger})
 }
 
-// contain, deferred, makes a panic the error, and has the scanner that it left half done replaced.
-func (c Config) contain(err *error, replace func()) {
-	if reason := recover(); reason != nil {
-		*err = fmt.Errorf("media made the parser panic: %v", reason)
-		c.logger().Error("transport stream made the parser panic", "reason", reason, "stack", string(debug.Stack()))
+// guard is ingest.Guard, and has the scanner that a panic left half done replaced.
+func (c Config) guard(f func() error, replace func()) error {
+	err := ingest.Guard(c.logger(), f)
+	if errors.Is(err, ingest.ErrPanic) {
 		replace()
 	}
+	return err
 }

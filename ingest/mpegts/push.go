@@ -99,8 +99,11 @@ func (p *Push) leave() {
 }
 
 // publish takes the body of r to its end.
-func (p *Push) publish(ctx context.Context, w http.ResponseWriter, r *http.Request) (err error) {
-	defer p.contain(&err, func() { p.scanner = p.Config.scanner(p.sink) })
+func (p *Push) publish(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
+	return p.guard(func() error { return p.take(ctx, w, r) }, func() { p.scanner = p.Config.scanner(p.sink) })
+}
+
+func (p *Push) take(ctx context.Context, w http.ResponseWriter, r *http.Request) error {
 	// The request's own context is of no use here: it ends when the publisher closes the connection, and a publisher that has sent
 	// everything does so before we have taken it. One that vanishes makes Read fail.
 	b := &body{in: r.Body, conn: http.NewResponseController(w)}

@@ -24,7 +24,7 @@ func TestPanic(t *testing.T) {
 	for rest := in; len(rest) > 1316 && s.Stats().LastError() == ""; rest = rest[1316:] {
 		_, _ = first.Write(rest[:1316])
 	}
-	ingesttest.Until(t, "told of the panic", func() bool { return strings.Contains(s.Stats().LastError(), "made the parser panic: glass") })
+	ingesttest.Until(t, "told of the panic", func() bool { return strings.Contains(s.Stats().LastError(), "made its parser panic: glass") })
 	before := len(f.All())
 	send(t, mustCall(t, s.Addr(), "publish:live", ""), in)
 	f.Wait(t, before+whole)

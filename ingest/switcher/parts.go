@@ -190,16 +190,17 @@ func (l *lane) suffices(other *lane, now time.Time) bool {
 
 // brings tells whether there is a track like t, and comes. Under mu.
 func (l *lane) brings(t *ingest.Track, now time.Time) bool {
-	return slices.ContainsFunc(l.program.Tracks, func(u ingest.Track) bool {
-		return alike(&u, t) && u.ID < ingest.MaxTracks && l.parts.comes(u.ID, now)
-	})
+	return l.any(t, func(id uint8) bool { return l.parts.comes(id, now) })
 }
 
 // brought tells whether there is one that came. Under mu.
 func (l *lane) brought(t *ingest.Track) bool {
-	return slices.ContainsFunc(l.program.Tracks, func(u ingest.Track) bool {
-		return alike(&u, t) && u.ID < ingest.MaxTracks && l.parts.tracks[u.ID].proven()
-	})
+	return l.any(t, func(id uint8) bool { return l.parts.tracks[id].proven() })
+}
+
+// any tells whether there is a track like t of which is holds. Under mu.
+func (l *lane) any(t *ingest.Track, is func(id uint8) bool) bool {
+	return slices.ContainsFunc(l.program.Tracks, func(u ingest.Track) bool { return alike(&u, t) && u.ID < ingest.MaxTracks && is(u.ID) })
 }
 
 func has(list []ingest.Track, t *ingest.Track) bool {

@@ -237,10 +237,9 @@ func TestMatrix(t *testing.T) {
 	_ = cells.Wait()
 }
 
-// check sends a programme by a route, and compares what a viewer recorded.
-func (r *route) check(t *testing.T, p *programme, sent string) {
-	out := filepath.Join(t.TempDir(), "seen"+filepath.Ext(sent))
-	s, send := r.open(t, sent)
+// viewed has a viewer record what s airs of what send sends, to its end.
+func viewed(t *testing.T, s *command.Process, send func(), out string) {
+	t.Helper()
 	v := viewer(t, s.LinkTo(), "--record", out, "--no-proof", "--no-lan")
 	until(t, v, "connected", func(s status) bool { return len(s.Peers) > 0 })
 	send()
@@ -251,6 +250,13 @@ func (r *route) check(t *testing.T, p *programme, sent string) {
 	if err := v.Stop(); err != nil {
 		t.Errorf("viewer: %v", err)
 	}
+}
+
+// check sends a programme by a route, and compares what a viewer recorded.
+func (r *route) check(t *testing.T, p *programme, sent string) {
+	out := filepath.Join(t.TempDir(), "seen"+filepath.Ext(sent))
+	s, send := r.open(t, sent)
+	viewed(t, s, send, out)
 	if want, got := r.described(t, sent), r.described(t, out); !slices.Equal(want, got) {
 		t.Fatalf("the streams are %q, want %q", got, want)
 	}

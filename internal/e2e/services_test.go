@@ -339,16 +339,7 @@ func TestMatrixOfServices(t *testing.T) {
 func checkServices(t *testing.T, sent *ingesttest.Record, open func(*testing.T) (*command.Process, func())) {
 	out := filepath.Join(t.TempDir(), "seen.ts")
 	s, send := open(t)
-	v := viewer(t, s.LinkTo(), "--record", out, "--no-proof", "--no-lan")
-	until(t, v, "connected", func(s status) bool { return len(s.Peers) > 0 })
-	send()
-	if err := s.Stop(); err != nil {
-		t.Errorf("streamer: %v", err)
-	}
-	until(t, v, "the end", func(s status) bool { return s.State != "live" })
-	if err := v.Stop(); err != nil {
-		t.Errorf("viewer: %v", err)
-	}
+	viewed(t, s, send, out)
 	seen := scanned(t, out)
 	of := func(p *ingest.Program, pid uint16) *ingest.Track {
 		for i := range p.Tracks {
