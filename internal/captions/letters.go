@@ -22,17 +22,36 @@ const (
 	lithuanian = "#$ŠėęŽčūšąųžį"
 )
 
-// regions are the alphabets that C12 to C14 choose from (table 33). Of regions 4 to 10 the Cyrillic, Greek, Arabic and Hebrew ones are not here.
+// beyond are the places of the Cyrillic and Greek alphabets: three signs, and 0x40 to 0x7e.
+const beyond = "&<>@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`abcdefghijklmnopqrstuvwxyz{|}~"
+
+// What stands in those (EN 300 706, 15.6.4 to 15.6.7, tables 38 to 41).
+const (
+	serbianCyrillic = "&<>ЧАБЦДЕФГХИЈКЛМНОПЌРСТУВЃЉЊЗЋЖЂШЏчабцдефгхијклмнопќрстувѓљњзћжђш"
+	russian         = "ы<>ЮАБЦДЕФГХИЙКЛМНОПЯРСТУЖВЬЪЗШЭЩЧЫюабцдефгхийклмнопярстужвьъзшэщч"
+	ukrainian       = "ї<>ЮАБЦДЕФГХИЙКЛМНОПЯРСТУЖВЬІЗШЄЩЧЇюабцдефгхийклмнопярстужвьізшєщч"
+	greek           = "&«»ΐΑΒΓΔΕΖΗΘΙΚΛΜΝΞΟΠΡʹΣΤΥΦΧΨΩΪΫάέήίΰαβγδεζηθικλμνξοπρςστυφχψωϊϋόύώ"
+)
+
+// baltic is what receivers of the Baltic states assume: region 4 without its Cyrillic alphabets. No packet names it.
+const baltic = 16
+
+// regions are the alphabets that C12 to C14 choose from (table 33). The Arabic and Hebrew ones of regions 8 and 10 are not here.
 var regions = map[int][8]string{
-	0: {english, french, swedish, czech, german, spanish, italian, english},
-	1: {polish, french, swedish, czech, german, spanish, italian, english},
-	2: {english, french, swedish, turkish, german, spanish, italian, english},
-	3: {english, french, swedish, czech, german, serbian, italian, romanian},
-	4: {english, french, estonian, czech, german, spanish, lithuanian, english},
+	0:      {english, french, swedish, czech, german, spanish, italian, english},
+	1:      {polish, french, swedish, czech, german, spanish, italian, english},
+	2:      {english, french, swedish, turkish, german, spanish, italian, english},
+	3:      {english, french, swedish, czech, german, serbian, italian, romanian},
+	4:      {serbianCyrillic, russian, estonian, czech, german, ukrainian, lithuanian, english},
+	6:      {english, french, swedish, turkish, german, spanish, italian, greek},
+	baltic: {english, french, estonian, czech, german, spanish, lithuanian, english},
 }
 
 // habits are the regions that receivers of a country assume, since few senders say theirs.
-var habits = map[string]int{"pol": 1, "tur": 2, "srp": 3, "hrv": 3, "slv": 3, "bos": 3, "ron": 3, "rum": 3, "est": 4, "lav": 4, "lit": 4}
+var habits = map[string]int{
+	"pol": 1, "tur": 2, "srp": 3, "hrv": 3, "slv": 3, "bos": 3, "ron": 3, "rum": 3, "est": baltic, "lav": baltic, "lit": baltic,
+	"rus": 4, "bul": 4, "ukr": 4, "bel": 4, "mkd": 4, "mac": 4, "ell": 6, "gre": 6,
+}
 
 // alphabet returns the letters for 0x20 to 0x7f.
 func alphabet(language string, region int, option byte) *[96]rune {
@@ -48,8 +67,11 @@ func alphabet(language string, region int, option byte) *[96]rune {
 		out[i] = rune(0x20 + i)
 	}
 	out[0x7f-0x20] = '■'
-	letters := []rune(own[option&7])
-	for i, c := range []rune(national) {
+	letters, places := []rune(own[option&7]), national
+	if len(letters) > len(national) {
+		places = beyond
+	}
+	for i, c := range []byte(places) {
 		out[c-0x20] = letters[i]
 	}
 	return &out

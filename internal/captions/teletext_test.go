@@ -98,6 +98,39 @@ func TestTeletextAlphabets(t *testing.T) {
 	same(t, got, "0 teletext-150-3: ÂÂ", "0 teletext-150-3: e\u0301♪e")
 }
 
+// TestTeletextBeyondLatin types words as senders of these languages do: first nothing but the language says which letters they are, then packet 28.
+func TestTeletextBeyondLatin(t *testing.T) {
+	for _, c := range []struct {
+		language       string
+		region         int
+		option         byte
+		typed, becomes string
+	}{
+		{"mkd", 4, 0, "Xubazni `a}avog lica _", "Љубазни чађавог лица Џ"},
+		{"bul", 4, 1, "Sye{x |tih bulok, w&pej", "Съешь этих булок, выпей"},
+		{"ukr", 4, 5, "]astq j krasa: &vak, |not", "Щастя й краса: їжак, єнот"},
+		{"ell", 6, 7, "Nesjep\\fy tgm <xuwovh|qa>", "Ξεσκεπάζω την «ψυχοφθόρα»"},
+	} {
+		p := program()
+		d, got := heard(p)
+		s := &captionstest.Teletext{}
+		s.Header(150, c.option)
+		s.Triplets(150, 28, [3]int{0, c.region & 1 << 4, c.region >> 1})
+		s.Line(150, 20, c.typed)
+		s.Header(100, 0)
+		d.Write(data(s, 0))
+		same(t, got, "0 teletext-150-3: "+c.becomes)
+
+		copy(p.Tracks[1].Descriptors[7:], c.language)
+		d, got = heard(p)
+		s.Header(150, c.option)
+		s.Line(150, 20, c.typed)
+		s.Header(100, 0)
+		d.Write(data(s, 0))
+		same(t, got, "0 teletext-150-3: "+c.becomes)
+	}
+}
+
 // TestTeletextLikeAstisub compares all national alphabets, all letters, with what another reader makes of the same stream.
 func TestTeletextLikeAstisub(t *testing.T) {
 	for option := range byte(7) {
