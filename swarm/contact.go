@@ -14,6 +14,7 @@ import (
 const (
 	maxDials      = 16                      // at a time
 	needyAfter    = 200 * time.Millisecond  // without a parent for a stripe
+	begAfter      = 3 * time.Second         // likewise, and nobody can help: a source that let us go is asked again
 	dialTimeout   = 3 * time.Second         // for one that has not answered yet
 	dialStrange   = 1500 * time.Millisecond // for an address that a stranger gave: many cannot be reached
 	redialFor     = 15 * time.Second        // after a neighbour was lost it is dialled
@@ -27,7 +28,7 @@ const (
 	dialTwin      = time.Second             // is looked at again, whose node answers at another address too
 	dialStranger  = 10 * time.Minute        // an address that a stranger gave, and where nobody was
 	dialFull      = 20 * time.Second        // one that had no room
-	dialSource    = 2 * time.Minute         // a source that had none, while nothing is lacking: it knows whom it needs
+	dialSource    = 2 * time.Minute         // a source that had none: it knows whom it needs
 	maxContacts   = 256
 	strangerRate  = 1       // dials a second to addresses that strangers gave: who makes many of us dial a victim gets little by it
 	strangerBurst = 24      // at first: one mesh
@@ -132,7 +133,7 @@ func (m *Mesh) seek() {
 		want = 0
 	}
 	due := func(c *contact) bool {
-		if c.state != pausing || m.now.Before(c.next) || m.now.Before(c.shunned) && len(m.contacts) > 1 || !needy && m.declined(c) {
+		if c.state != pausing || m.now.Before(c.next) || m.now.Before(c.shunned) && len(m.contacts) > 1 || m.declined(c) {
 			return false
 		}
 		return have < want || c.origin == FromPin || m.redials(c)
@@ -154,9 +155,10 @@ func (m *Mesh) seek() {
 	}
 }
 
-// declined reports whether a contact is a source that has let us go, for others whom it needs more.
+// declined reports whether a contact is a source that has let us go, for others whom it needs more. Who lacks a stripe gets no place there
+// either: others have it.
 func (m *Mesh) declined(c *contact) bool {
-	return c.source && left(c.err) && !m.redials(c) && m.staying() > 0 && m.now.Sub(c.lost) < dialSource
+	return c.source && left(c.err) && !m.redials(c) && m.staying() > 0 && m.now.Sub(c.lost) < dialSource && !m.lacks(begAfter) && !m.hurries()
 }
 
 // content reports whether nobody is to be dialled, as far as that is known without a look at the contacts: it is asked at every tick.
@@ -186,13 +188,16 @@ func (m *Mesh) dialled() (n int) {
 }
 
 // needy reports whether some stripe has been without a parent for a while.
-func (m *Mesh) needy() bool {
+func (m *Mesh) needy() bool { return m.lacks(needyAfter) }
+
+// lacks reports whether some stripe has been without a parent for so long.
+func (m *Mesh) lacks(long time.Duration) bool {
 	if m.run == nil || m.publisher() {
 		return false
 	}
 	for _, f := range m.run.logs {
 		for i := range f.stripes {
-			if s := &f.stripes[i]; s.parent == nil && !f.ended && m.now.Sub(s.lost) > needyAfter {
+			if s := &f.stripes[i]; s.parent == nil && !f.ended && m.now.Sub(s.lost) > long {
 				return true
 			}
 		}

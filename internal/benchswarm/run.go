@@ -135,7 +135,9 @@ func (o *options) idleSession(ctx context.Context) (float64, error) {
 	quiet := newStream(4_000_000) // of a thinner one a streamer has fewer sessions
 	var memory [2]float64
 	for k, n := range []int{0, o.idle} {
-		m, err := o.swarm(ctx, spec{Stream: quiet, Viewers: n, Idle: true})
+		as := *o
+		as.warm += time.Duration(o.idle-n) * o.join // as long a run, so that as much of the stream is in memory
+		m, err := as.swarm(ctx, spec{Stream: quiet, Viewers: n, Idle: true})
 		if err != nil {
 			return 0, err
 		}
