@@ -127,6 +127,15 @@ func TestFullSourceIsLeftAlone(t *testing.T) {
 		t.Errorf("dials %v after two minutes and a half, want the source tried again", s.dialled)
 	}
 	s = full()
+	s.says(1, &quicwire.Status{Log: tv(today), Size: 1, Lags: []time.Duration{quicwire.NoLag, 0}})
+	s.says(1, &quicwire.Moved{Log: tv(today), Stripe: 0, Reason: quicwire.Redrawn})
+	if s.after(begAfter - 200*time.Millisecond); slices.Contains(s.dialled, 1) {
+		t.Errorf("dials %v while a stripe is lacking, want not the source, which would refuse", s.dialled)
+	}
+	if s.after(time.Second); !slices.Contains(s.dialled, 1) {
+		t.Errorf("dials %v when a stripe has been lacking for over three seconds, want the source", s.dialled)
+	}
+	s = full()
 	s.bot(1).stuck = true
 	if s.after(6 * time.Second); !slices.Contains(s.dialled, 1) {
 		t.Errorf("dials %v when nothing has come for 6 s, want the source", s.dialled)
