@@ -127,12 +127,14 @@ func TestFullSourceIsLeftAlone(t *testing.T) {
 		t.Errorf("dials %v after two minutes and a half, want the source tried again", s.dialled)
 	}
 	s = full()
-	s.says(1, &quicwire.Status{Log: tv(today), Size: 1, Lags: []time.Duration{quicwire.NoLag, 0}})
+	s.flow(100, 100+40*30)
+	s.bot(1).refuses = true
+	delete(s.bot(1).subs, subKey{tv(today), 0})
 	s.says(1, &quicwire.Moved{Log: tv(today), Stripe: 0, Reason: quicwire.Redrawn})
-	if s.after(begAfter - 200*time.Millisecond); slices.Contains(s.dialled, 1) {
+	if s.flow(100+40*30, 100+40*32); slices.Contains(s.dialled, 1) {
 		t.Errorf("dials %v while a stripe is lacking, want not the source, which would refuse", s.dialled)
 	}
-	if s.after(time.Second); !slices.Contains(s.dialled, 1) {
+	if s.flow(100+40*32, 100+40*34); !slices.Contains(s.dialled, 1) {
 		t.Errorf("dials %v when a stripe has been lacking for over three seconds, want the source", s.dialled)
 	}
 	s = full()
