@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
@@ -27,6 +28,10 @@ var bin, clipFile string
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "villain" {
 		os.Exit(villainMain(os.Args[1:]))
+	}
+	flag.Parse()
+	if testing.Short() {
+		os.Exit(m.Run()) // all is skipped: nothing is built
 	}
 	os.Exit(run(m))
 }

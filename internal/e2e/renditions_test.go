@@ -73,6 +73,7 @@ func follows(t *testing.T, p *command.Process, names ...string) status {
 
 // TestViewersChooseTheirRendition: each node follows, and passes on, what it chose alone; a relay has all. Who asks a viewer for another one gets it.
 func TestViewersChooseTheirRendition(t *testing.T) {
+	need(t)
 	high, low := clips(t)
 	s := streamer(t, "--rendition", "high="+high, "--rendition", "low="+low, "--rendition", "never=push", "--loop", "--rtsp", "127.0.0.1:0")
 	best := viewer(t, s.LinkTo())
