@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tailcast/internal/command"
 )
@@ -232,8 +232,7 @@ func TestPageTellsFaults(t *testing.T) {
 		until(t, v, "live all the same", live)
 	})
 	t.Run("clock wrong", func(t *testing.T) {
-		s := streamer(t, "demo")
-		v := startIn(t, slow(t, "viewer"), "viewer", s.LinkTo(), "--data", t.TempDir())
+		v := viewer(t, ahead(t, 5*time.Minute), "--no-lan")
 		look(t, v, "fault", nil, "FAULT=clock", "KNOWN=clock_error_s", "SAYS=The clock of this computer is 5 min slow")
 	})
 	t.Run("long gop", func(t *testing.T) {
@@ -249,42 +248,6 @@ func small(t *testing.T, name string, blocks int) (folder string) {
 	script := fmt.Sprintf("#!/bin/sh\nulimit -f %d\nexec %s \"$@\"\n", blocks, filepath.Join(bin, name))
 	if err := os.WriteFile(filepath.Join(folder, name), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
-	}
-	return folder
-}
-
-// slow makes a folder with a command whose clock is five minutes slow: the same sources, built with another time.Now. What puts a clock wrong from
-// outside a process, Go does not ask: it reads the kernel's page.
-func slow(t *testing.T, name string) (folder string) {
-	t.Helper()
-	folder = t.TempDir()
-	goroot, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, other := filepath.Join(strings.TrimSpace(string(goroot)), "src", "time", "time.go"), filepath.Join(folder, "time.go")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const right = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
-	if strings.Count(string(text), right) != 1 {
-		t.Fatalf("%s has another time.Now than this test knows", file)
-	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {file: other}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, data := range map[string]string{
-		other: strings.Replace(string(text), right, right+"\tsec -= 300\n", 1), filepath.Join(folder, "overlay.json"): string(overlay),
-	} {
-		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(folder, "overlay.json"), "-o", folder, "tailcast/cmd/"+name).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s%v", out, err)
 	}
 	return folder
 }
