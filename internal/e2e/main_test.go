@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -14,8 +15,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"tailcast/internal/clip"
 	"tailcast/internal/command"
@@ -29,6 +33,7 @@ func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "villain" {
 		os.Exit(villainMain(os.Args[1:]))
 	}
+	_ = flag.Set("test.parallel", "64") // room is what bounds them
 	flag.Parse()
 	if testing.Short() {
 		os.Exit(m.Run()) // all is skipped: nothing is built
@@ -99,6 +104,22 @@ func need(t *testing.T, programs ...string) {
 			t.Skipf("%s is not installed", p)
 		}
 	}
+}
+
+// room is how many streamers with a viewer may be at work at once. They wait most of the time, for pictures that come when they are due, so that there
+// are more than processors; a browser counts as three. Tests that judge by the second run alone, before all that run side by side.
+var room = semaphore.NewWeighted(12)
+
+const browser = 3
+
+// beside lets a test run beside others as soon as there is so much room, which includes that for parts of it that run side by side.
+func beside(t *testing.T, takes int64) {
+	t.Helper()
+	t.Parallel()
+	if err := room.Acquire(t.Context(), takes); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { room.Release(takes) })
 }
 
 // start runs a command and kills it at the test's end, if the test has not stopped it.
@@ -187,17 +208,26 @@ func untilAt[S any](t *testing.T, p *command.Process, path, what string, ok func
 
 func live(s status) bool { return s.State == "live" }
 
-// freePort is one nobody listens on now; for programs that cannot report one they chose.
+// freePort is one nobody listens on now; for programs that cannot report one they chose, or are to come back to it. It is below those that Linux gives to
+// who asks for any (32768 and up), of whom there are many while such a program is away.
 func freePort(t *testing.T) string {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := fmt.Sprint(10_000 + rand.IntN(22_000))
+		if _, taken := ports.LoadOrStore(port, true); taken {
+			continue
+		}
+		if c, err := net.ListenPacket("udp", "127.0.0.1:"+port); err == nil {
+			c.Close()
+			return port
+		}
 	}
-	defer c.Close()
-	_, port, _ := net.SplitHostPort(c.LocalAddr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
+
+// ports are those that freePort gave away.
+var ports sync.Map
 
 // ffmpeg runs ffmpeg to its end.
 func ffmpeg(t *testing.T, args ...string) {

@@ -71,6 +71,7 @@ func align(t *testing.T, what string, sent, got []frame, tail int) (shift int64)
 // TestRTSPKeepsEveryFrame pushes the clip by RTSP over TCP and UDP, and reads it from a viewer.
 func TestRTSPKeepsEveryFrame(t *testing.T) {
 	need(t, "ffmpeg", "ffprobe")
+	beside(t, 2)
 	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
 	ffmpeg(t, "-i", clipFile, "-c", "copy", "-bsf:a", "aac_adtstoasc", mp4) // ffmpeg 5.1 cannot push AAC from TS
 	video := "filter_units=remove_types=9"
