@@ -16,7 +16,7 @@ demo: build ## go live with the built-in clip, four viewers that share it among 
 	@exec bin/demo
 
 test: build node_modules ## every test; says at the end which were skipped and why
-	@$(GO) run ./internal/testrun -modules .,internal/witness,internal/plot -- -timeout 30m ./...
+	@$(GO) run ./internal/testrun -modules .,internal/witness,internal/plot -first ./internal/e2e -- -timeout 30m ./...
 
 check: ## formatting, vet, staticcheck, dead code, tidy modules
 	@unformatted=$$($(TOOL) gofumpt -l .) && test -z "$$unformatted" || { echo "not gofumpt'ed: $$unformatted"; exit 1; }
