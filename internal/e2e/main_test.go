@@ -107,12 +107,12 @@ func need(t *testing.T, programs ...string) {
 }
 
 // room is how many streamers with a viewer may be at work at once. They wait most of the time, for pictures that come when they are due, so that there
-// are more than processors; a browser counts as three. Tests that judge by the second run alone, before all that run side by side, or take nearly all of it.
+// are more than processors; a browser counts as two. Tests that judge by the second run alone, before all that run side by side, or take nearly all of it.
 var room = semaphore.NewWeighted(wholeRoom)
 
 const (
-	wholeRoom = 12
-	browser   = 3
+	wholeRoom = 8
+	browser   = 2
 )
 
 // beside lets a test run beside others as soon as there is so much room, which includes that for parts of it that run side by side.

@@ -89,8 +89,9 @@ func TestRTSPKeepsEveryFrame(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out.ts")
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			go func() {
+			go func() { // what the viewer has got when the input is over is compared
 				_ = push.Wait()
+				until(t, v, "the end", func(s status) bool { return s.State != "live" })
 				time.AfterFunc(time.Second, cancel)
 			}()
 			record(ctx, t, v.HTTP+"/live.ts?join=last", out)
