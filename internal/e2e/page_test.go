@@ -196,10 +196,9 @@ func TestPageFallsBack(t *testing.T) {
 	look(t, v, "fallback", nil)
 }
 
-// TestStreamersPage runs the command that the page of a waiting streamer shows.
+// TestStreamersPage runs the command that the page of a waiting streamer shows. It encodes 720p in real time, so that nothing runs beside it.
 func TestStreamersPage(t *testing.T) {
 	needPage(t, "ffmpeg", "sh")
-	beside(t, browser)
 	s := streamer(t, "--rtsp", "127.0.0.1:0")
 	look(t, s, "encoder", map[string]func(string){"run": func(line string) {
 		cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec "+line+" -nostdin -loglevel error")
