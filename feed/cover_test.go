@@ -100,7 +100,12 @@ func epochFolder(e *feed.Epoch) string {
 // reopen opens the disk of a channel to be read.
 func reopen(t testing.TB, c *feedtest.Channel, disk feed.Files) (*feed.Replica, *feed.Log) {
 	t.Helper()
-	r, err := feed.Open(c.Replica.Root(), feed.Config{Files: disk, ReadOnly: true})
+	return reopenAs(t, c, feed.Config{Files: disk, ReadOnly: true})
+}
+
+func reopenAs(t testing.TB, c *feedtest.Channel, cfg feed.Config) (*feed.Replica, *feed.Log) {
+	t.Helper()
+	r, err := feed.Open(c.Replica.Root(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

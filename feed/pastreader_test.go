@@ -151,8 +151,8 @@ func TestReaderUntil(t *testing.T) {
 func TestOpenAtPassesOverWhatWasPruned(t *testing.T) {
 	begin := time.Now()
 	disk := feedtest.NewDisk()
-	c := feedtest.NewChannel(t, feed.Config{Files: disk, TailBytes: 1}, 1)
-	const file, size = 64 << 20, feed.MaxPayload
+	const file, size = 1 << 20, 1 << 10
+	c := feedtest.NewChannel(t, feed.WithPayloadFiles(feed.Config{Files: disk, TailBytes: 1}, file), 1)
 	perFile := file / size
 	payload := feedtest.Payload(1, size)
 	for i := range 2*perFile + 64 {
@@ -174,7 +174,7 @@ func TestOpenAtPassesOverWhatWasPruned(t *testing.T) {
 	}
 	dir := epochFolder(c.Writer.Epoch()) + "/" + feedtest.Rendition + "/payload/"
 	disk.Put(dir+"00000000000000000000", nil)
-	r, l := reopen(t, c, disk)
+	r, l := reopenAs(t, c, feed.WithPayloadFiles(feed.Config{Files: disk, ReadOnly: true}, file))
 	if b, err := l.OnAir(begin.Add(-time.Second)); !errors.Is(err, feed.ErrNotHeld) {
 		t.Errorf("before the first: got block %d, %v, want ErrNotHeld", b.Index, err)
 	}
@@ -183,7 +183,7 @@ func TestOpenAtPassesOverWhatWasPruned(t *testing.T) {
 		t.Errorf("got block %d, %v, want the first segment of the second file, %d", item.Block.Index, err, (perFile/100+1)*100)
 	}
 	// A file in the middle goes too, while somebody reads.
-	disk.Put(dir+"00000000000067108864", nil)
+	disk.Put(dir+"00000000000001048576", nil)
 	rd = openAt(t, r, begin.Add(-time.Second))
 	if item, err := rd.Next(t.Context()); err != nil || item.Block.Index != 2100 {
 		t.Errorf("got block %d, %v, want 2100", item.Block.Index, err)

@@ -500,12 +500,16 @@ func newChaos(t *testing.T, seed uint64, cfg MeshConfig) *chaos {
 // Whatever happens, Mesh says only what can be done, promises no more than it has, and keeps what it promised; and when all is quiet again, it
 // follows the one good peer there is.
 func TestChaos(t *testing.T) {
+	seeds := uint64(8)
+	if testing.Short() {
+		seeds = 1 // a Mesh has no goroutine
+	}
 	for name, cfg := range map[string]MeshConfig{
 		"a viewer": {MaxPeers: 12}, "a viewer with a cap": {MaxPeers: 12, Up: 3_000_000}, "who shares nothing": {NoShare: true},
 		"a relay": {Role: quicwire.Relay, MaxPeers: 30}, "a source": {Role: quicwire.Streamer, MaxPeers: 12},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for seed := range uint64(8) {
+			for seed := range seeds {
 				c := newChaos(t, seed, cfg)
 				c.crooked = seed%4 == 3
 				for range 1200 {

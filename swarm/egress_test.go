@@ -24,7 +24,7 @@ func TestEgressIsFlat(t *testing.T) {
 	}{
 		{swarm.Scenario{Viewers: 1, Copies: 2}, 1.15, 150 * time.Millisecond, false},
 		// Two copies are to take 2.25; what a run of some seconds takes besides, while places change hands, is up to a tenth more.
-		{swarm.Scenario{Viewers: 8, Copies: 2}, 2.35, 500 * time.Millisecond, false},
+		{swarm.Scenario{Viewers: 8, Copies: 2}, 2.35, 500 * time.Millisecond, true},
 		{swarm.Scenario{Viewers: 8, Copies: 1}, 1.25, 1500 * time.Millisecond, true}, // who loses the only parent of a stripe lacks it for a second
 		{swarm.Scenario{Viewers: 20, Copies: 2}, 2.35, 800 * time.Millisecond, true},
 		{swarm.Scenario{Viewers: 50, Copies: 2, Halves: 1}, 2.35, 1200 * time.Millisecond, true}, // 2 Mbit/s: half of the CPU
@@ -57,7 +57,7 @@ func TestEgressIsFlat(t *testing.T) {
 func TestEgressOfServerGrows(t *testing.T) {
 	for _, n := range []int{1, 4, 8} {
 		if n > 4 && testing.Short() {
-			continue
+			return // the rest are figures, of nodes that TestUpIsKept has too
 		}
 		f := swarm.Scenario{Viewers: n, Copies: n, Server: true, Halves: 1}.Run(t)
 		t.Logf("%d viewers, any uplink: %v", n, f)

@@ -98,7 +98,7 @@ func watchTime(t *testing.T, own time.Duration) time.Duration {
 // for ten minutes, by mpv's own measure too.
 func TestSoundAndPictureStayTogether(t *testing.T) {
 	need(t, "ffmpeg", "mpv")
-	t.Parallel()
+	beside(t, 4)
 	length := watchTime(t, 12*time.Second)
 	file := flashing(t, length+patience)
 	made := middle(offsets(t, file, min(length, 30*time.Second)))

@@ -79,7 +79,7 @@ func (k *kept) WriteSample(s ingest.Sample) {
 // TestCaptionsReachViewers, from the encoder's transport stream to WebVTT at a viewer.
 func TestCaptionsReachViewers(t *testing.T) {
 	need(t, "ffmpeg")
-	t.Parallel()
+	beside(t, 1)
 	s := streamer(t, captioned(t), "--loop")
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)

@@ -83,6 +83,7 @@ const act = 4 * time.Second
 // There are nine viewers, and thirty with TAILCAST_CHAOS=1, which wants a machine with nothing else to do: only then are these times what they
 // should be, and judged.
 func TestChaos(t *testing.T) {
+	need(t)
 	viewers := watchers()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

@@ -13,7 +13,7 @@ import (
 // under the streamer's link, and with one bit flipped anywhere they tried do not; and as files that mpv plays.
 func TestClipOfAStreamerOnAir(t *testing.T) {
 	need(t, "node", "mpv")
-	t.Parallel()
+	beside(t, 1)
 	dir, out := t.TempDir(), t.TempDir()
 	s := start(t, "streamer", nil, "demo", "--data", dir)
 	v := viewer(t, s.LinkTo())

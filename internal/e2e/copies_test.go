@@ -41,7 +41,7 @@ func channel(t *testing.T) string {
 // finds no size signed twice.
 func TestTwoCopiesOfOneDataDirectory(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 4)
 	both := func(t *testing.T, a, b *command.Process) []*command.Process {
 		return []*command.Process{viewer(t, a.LinkTo()+"&a="+b.Listen[0]), viewer(t, b.LinkTo()+"&a="+a.Listen[0])}
 	}
@@ -141,7 +141,7 @@ func (w witness) judge(t *testing.T, folders ...string) {
 // themselves, never back, and the epochs that the copy knows nothing of are not contradicted.
 func TestRestoredBackup(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	dir, listen := t.TempDir(), "127.0.0.1:"+freePort(t)
 	args := []string{"demo", "--data", dir, "--listen", listen}
 	s := start(t, "streamer", nil, args...)
@@ -205,7 +205,7 @@ func TestRestoredBackup(t *testing.T) {
 // restored from before that. Nothing is done by anybody: the streamer goes on in an epoch above it, and viewers miss nothing.
 func TestHigherEpochThatIsOver(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	dir := channel(t)
 	ahead := signAhead(t, copyDir(t, dir), 365*24*time.Hour)
 	s := start(t, "streamer", nil, "demo", "--data", dir)

@@ -8,7 +8,7 @@ import (
 // TestViewerFindsPeersOfTheLastRun: the node that the link names is gone, and who was there before gets in all the same.
 func TestViewerFindsPeersOfTheLastRun(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	s, data := streamer(t, "demo"), t.TempDir()
 	v := start(t, "viewer", nil, s.LinkTo(), "--data", data)
 	until(t, v, "fed by a peer for some seconds", func(s status) bool { return live(s) && len(s.Peers) > 0 && s.Blocks.Verified > 100 })

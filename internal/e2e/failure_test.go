@@ -47,7 +47,7 @@ func goesOn(t *testing.T, p, without *command.Process, before status) {
 // dies, all say why they stall, and go on when it is back.
 func TestChainGoesOnWithoutALink(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	args := []string{"demo", "--data", t.TempDir(), "--listen", "127.0.0.1:" + freePort(t)}
 	s, a, b, c := chain(t, args...)
 	beforeB, beforeC := until(t, b, "live", live), until(t, c, "live", live)
@@ -75,7 +75,7 @@ func TestChainGoesOnWithoutALink(t *testing.T) {
 // TestStreamerKilledAndRestarted: same link, a new epoch, and viewers go on without being told.
 func TestStreamerKilledAndRestarted(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	args := []string{"demo", "--data", t.TempDir(), "--listen", "127.0.0.1:" + freePort(t)}
 	s := start(t, "streamer", nil, args...)
 	v := viewer(t, s.LinkTo())
@@ -98,7 +98,7 @@ func TestStreamerKilledAndRestarted(t *testing.T) {
 // TestStreamGoesOnAcrossRestart: who plays /live.ts keeps getting bytes after the streamer was killed and restarted.
 func TestStreamGoesOnAcrossRestart(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	args := []string{"demo", "--data", t.TempDir(), "--listen", "127.0.0.1:" + freePort(t)}
 	s := start(t, "streamer", nil, args...)
 	v := viewer(t, s.LinkTo())
@@ -131,7 +131,7 @@ func TestStreamGoesOnAcrossRestart(t *testing.T) {
 // TestSecondStreamerOnSameData is refused with a sentence.
 func TestSecondStreamerOnSameData(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	dir := t.TempDir()
 	start(t, "streamer", nil, "demo", "--data", dir)
 	_, err := command.Start(command.Config{Bin: bin, Name: "streamer", Args: []string{"demo", "--data", dir}})
@@ -143,7 +143,7 @@ func TestSecondStreamerOnSameData(t *testing.T) {
 // TestReplayIsNeverLive: a viewer that holds a broadcast which is over serves it to a newcomer, who must not take it for live.
 func TestReplayIsNeverLive(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	s := streamer(t, "demo")
 	a := viewer(t, s.LinkTo())
 	until(t, a, "live", live)
@@ -171,7 +171,7 @@ func TestReplayIsNeverLive(t *testing.T) {
 // TestTwoViewersOnOneMachine: with the default directory the second one keeps its blocks in memory.
 func TestTwoViewersOnOneMachine(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	home := t.TempDir()
 	s := streamer(t, "demo")
 	for _, name := range []string{"viewer1", "viewer2"} {
@@ -187,7 +187,7 @@ func TestTwoViewersOnOneMachine(t *testing.T) {
 // TestWaitingStreamerSaysForWhat: before an encoder pushes, status and readiness say that it is missing.
 func TestWaitingStreamerSaysForWhat(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	s := streamer(t, "--rtsp", "127.0.0.1:0")
 	got := until(t, s, "waiting", func(s status) bool { return s.State == "waiting" })
 	if !strings.Contains(got.Reason, "an encoder") || !strings.HasPrefix(s.RTSP, "rtsp://127.0.0.1:") {

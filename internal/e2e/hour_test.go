@@ -41,7 +41,7 @@ func TestHour(t *testing.T) {
 	if os.Getenv("TAILCAST_HOUR") != "" {
 		h = hour{media: time.Hour, speed: 10, window: time.Minute, flips: 4, plays: 3}
 	} else {
-		t.Parallel()
+		beside(t, 2)
 	}
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

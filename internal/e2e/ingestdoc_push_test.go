@@ -30,6 +30,7 @@ func documented(t *testing.T, section string) (list [][]string) {
 // TestDocumentedPush runs the commands of docs/ingest.md for RTMP and SRT as they stand, but for ports and files: each brings a channel on air.
 func TestDocumentedPush(t *testing.T) {
 	need(t, "ffmpeg")
+	beside(t, 1)
 	cert, private := certificate(t)
 	for _, section := range []string{"RTMP and RTMPS", "SRT"} {
 		var waiting *command.Process // the streamer of the last command

@@ -65,9 +65,10 @@ type stagehand struct {
 // TestDocumentedSources runs the commands of docs/ingest.md as they stand, but for the ports.
 func TestDocumentedSources(t *testing.T) {
 	need(t, "ffmpeg", "curl", "python3")
+	t.Parallel()
 	for _, section := range []string{"WHIP", "RTSP", "HLS", "TS over HTTP, UDP and RTP", "Playout", "Renditions", "Staying on air"} {
 		t.Run(section, func(t *testing.T) {
-			t.Parallel()
+			beside(t, 1)
 			h := &stagehand{t: t, dir: t.TempDir(), ports: map[string]string{}, feed: func() {}}
 			if err := os.Symlink(clipFile, filepath.Join(h.dir, "film.ts")); err != nil {
 				t.Fatal(err)

@@ -2,12 +2,10 @@ package e2e
 
 import (
 	"context"
-	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -287,15 +285,7 @@ func watch(t *testing.T, root feed.PublicKey, anchors ...string) *feed.Replica {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, key, err := ed25519.GenerateKey(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	endpoint, err := quicwire.New(quicwire.Config{Conn: conn, Key: key, Logger: slog.New(slog.DiscardHandler)})
+	endpoint, err := openEndpoint("127.0.0.1:0", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

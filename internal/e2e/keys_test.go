@@ -42,7 +42,7 @@ func key(t *testing.T, dir string, args ...string) (f keyFacts) {
 // goes on in the next generation without a restart, who plays /live.ts keeps getting bytes, and nobody follows the thief any more.
 func TestKeysRotatedWhileOnAir(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	dir, stick, pass := t.TempDir(), filepath.Join(t.TempDir(), "root.key.age"), filepath.Join(t.TempDir(), "pass")
 	if err := os.WriteFile(pass, []byte("correct horse battery\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestKeysRotatedWhileOnAir(t *testing.T) {
 // TestKeysRestoredElsewhere: the machine is gone, its keys come out of the backup, and viewers follow under the same link.
 func TestKeysRestoredElsewhere(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	dir, fresh, backup, pass := t.TempDir(), t.TempDir(), filepath.Join(t.TempDir(), "backup"), filepath.Join(t.TempDir(), "pass")
 	if err := os.WriteFile(pass, []byte("correct horse battery\n"), 0o600); err != nil {
 		t.Fatal(err)

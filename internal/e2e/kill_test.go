@@ -30,7 +30,7 @@ const (
 // a higher epoch each time; a viewer that was there all the time never went back.
 func TestKillAtAnyMoment(t *testing.T) {
 	need(t, "node")
-	t.Parallel()
+	beside(t, killLines)
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	var mu sync.Mutex

@@ -3,9 +3,11 @@ package e2e
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
@@ -13,8 +15,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"tailcast/internal/clip"
 	"tailcast/internal/command"
@@ -27,6 +32,11 @@ var bin, clipFile string
 func TestMain(m *testing.M) {
 	if filepath.Base(os.Args[0]) == "villain" {
 		os.Exit(villainMain(os.Args[1:]))
+	}
+	_ = flag.Set("test.parallel", "64") // room is what bounds them
+	flag.Parse()
+	if testing.Short() {
+		os.Exit(m.Run()) // all is skipped: nothing is built
 	}
 	os.Exit(run(m))
 }
@@ -94,6 +104,25 @@ func need(t *testing.T, programs ...string) {
 			t.Skipf("%s is not installed", p)
 		}
 	}
+}
+
+// room is how many streamers with a viewer may be at work at once. They wait most of the time, for pictures that come when they are due, so that there
+// are more than processors; a browser counts as two. Tests that judge by the second run alone, before all that run side by side, or take nearly all of it.
+var room = semaphore.NewWeighted(wholeRoom)
+
+const (
+	wholeRoom = 8
+	browser   = 2
+)
+
+// beside lets a test run beside others as soon as there is so much room, which includes that for parts of it that run side by side.
+func beside(t *testing.T, takes int64) {
+	t.Helper()
+	t.Parallel()
+	if err := room.Acquire(t.Context(), takes); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { room.Release(takes) })
 }
 
 // start runs a command and kills it at the test's end, if the test has not stopped it.
@@ -182,17 +211,26 @@ func untilAt[S any](t *testing.T, p *command.Process, path, what string, ok func
 
 func live(s status) bool { return s.State == "live" }
 
-// freePort is one nobody listens on now; for programs that cannot report one they chose.
+// freePort is one nobody listens on now; for programs that cannot report one they chose, or are to come back to it. It is below those that Linux gives to
+// who asks for any (32768 and up), of whom there are many while such a program is away.
 func freePort(t *testing.T) string {
 	t.Helper()
-	c, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := fmt.Sprint(10_000 + rand.IntN(22_000))
+		if _, taken := ports.LoadOrStore(port, true); taken {
+			continue
+		}
+		if c, err := net.ListenPacket("udp", "127.0.0.1:"+port); err == nil {
+			c.Close()
+			return port
+		}
 	}
-	defer c.Close()
-	_, port, _ := net.SplitHostPort(c.LocalAddr().String())
-	return port
+	t.Fatal("no port is free")
+	return ""
 }
+
+// ports are those that freePort gave away.
+var ports sync.Map
 
 // ffmpeg runs ffmpeg to its end.
 func ffmpeg(t *testing.T, args ...string) {

@@ -217,7 +217,7 @@ func (f flushing) Write(b []byte) (int, error) {
 }
 
 // atOnce is how many cells of the matrix run side by side: they wait for five seconds to pass, most of the time.
-const atOnce = 8
+const atOnce = 10
 
 func TestMatrix(t *testing.T) {
 	need(t, "ffmpeg", "ffprobe")

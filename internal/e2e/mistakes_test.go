@@ -14,7 +14,7 @@ import (
 // TestMistakesGetOneSentence: what a user gets wrong ends with one sentence on stderr that says what to do, and the right code.
 func TestMistakesGetOneSentence(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	dir := t.TempDir()
 	notTS, empty := filepath.Join(dir, "letter.ts"), filepath.Join(dir, "empty.ts")
 	for file, text := range map[string]string{notTS: strings.Repeat("Dear broadcaster, this is no transport stream. ", 2000), empty: ""} {

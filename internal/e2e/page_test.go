@@ -3,7 +3,6 @@ package e2e
 import (
 	"bufio"
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"tailcast/internal/command"
 )
@@ -79,10 +79,10 @@ func made(t *testing.T, seconds string, args ...string) string {
 
 var x264 = []string{"-c:v", "libx264", "-preset", "ultrafast", "-pix_fmt", "yuv420p"}
 
-// TestPagePlaysEveryKind looks at the page of a viewer for each kind of clip that ffmpeg can make and the streamer takes. They come one after
-// the other: the machine has better to do than four browsers.
+// TestPagePlaysEveryKind looks at the page of a viewer for each kind of clip that ffmpeg can make and the streamer takes.
 func TestPagePlaysEveryKind(t *testing.T) {
 	needPage(t, "ffmpeg")
+	t.Parallel()
 	for _, c := range []struct {
 		name, what, seconds string
 		args                []string
@@ -96,6 +96,7 @@ func TestPagePlaysEveryKind(t *testing.T) {
 		)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			beside(t, browser)
 			s := streamer(t, made(t, c.seconds, c.args...), "--loop")
 			look(t, viewer(t, s.LinkTo()), c.what, nil)
 		})
@@ -105,6 +106,7 @@ func TestPagePlaysEveryKind(t *testing.T) {
 // TestPagePlaysVP9 comes by RTSP, since MPEG-TS has no VP9.
 func TestPagePlaysVP9(t *testing.T) {
 	needPage(t, "ffmpeg")
+	beside(t, browser)
 	s := streamer(t, "--rtsp", "127.0.0.1:0")
 	push := exec.CommandContext(t.Context(), "ffmpeg", "-v", "error", "-nostdin", "-re", "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25", "-f", "lavfi", "-i",
 		"sine=frequency=330:sample_rate=48000", "-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-g", "25", "-b:v", "500k", "-c:a", "libopus",
@@ -124,12 +126,14 @@ func TestPagePlaysVP9(t *testing.T) {
 // TestPageSendsElsewhere: what no browser here decodes ends in a sentence with buttons, and mpv plays it from the same node.
 func TestPageSendsElsewhere(t *testing.T) {
 	needPage(t, "ffmpeg", "mpv")
+	t.Parallel()
 	for name, args := range map[string][]string{
 		"hevc":  {"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=none:keyint=25", "-c:a", "aac"},
 		"mpeg2": {"-c:v", "mpeg2video", "-g", "25", "-c:a", "mp2"},
 		"ac3":   append(x264[:6:6], "-g", "25", "-c:a", "ac3"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			beside(t, browser)
 			s := streamer(t, made(t, "6", args...), "--loop")
 			v := viewer(t, s.LinkTo())
 			until(t, v, "live", live)
@@ -145,6 +149,7 @@ func TestPageSendsElsewhere(t *testing.T) {
 // TestPageTellsTheTruth compares the numbers of the page with the node's own, among peers.
 func TestPageTellsTheTruth(t *testing.T) {
 	needPage(t)
+	beside(t, browser)
 	s := streamer(t, "demo")
 	one, two := viewer(t, s.LinkTo()), viewer(t, s.LinkTo())
 	until(t, one, "live", live)
@@ -155,6 +160,7 @@ func TestPageTellsTheTruth(t *testing.T) {
 // TestPageSurvives lets the streamer be killed and come back, and a peer die.
 func TestPageSurvives(t *testing.T) {
 	needPage(t)
+	beside(t, browser)
 	dir, listen := t.TempDir(), "127.0.0.1:"+freePort(t)
 	run := func() *command.Process { return start(t, "streamer", nil, "demo", "--data", dir, "--listen", listen) }
 	s := run()
@@ -171,6 +177,9 @@ func TestPageSurvives(t *testing.T) {
 // TestPageGoesBack in what a viewer keeps in memory, by more than the page has in its buffer; TAILCAST_BACK says by how many seconds.
 func TestPageGoesBack(t *testing.T) {
 	needPage(t)
+	if os.Getenv("TAILCAST_BACK") == "" { // else it measures
+		beside(t, browser)
+	}
 	s := streamer(t, "demo")
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)
@@ -180,13 +189,14 @@ func TestPageGoesBack(t *testing.T) {
 // TestPageFallsBack to HLS where fragments cannot be fed to the browser.
 func TestPageFallsBack(t *testing.T) {
 	needPage(t)
+	beside(t, browser)
 	s := streamer(t, "demo")
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)
 	look(t, v, "fallback", nil)
 }
 
-// TestStreamersPage runs the command that the page of a waiting streamer shows.
+// TestStreamersPage runs the command that the page of a waiting streamer shows. It encodes 720p in real time, so that nothing runs beside it.
 func TestStreamersPage(t *testing.T) {
 	needPage(t, "ffmpeg", "sh")
 	s := streamer(t, "--rtsp", "127.0.0.1:0")
@@ -205,6 +215,7 @@ func TestStreamersPage(t *testing.T) {
 // TestPageOfSeveralChannels: each has its page in its folder, and each page leads to the others.
 func TestPageOfSeveralChannels(t *testing.T) {
 	needPage(t, "ffmpeg")
+	beside(t, browser)
 	one := streamer(t, "demo")
 	two := streamer(t, made(t, "6", append(x264[:6:6], "-g", "25", "-c:a", "aac")...), "--loop")
 	v := viewer(t, one.LinkTo(), two.LinkTo(), "--follow-all")
@@ -215,28 +226,33 @@ func TestPageOfSeveralChannels(t *testing.T) {
 // TestPageTellsFaults provokes what can go wrong in real nodes; the page says it within 3 s of when the node knows.
 func TestPageTellsFaults(t *testing.T) {
 	needPage(t, "ffmpeg", "sh")
+	t.Parallel()
 	t.Run("nobody answers", func(t *testing.T) {
+		beside(t, browser)
 		s := streamer(t, "demo")
 		link := strings.ReplaceAll(s.LinkTo(), s.Listen[0], "127.0.0.1:"+freePort(t))
 		look(t, viewer(t, link, "--no-lan"), "fault", nil, "FAULT=peers", "KNOWN=reason")
 	})
 	t.Run("slow uplink", func(t *testing.T) {
+		beside(t, browser)
 		s := streamer(t, "demo", "--up", "400k")
 		until(t, viewer(t, s.LinkTo()), "an answer", func(s status) bool { return len(s.Peers) > 0 })
 		look(t, s, "fault", nil, "FAULT=uplink")
 	})
 	t.Run("full disk", func(t *testing.T) {
+		beside(t, browser)
 		s := streamer(t, "demo")
 		v := startIn(t, small(t, "viewer", 300), "viewer", s.LinkTo(), "--data", t.TempDir(), "--window", "1h")
 		look(t, v, "fault", nil, "FAULT=disk", "KNOWN=disk_error")
 		until(t, v, "live all the same", live)
 	})
 	t.Run("clock wrong", func(t *testing.T) {
-		s := streamer(t, "demo")
-		v := startIn(t, slow(t, "viewer"), "viewer", s.LinkTo(), "--data", t.TempDir())
+		beside(t, browser)
+		v := viewer(t, ahead(t, 5*time.Minute), "--no-lan")
 		look(t, v, "fault", nil, "FAULT=clock", "KNOWN=clock_error_s", "SAYS=The clock of this computer is 5 min slow")
 	})
 	t.Run("long gop", func(t *testing.T) {
+		beside(t, browser)
 		s := streamer(t, made(t, "20", append(x264[:6:6], "-g", "250", "-c:a", "aac")...), "--loop")
 		look(t, s, "fault", nil, "FAULT=input-gop")
 	})
@@ -249,42 +265,6 @@ func small(t *testing.T, name string, blocks int) (folder string) {
 	script := fmt.Sprintf("#!/bin/sh\nulimit -f %d\nexec %s \"$@\"\n", blocks, filepath.Join(bin, name))
 	if err := os.WriteFile(filepath.Join(folder, name), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
-	}
-	return folder
-}
-
-// slow makes a folder with a command whose clock is five minutes slow: the same sources, built with another time.Now. What puts a clock wrong from
-// outside a process, Go does not ask: it reads the kernel's page.
-func slow(t *testing.T, name string) (folder string) {
-	t.Helper()
-	folder = t.TempDir()
-	goroot, err := exec.CommandContext(t.Context(), "go", "env", "GOROOT").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file, other := filepath.Join(strings.TrimSpace(string(goroot)), "src", "time", "time.go"), filepath.Join(folder, "time.go")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	const right = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"
-	if strings.Count(string(text), right) != 1 {
-		t.Fatalf("%s has another time.Now than this test knows", file)
-	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {file: other}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for path, data := range map[string]string{
-		other: strings.Replace(string(text), right, right+"\tsec -= 300\n", 1), filepath.Join(folder, "overlay.json"): string(overlay),
-	} {
-		if err := os.WriteFile(path, []byte(data), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-overlay", filepath.Join(folder, "overlay.json"), "-o", folder, "tailcast/cmd/"+name).CombinedOutput()
-	if err != nil {
-		t.Fatalf("%s%v", out, err)
 	}
 	return folder
 }

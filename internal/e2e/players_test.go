@@ -19,7 +19,7 @@ var complaints = []string{"timestamp", "pts", "dts", "discontinuity", "invalid",
 // TestPlayersPlayWithoutComplaint lets mpv and VLC play the looping clip as TS and as MP4, and mpv as HLS.
 func TestPlayersPlayWithoutComplaint(t *testing.T) {
 	need(t, "mpv", "cvlc")
-	t.Parallel()
+	beside(t, 5)
 	s := streamer(t, "demo")
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)

@@ -99,7 +99,7 @@ func stopInTime(t *testing.T, p *command.Process) {
 // notices nothing. It ends within ten seconds.
 func TestRelay(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	a, b, c := streamer(t, "demo"), streamer(t, "demo"), streamer(t, "demo")
 	file := filepath.Join(t.TempDir(), "channels.txt")
 	list(t, file, b.Link+"  # the second")
@@ -178,7 +178,7 @@ func checkFace(t *testing.T, r *command.Process, s relayStatus) {
 // TestPinnedRelay: the relay knows nobody of the channel, but the streamer knows the relay.
 func TestPinnedRelay(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	dir := channel(t)
 	r := relay(t, key(t, dir, "show").Link)
 	start(t, "streamer", nil, "demo", "--data", dir, "--pin", r.Pin, "--copies", "1")
@@ -190,7 +190,7 @@ func TestPinnedRelay(t *testing.T) {
 // TestRelayCountsTheMonth across a restart; when the month is used up, nobody is served, and the relay says why.
 func TestRelayCountsTheMonth(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	s := streamer(t, "demo")
 	data := t.TempDir()
 	r := start(t, "relay", nil, s.Link, "--data", data, "--monthly", "5TB", "--max-up", "50M")
@@ -237,7 +237,7 @@ func TestRelayCountsTheMonth(t *testing.T) {
 // TestRelayDenies what its operator does not want to carry, whoever lists it, and stops when that is said while it runs.
 func TestRelayDenies(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	a, b := streamer(t, "demo"), streamer(t, "demo")
 	deny := filepath.Join(t.TempDir(), "denied.txt")
 	list(t, deny, strings.TrimPrefix(b.Link, "tailcast:")[:56])

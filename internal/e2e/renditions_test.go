@@ -37,6 +37,7 @@ func ladder(t *testing.T, seconds string) (high, low string) {
 // TestPageOfSeveralRenditions: a menu, a line that does not carry the best one, and HLS.
 func TestPageOfSeveralRenditions(t *testing.T) {
 	needPage(t, "ffmpeg")
+	beside(t, browser)
 	high, low := ladder(t, "20")
 	s := streamer(t, "--rendition", "high="+high, "--rendition", "low="+low, "--loop", "--rtsp", "127.0.0.1:0")
 	v := viewer(t, s.LinkTo())
@@ -73,6 +74,8 @@ func follows(t *testing.T, p *command.Process, names ...string) status {
 
 // TestViewersChooseTheirRendition: each node follows, and passes on, what it chose alone; a relay has all. Who asks a viewer for another one gets it.
 func TestViewersChooseTheirRendition(t *testing.T) {
+	need(t)
+	beside(t, 2)
 	high, low := clips(t)
 	s := streamer(t, "--rendition", "high="+high, "--rendition", "low="+low, "--rendition", "never=push", "--loop", "--rtsp", "127.0.0.1:0")
 	best := viewer(t, s.LinkTo())
@@ -151,6 +154,7 @@ func TestRenditionsAreAligned(t *testing.T) {
 	need(t, "ffmpeg")
 	for name, offset := range map[string]string{"one clock": "0", "clocks of their own": "5000"} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			a, b := freePort(t), freePort(t)
 			s := streamer(t, "--rendition", "high=udp://127.0.0.1:"+a, "--rendition", "low=udp://127.0.0.1:"+b, "--rtsp", "127.0.0.1:0")
 			encode(t, a, b, offset)

@@ -71,6 +71,7 @@ func align(t *testing.T, what string, sent, got []frame, tail int) (shift int64)
 // TestRTSPKeepsEveryFrame pushes the clip by RTSP over TCP and UDP, and reads it from a viewer.
 func TestRTSPKeepsEveryFrame(t *testing.T) {
 	need(t, "ffmpeg", "ffprobe")
+	beside(t, 2)
 	mp4 := filepath.Join(t.TempDir(), "clip.mp4")
 	ffmpeg(t, "-i", clipFile, "-c", "copy", "-bsf:a", "aac_adtstoasc", mp4) // ffmpeg 5.1 cannot push AAC from TS
 	video := "filter_units=remove_types=9"
@@ -88,8 +89,9 @@ func TestRTSPKeepsEveryFrame(t *testing.T) {
 			out := filepath.Join(t.TempDir(), "out.ts")
 			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
-			go func() {
+			go func() { // what the viewer has got when the input is over is compared
 				_ = push.Wait()
+				until(t, v, "the end", func(s status) bool { return s.State != "live" })
 				time.AfterFunc(time.Second, cancel)
 			}()
 			record(ctx, t, v.HTTP+"/live.ts?join=last", out)

@@ -5,7 +5,7 @@ import "testing"
 // TestSignals: SIGTERM is how a service is stopped, and no error; Ctrl-C ends with 130, as shells expect.
 func TestSignals(t *testing.T) {
 	need(t)
-	t.Parallel()
+	beside(t, 1)
 	s := streamer(t, "demo")
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)

@@ -17,7 +17,7 @@ import (
 // that nobody watches too, also for who comes from another machine and has the address; and for nobody else.
 func TestTelevision(t *testing.T) {
 	need(t, "ffmpeg")
-	t.Parallel()
+	beside(t, 1)
 	one, two := streamer(t, "demo", "--no-lan"), streamer(t, "demo", "--no-lan")
 	dir := t.TempDir()
 	runViewer(t, true, "channels", "add", one.LinkTo(), "--data", dir, "--name", "Eins", "--group", "News")
@@ -97,7 +97,7 @@ func decodes(t *testing.T, url string) {
 // TestRecordWithProof records, as TS and as MP4: both play, and what lies beside them proves them, though this viewer keeps nothing else.
 func TestRecordWithProof(t *testing.T) {
 	need(t, "ffmpeg")
-	t.Parallel()
+	beside(t, 1)
 	s := streamer(t, "demo", "--no-lan")
 	link, _, _ := strings.Cut(s.Link, "?")
 	dir := t.TempDir()

@@ -86,6 +86,7 @@ func index(sent, got []packet) int {
 // TestEveryAccessUnitArrives airs the clip through every way into a streamer, and reads it from a viewer.
 func TestEveryAccessUnitArrives(t *testing.T) {
 	need(t, "ffmpeg", "ffprobe")
+	beside(t, 4)
 	port := freePort(t)
 	push := []string{"-re", "-i", clipFile, "-map", "0", "-c", "copy", "-f", "mpegts"}
 	for _, way := range []struct {

@@ -11,7 +11,7 @@ import (
 // docs/feed.md, judge what is left: every head signed, none of them twice.
 func TestKilledStreamersFolderVerifies(t *testing.T) {
 	need(t, "node")
-	t.Parallel()
+	beside(t, 1)
 	dir := t.TempDir()
 	var link string
 	for range 3 {

@@ -82,12 +82,12 @@ func runVillain(args []string) error {
 		return err
 	}
 	defer v.replica.Close()
-	innocent, err := openEndpoint("127.0.0.1:0")
+	innocent, err := openEndpoint("127.0.0.1:0", nil)
 	if err != nil {
 		return err
 	}
 	defer innocent.Close()
-	if v.endpoint, err = openEndpoint(*listen); err != nil {
+	if v.endpoint, err = openEndpoint(*listen, nil); err != nil {
 		return err
 	}
 	v.honest = swarm.New(swarm.Config{Endpoint: innocent, Replica: v.replica, NoShare: true, Anchors: link.Anchors, Logger: slog.New(slog.DiscardHandler)})
@@ -111,7 +111,8 @@ func runVillain(args []string) error {
 	return nil
 }
 
-func openEndpoint(listen string) (*quicwire.Endpoint, error) {
+// openEndpoint listens there. If now is nil, time.Now.
+func openEndpoint(listen string, now func() time.Time) (*quicwire.Endpoint, error) {
 	conn, err := net.ListenPacket("udp", listen)
 	if err != nil {
 		return nil, err
@@ -120,7 +121,7 @@ func openEndpoint(listen string) (*quicwire.Endpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	return quicwire.New(quicwire.Config{Conn: conn, Key: key, Logger: slog.New(slog.DiscardHandler)})
+	return quicwire.New(quicwire.Config{Conn: conn, Key: key, Now: now, Logger: slog.New(slog.DiscardHandler)})
 }
 
 func (v *villain) report(w http.ResponseWriter, _ *http.Request) {

@@ -78,6 +78,7 @@ func (p *publisher) until(what string) string {
 // pictures and sound that decode.
 func TestWHIPFromAPage(t *testing.T) {
 	need(t, "chromium", "ffmpeg", "ffprobe")
+	beside(t, browser)
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte("sesame-open\n"), 0o600); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"go/ast"
 	"go/parser"
 	"go/token"
 	"io/fs"
@@ -166,5 +167,26 @@ func TestViolationIsFound(t *testing.T) {
 	got := imports(t, dir)["player"]
 	if len(got) != 1 || got[0] != "swarm" || allowed(Allowed["player"], "swarm") {
 		t.Fatalf("imports of the planted file: got %q, want swarm, refused", got)
+	}
+}
+
+// TestSimulatorHasNoGoroutine: make race leaves package simulate out.
+func TestSimulatorHasNoGoroutine(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join(root(t), "swarm", "simulate", "*.go"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files of it: %v", err)
+	}
+	for _, file := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), file, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			s, _ := n.(*ast.SelectorExpr)
+			if _, ok := n.(*ast.GoStmt); ok || s != nil && (s.Sel.Name == "Go" || s.Sel.Name == "Parallel" || s.Sel.Name == "AfterFunc") {
+				t.Errorf("%s starts a goroutine: package simulate belongs to make race again", file)
+			}
+			return true
+		})
 	}
 }

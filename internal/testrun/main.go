@@ -2,9 +2,10 @@
 // that needs ffmpeg or a browser is skipped where there is none; with TAILCAST_NO_SKIP set, as in CI, that is a failure. Those that failed are
 // named again, since hours of output may lie between, with what they say after "failed: ".
 //
-//	go run ./internal/testrun [-modules .,folder] -- [go test flags and packages]
+//	go run ./internal/testrun [-modules .,folder] [-first packages] -- [go test flags and packages]
 //
-// Modules within ours are not among the packages ./... of ours: -modules names the folders in which to run the same command.
+// Modules within ours are not among the packages ./... of ours: -modules names the folders in which to run the same command. go test begins with the
+// packages that are named first: -first names those of the first module that take longest, so that the others run beside them and not before.
 package main
 
 import (
@@ -37,18 +38,25 @@ type results struct {
 
 func main() {
 	modules := flag.String("modules", ".", "folders of modules to test, with commas between them")
+	first := flag.String("first", "", "packages of the first module to begin with, with spaces between them")
 	flag.Parse()
 	r := &results{out: os.Stdout, output: map[string]*strings.Builder{}, blamed: map[string]bool{}}
 	var err error
 	for module := range strings.SplitSeq(*modules, ",") {
-		cmd := exec.Command("go", append([]string{"test", "-json"}, flag.Args()...)...)
-		cmd.Dir = module
+		cmd := exec.Command("go", arguments(flag.Args(), *first)...)
+		cmd.Dir, *first = module, ""
 		err = errors.Join(err, r.run(cmd))
 	}
 	r.summary()
 	if err != nil || r.failed > 0 || r.skipped > 0 && os.Getenv("TAILCAST_NO_SKIP") != "" {
 		os.Exit(1)
 	}
+}
+
+// arguments are those of go, with what comes first before the last of what was given, which is ./... .
+func arguments(given []string, first string) []string {
+	args := append([]string{"test", "-json"}, given...)
+	return slices.Insert(args, len(args)-1, strings.Fields(first)...)
 }
 
 func (r *results) run(cmd *exec.Cmd) error {

@@ -29,3 +29,11 @@ func TestSummaryTellsSkipsAndReasons(t *testing.T) {
 		}
 	}
 }
+
+func TestFirstPackagesComeFirst(t *testing.T) {
+	for first, want := range map[string]string{"": "test -json -v ./...", "./b ./a": "test -json -v ./b ./a ./..."} {
+		if got := strings.Join(arguments([]string{"-v", "./..."}, first), " "); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
