@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tailcast/internal/command"
 )
 
 // A barcode tells when a picture was made: ffmpeg draws the milliseconds since an epoch as boxes, before it encodes, and whoever sees the
@@ -126,12 +128,17 @@ func TestGlassToGlass(t *testing.T) {
 	epoch := barcoded(t, addr)
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)
+	h := feelHunger([]*command.Process{s, v})
 	seen := map[string]string{}
 	for _, way := range []string{"frames", "hls"} {
 		look(t, v, "barcode", map[string]func(string){"saw": func(line string) {
 			name, text, _ := strings.Cut(line, " ")
 			seen[name] = text
 		}}, "BARCODE="+strconv.FormatInt(epoch.UnixMilli(), 10), "WAY="+way, "WATCH="+strconv.Itoa(int(length.Seconds())))
+	}
+	h.end()
+	if apart, err := strconv.Atoi(seen["apart"]); err != nil || apart > int(allowance(300*time.Millisecond, h.fed(time.Time{}, time.Now())).Milliseconds()) {
+		t.Errorf("pictures are %s ms older than the page says, want at most 300 for encoding and cutting", seen["apart"])
 	}
 	mpv := mpvSees(t, v.HTTP+"/live.ts?join=next", epoch, max(length, 8*time.Second), 3*time.Second)
 	t.Logf("page:   %s   (target p50 <= 500 ms, first picture <= 1 s)", seen["frames"])
