@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -108,14 +109,17 @@ func (s *studio) start(t *testing.T) (kill func()) {
 		"DISPLAY=" + s.display, "LIBGL_ALWAYS_SOFTWARE=1", "LP_NUM_THREADS=1",
 		"https_proxy=http://127.0.0.1:9", // it looks for news of streaming services
 	}
+	// Its recorder, a process of its own, writes the rest of what it has once OBS is gone, and ends; one that has just begun may wait for ever.
+	cmd.SysProcAttr, cmd.WaitDelay = &syscall.SysProcAttr{Setpgid: true}, 2*time.Second
 	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said // its recorder writes there too: Wait waits for that as well
+	cmd.Stdout, cmd.Stderr = &said, &said // which the recorder has open too: Wait waits for both
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	kill = func() {
 		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}
 	t.Cleanup(func() {
 		if kill(); t.Failed() {
