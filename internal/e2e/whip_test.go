@@ -116,11 +116,10 @@ const whipScript = "testdata/whip.py"
 func needGStreamer(t *testing.T) {
 	t.Helper()
 	need(t, "/usr/bin/python3")
-	for _, what := range []string{"webrtcbin", "nicesrc", "avdec_h264", "x264enc", "opusenc", "dtlsenc", "rtph264pay", "rtpbin"} {
-		probe := `import gi; gi.require_version("Gst", "1.0"); gi.require_version("GstWebRTC", "1.0"); from gi.repository import Gst, GstWebRTC; Gst.init(None); assert Gst.ElementFactory.find("` + what + `")`
-		if out, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", probe).CombinedOutput(); err != nil {
-			t.Skipf("GStreamer's %s is not installed for Python: %s", what, out)
-		}
+	probe := `import gi; gi.require_version("Gst", "1.0"); gi.require_version("GstWebRTC", "1.0"); from gi.repository import Gst, GstWebRTC; Gst.init(None)
+for e in "webrtcbin nicesrc dtlsenc rtpbin rtph264pay avdec_h264 x264enc opusenc".split(): assert Gst.ElementFactory.find(e), e`
+	if said, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", probe).CombinedOutput(); err != nil {
+		t.Skipf("GStreamer, or what Python needs for it, is not installed: %s", said)
 	}
 }
 
