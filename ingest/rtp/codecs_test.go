@@ -314,3 +314,24 @@ func TestClockOfHEAAC(t *testing.T) {
 		t.Errorf("frames are at %v (%v), want 0, 2048, 4096", at, err)
 	}
 }
+
+// TestParameterSetsBeforeEachSlice, as GStreamer's payloader has them: a picture has each once, before its first slice.
+func TestParameterSetsBeforeEachSlice(t *testing.T) {
+	f := rtptest.H264()
+	d, err := newH264(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	one, two := rtptest.FrameWith(50, 0x65, 0x88), rtptest.FrameWith(50, 0x65, 0x11)
+	nalus := [][]byte{f.SPS, f.PPS, one, f.SPS, f.PPS, two}
+	var got []unit
+	for i, n := range nalus {
+		p := &rtp.Packet{Header: rtp.Header{Marker: i == len(nalus)-1}, Payload: n}
+		if err := d.depacketize(p, 0, false, func(u unit) { got = append(got, u) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := es.AnnexB(nil, [][]byte{f.SPS, f.PPS, one, two}); len(got) != 1 || !bytes.Equal(got[0].data, want) {
+		t.Errorf("got %v, want one unit, of %x", got, want)
+	}
+}

@@ -1,7 +1,9 @@
 package rtp
 
 import (
+	"bytes"
 	"errors"
+	"slices"
 
 	"github.com/bluenviron/gortsplib/v4/pkg/format"
 	"github.com/bluenviron/gortsplib/v4/pkg/format/rtph264"
@@ -122,6 +124,9 @@ func (v *nalVideo) add(nalus [][]byte) error {
 		if len(n) == 0 {
 			continue
 		}
+		if v.repeats(n) {
+			continue
+		}
 		if v.size+len(n) > maxUnit || len(v.nalus) >= maxNALUs {
 			return errTooLarge
 		}
@@ -131,6 +136,13 @@ func (v *nalVideo) add(nalus [][]byte) error {
 		}
 	}
 	return nil
+}
+
+// repeats tells whether n is a parameter set that the open picture has before one of its slices already. GStreamer's payloader can put them before each
+// slice of a keyframe (config-interval=-1); behind a slice they would begin the next access unit (H.264, 7.4.1.2.3), and half of the picture would be missing.
+func (v *nalVideo) repeats(n []byte) bool {
+	k := v.codec.Kind(n)
+	return v.picture && k >= es.NALVPS && k <= es.NALPPS && slices.ContainsFunc(v.nalus, func(o []byte) bool { return bytes.Equal(n, o) })
 }
 
 // finish emits the open unit, if anything of it has arrived.

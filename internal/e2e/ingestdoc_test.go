@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +24,7 @@ const (
 // outcomes are all commands of those sections of docs/ingest.md that TestDocumentedPush leaves: one that is not here fails the test.
 var outcomes = map[string]string{
 	"streamer --http 127.0.0.1:8080 --whip 127.0.0.1:8189": runs,
+	"./whip.py http://127.0.0.1:8080/whip film.ts":         airs,
 
 	"streamer --rtsp 127.0.0.1:8554": runs,
 	"ffmpeg -re -i film.mp4 -c copy -f rtsp -rtsp_transport tcp rtsp://127.0.0.1:8554/live": airs,
@@ -68,9 +70,13 @@ func TestDocumentedSources(t *testing.T) {
 	t.Parallel()
 	for _, section := range []string{"WHIP", "RTSP", "HLS", "TS over HTTP, UDP and RTP", "Playout", "Renditions", "Staying on air"} {
 		t.Run(section, func(t *testing.T) {
+			if section == "WHIP" {
+				needGStreamer(t)
+			}
 			beside(t, 1)
 			h := &stagehand{t: t, dir: t.TempDir(), ports: map[string]string{}, feed: func() {}}
-			if err := os.Symlink(clipFile, filepath.Join(h.dir, "film.ts")); err != nil {
+			script, err := filepath.Abs(whipScript)
+			if err := errors.Join(err, os.Symlink(clipFile, filepath.Join(h.dir, "film.ts")), os.Symlink(script, filepath.Join(h.dir, "whip.py"))); err != nil {
 				t.Fatal(err)
 			}
 			ffmpeg(t, "-i", clipFile, "-c", "copy", filepath.Join(h.dir, "film.mp4"))

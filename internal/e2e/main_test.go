@@ -111,7 +111,7 @@ func need(t *testing.T, programs ...string) {
 var room = semaphore.NewWeighted(wholeRoom)
 
 const (
-	wholeRoom = 8
+	wholeRoom = 6
 	browser   = 2
 )
 

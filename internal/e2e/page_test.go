@@ -89,7 +89,7 @@ func TestPagePlaysEveryKind(t *testing.T) {
 	}{
 		{"h264 aac", "picture", "6", append(x264[:6:6], "-tune", "zerolatency", "-g", "25", "-c:a", "aac")},
 		{"h264 with b-frames and a long gop, opus", "picture", "20", append(x264[:6:6], "-bf", "3", "-g", "250", "-c:a", "libopus")},
-		{"radio aac", "radio", "6", []string{"-map", "1:a", "-c:a", "aac"}},
+		{"radio he-aac, with ps", "radio", "6", []string{"-i", "testdata/he-aac-v2.m4a", "-map", "2:a", "-c:a", "copy"}},
 		{"three sounds", "sounds", "6", append(
 			x264[:6:6], "-g", "25", "-map", "0:v", "-map", "1:a", "-map", "1:a", "-map", "1:a", "-c:a", "aac", "-c:a:0", "ac3",
 			"-metadata:s:a:0", "language=deu", "-metadata:s:a:1", "language=eng", "-metadata:s:a:2", "language=fra",

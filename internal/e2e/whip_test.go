@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"tailcast/ingest/ingesttest"
 )
 
 // publisher is a page of another origin that publishes by WHIP, in a headless Chromium.
@@ -107,6 +109,51 @@ func TestWHIPFromAPage(t *testing.T) {
 			t.Errorf("%d units in six seconds, want many of each", len(list))
 		}
 	}
+}
+
+// whipScript publishes with GStreamer, for which it needs its Python: Debian's.
+const whipScript = "testdata/whip.py"
+
+func needGStreamer(t *testing.T) {
+	t.Helper()
+	need(t, "/usr/bin/python3")
+	probe := `import gi; gi.require_version("Gst", "1.0"); gi.require_version("GstWebRTC", "1.0"); from gi.repository import Gst, GstWebRTC; Gst.init(None)
+for e in "webrtcbin nicesrc dtlsenc rtpbin rtph264pay avdec_h264 x264enc opusenc".split(): assert Gst.ElementFactory.find(e), e`
+	if said, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-c", probe).CombinedOutput(); err != nil {
+		t.Skipf("GStreamer, or what Python needs for it, is not installed: %s", said)
+	}
+}
+
+// TestWHIPFromGStreamer: what GStreamer's webrtcbin publishes arrives without loss, decodes, and its sound and pictures belong together.
+func TestWHIPFromGStreamer(t *testing.T) {
+	needGStreamer(t)
+	need(t, "ffmpeg", "ffprobe")
+	beside(t, 1)
+	s := streamer(t, "--rtsp", "", "--whip", "127.0.0.1:0", "--stream-key-file", keyFile(t))
+	film := flashing(t, 20*time.Second)
+	made := middle(offsets(t, film, 20*time.Second))
+	publish := exec.CommandContext(t.Context(), whipScript, s.HTTP+"/whip", film, keyFile(t))
+	publish.Cancel = func() error { return publish.Process.Signal(os.Interrupt) }
+	var said strings.Builder
+	publish.Stderr = &said
+	if err := publish.Start(); err != nil {
+		t.Fatal(err)
+	}
+	v := viewer(t, s.LinkTo())
+	until(t, v, "live", live)
+	out := filepath.Join(t.TempDir(), "out.ts")
+	ctx, cancel := context.WithTimeout(t.Context(), 9*time.Second)
+	defer cancel()
+	record(ctx, t, v.HTTP+"/live.ts?join=last", out)
+	content(t, s)
+	looksLike(t, out, "h264,320,180,25/1", "opus,0/0")
+	staysTogether(t, "WHIP", offsets(t, out, 8*time.Second), made)
+
+	_ = publish.Process.Signal(os.Interrupt)
+	if err := publish.Wait(); err != nil || said.Len() > 0 {
+		t.Errorf("it says %q at the end (%v)", said.String(), err)
+	}
+	ingesttest.Until(t, "goodbye", func() bool { return strings.Contains(s.Stderr(), "whip publisher left") })
 }
 
 // TestWhoWatchesLinksNoIngest: what takes streams in is big, and listens; viewers and relays have none of it.

@@ -174,6 +174,19 @@ func TestScannerUntimedPictures(t *testing.T) {
 	}
 }
 
+// TestScannerMessageBeforeDelimiter: what comes before the first delimiter of a PES packet is of the same picture, as in the first one that OBS sends by SRT.
+func TestScannerMessageBeforeDelimiter(t *testing.T) {
+	b := television()
+	first := append([]byte{0, 0, 0, 1, 6, 5, 2, 1, 2, 0x80}, idr(50)...)
+	b.unit(0x101, nil, pes(idVideo, 90000, 90000, false, first))
+	b.unit(0x101, nil, pes(idVideo, 93600, 93600, false, slice(50)))
+	r, stats := scanAll(b.Bytes())
+	got := r.of(0x101)
+	if len(got) != 2 || !bytes.Equal(got[0].Data, first) || got[0].Flags&ingest.RandomAccess == 0 || stats.DTSFallbacks.Load() != 0 {
+		t.Errorf("got %d pictures, the first of %d bytes, with %d times guessed; want 2, the first of all %d", len(got), len(got[0].Data), stats.DTSFallbacks.Load(), len(first))
+	}
+}
+
 // TestScannerOnlyPresentationTimes: pictures in decoding order, and nothing but the times at which they are shown. A few are late, at the
 // beginning; from then on all is as the encoder meant it, up to a constant.
 func TestScannerOnlyPresentationTimes(t *testing.T) {

@@ -69,7 +69,8 @@ func (s *Scanner) configureVideo(es *elementary) {
 	}
 }
 
-// look reads one access unit.
+// look reads one access unit. A delimiter should come first in it (H.264, 7.4.1.2.3), but x264's message with its options stands before that in what ffmpeg's
+// multiplexer, and so OBS by SRT, sends first: messages and parameter sets alone are no access unit yet.
 func (es *elementary) look(b []byte) (p picture) {
 	es.scratch = es.scratch[:0]
 	seen := false
@@ -79,7 +80,7 @@ func (es *elementary) look(b []byte) (p picture) {
 			p.end = beginning(b, i)
 			return p
 		}
-		seen = true
+		seen = seen || kind&(information|parameters) == 0
 		next := nextUnit(b, i)
 		p.key = p.key || kind&key != 0
 		if kind&parameters != 0 {
