@@ -138,7 +138,7 @@ func (v *nalVideo) add(nalus [][]byte) error {
 	return nil
 }
 
-// repeats tells whether n is a parameter set that the open picture has before one of its slices already. GStreamer's payloader can put them before each
+// repeats reports whether n is a parameter set that the open picture has before one of its slices already. GStreamer's payloader can put them before each
 // slice of a keyframe (config-interval=-1); behind a slice they would begin the next access unit (H.264, 7.4.1.2.3), and half of the picture would be missing.
 func (v *nalVideo) repeats(n []byte) bool {
 	k := v.codec.Kind(n)
