@@ -5,9 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"strings"
-	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,7 +19,7 @@ type member struct {
 	replica *feed.Replica
 	node    *node.Channel
 	page    *player.Server
-	rest    *rest // nil: it is followed whether somebody watches or not
+	rest    *node.Rest // nil: it is followed whether somebody watches or not
 }
 
 // run follows the channel and serves it until ctx ends.
@@ -32,7 +29,7 @@ func (m *member) run(ctx context.Context) error {
 	group.Go(func() error { return m.node.Run(ctx) })
 	group.Go(func() error { return m.page.Run(ctx) })
 	if m.rest != nil {
-		group.Go(func() error { return m.rest.run(ctx, m.node) })
+		group.Go(func() error { return m.rest.Run(ctx) })
 	}
 	return group.Wait()
 }
@@ -41,23 +38,19 @@ func (m *member) run(ctx context.Context) error {
 func (m *member) face() node.Face {
 	var page http.Handler = m.page
 	if m.rest != nil {
-		page = m.rest.count(page)
+		page = m.rest.Count(page)
 	}
 	return m.node.Face(page)
 }
 
 // open opens what is kept of the channels.
 func (o *options) open(list []channel, log *slog.Logger) (members []*member, err error) {
-	for i, c := range list {
+	for _, c := range list {
 		replica, err := o.openReplica(c.link, log)
 		if err != nil {
 			return nil, errors.Join(err, closeAll(members))
 		}
-		m := &member{channel: c, replica: replica}
-		if i > 0 && !o.all {
-			m.rest = newRest()
-		}
-		members = append(members, m)
+		members = append(members, &member{channel: c, replica: replica})
 	}
 	return members, nil
 }
@@ -88,12 +81,11 @@ func (o *options) join(host *node.Host, members []*member, log *slog.Logger) err
 		m.node = channels[i]
 		m.page = player.New(player.Config{Replica: m.replica, Choice: m.node, Logger: log})
 		m.node.Register(m.page.Metrics()...)
-		if m.rest == nil {
+		if i == 0 || o.all {
 			up.add(m.node)
-			continue
+		} else {
+			m.rest = node.NewRest(sharing{m.node, up})
 		}
-		m.rest.up = up
-		m.node.Pause(nobodyWatches)
 	}
 	return nil
 }
@@ -110,111 +102,4 @@ func (o *options) begins(members []*member, log *slog.Logger) error {
 		log.Warn("this LINK names nobody to begin with, and nobody is looked for", "channel", m.id())
 	}
 	return nil
-}
-
-// restAfter is how long a channel is still followed when nobody watches it here any more: as long as people zap to and fro.
-const restAfter = time.Minute
-
-const nobodyWatches = "nobody watches this channel here; it begins when somebody does"
-
-// A rest lets a channel rest while nobody asks for it: a list of channels would else fill the line.
-//
-//	resting ──a request──▶ followed ──no request for restAfter──▶ resting
-type rest struct {
-	up *uplink // what the channel has a share of while it is followed
-
-	mu     sync.Mutex // guards all below
-	open   int        // requests
-	last   time.Time  // when the last one ended
-	wanted chan struct{}
-}
-
-func newRest() *rest { return &rest{up: &uplink{}, wanted: make(chan struct{}, 1)} }
-
-// count counts requests for the channel's streams; its page and pictures wake nobody.
-func (r *rest) count(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		if !isStream(req.URL.Path) {
-			next.ServeHTTP(w, req)
-			return
-		}
-		r.come()
-		defer func() { r.leave(time.Now()) }()
-		next.ServeHTTP(w, req)
-	})
-}
-
-// isStream tells requests for media from those for pages.
-func isStream(path string) bool {
-	return strings.HasPrefix(path, "/hls/") || strings.HasPrefix(path, "/live.") || strings.HasPrefix(path, "/radio.")
-}
-
-func (r *rest) come() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.open++
-	select {
-	case r.wanted <- struct{}{}:
-	default:
-	}
-}
-
-func (r *rest) leave(now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.open--
-	r.last = now
-}
-
-// idle tells whether nobody has asked for long. Requests until now have then been heard.
-func (r *rest) idle(now time.Time) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.open > 0 || now.Sub(r.last) < restAfter {
-		return false
-	}
-	select {
-	case <-r.wanted:
-	default:
-	}
-	return true
-}
-
-// A pausable is a *node.Channel, or a fake.
-type pausable interface {
-	Pause(reason string)
-	Resume()
-	capped
-}
-
-func (r *rest) run(ctx context.Context, c pausable) error {
-	for {
-		c.Pause(nobodyWatches)
-		r.up.drop(c)
-		select {
-		case <-r.wanted:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-		r.up.add(c)
-		c.Resume()
-		if err := r.untilIdle(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-func (r *rest) untilIdle(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case now := <-tick.C:
-			if r.idle(now) {
-				return nil
-			}
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

@@ -2,117 +2,42 @@ package main
 
 import (
 	"bytes"
-	"context"
-	"errors"
 	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/spf13/pflag"
 
 	"tailcast/node"
 )
 
-// switched remembers what a rest did to a channel.
-type switched struct {
-	mu    sync.Mutex
-	turns []string
-	up    uint64
-}
+// A fakeChannel is told how much it may send.
+type fakeChannel struct{ up uint64 }
 
-func (s *switched) Pause(string) { s.turn("pause") }
-func (s *switched) Resume()      { s.turn("resume") }
-
-func (s *switched) SetUp(bits uint64) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.up = bits
-}
-
-func (s *switched) turn(to string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.turns = append(s.turns, to)
-}
-
-func (s *switched) all() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(s.turns, " ")
-}
-
-// TestRest: a channel is followed from the first request for its stream until nobody has asked for a minute; its page wakes nobody.
-func TestRest(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		r, c := newRest(), &switched{}
-		release := make(chan struct{})
-		h := r.count(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-release }))
-		ask := func(path string) { h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", path, nil)) }
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- r.run(ctx, c) }()
-		check := func(want string) {
-			t.Helper()
-			synctest.Wait()
-			if got := c.all(); got != want {
-				t.Errorf("%s, want %s", got, want)
-			}
-		}
-		check("pause")
-		go ask("/web/app.js")
-		check("pause")
-		go ask("/live.ts")
-		check("pause resume")
-		time.Sleep(5 * restAfter)
-		check("pause resume")
-		close(release)
-		time.Sleep(restAfter / 2)
-		ask("/hls/main.m3u8")
-		time.Sleep(restAfter - 2*time.Second)
-		check("pause resume")
-		time.Sleep(4 * time.Second)
-		check("pause resume pause")
-		cancel()
-		if err := <-done; !errors.Is(err, context.Canceled) {
-			t.Error(err)
-		}
-	})
-}
+func (f *fakeChannel) Pause(string)       {}
+func (f *fakeChannel) Resume()            {}
+func (f *fakeChannel) SetUp(bits uint64)  { f.up = bits }
 
 // TestUplinkIsShared among the channels that are followed: one that rests leaves its share to the others, and gets it back when it is wanted.
 func TestUplinkIsShared(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		up := &uplink{bits: 12e6}
-		first, second := &switched{}, &switched{}
-		up.add(first)
-		r := newRest()
-		r.up = up
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan error, 1)
-		go func() { done <- r.run(ctx, second) }()
-		check := func(when string, a, b uint64) {
-			t.Helper()
-			synctest.Wait()
-			if first.up != a || second.up != b && b > 0 {
-				t.Errorf("%s: %d and %d bit/s, want %d and %d", when, first.up, second.up, a, b)
-			}
+	up := &uplink{bits: 12e6}
+	first, second := &fakeChannel{}, &fakeChannel{}
+	up.add(first)
+	s := sharing{second, up}
+	check := func(when string, a, b uint64) {
+		t.Helper()
+		if first.up != a || second.up != b && b > 0 {
+			t.Errorf("%s: %d and %d bit/s, want %d and %d", when, first.up, second.up, a, b)
 		}
-		check("one rests", 12e6, 0)
-		r.come()
-		check("both are followed", 6e6, 6e6)
-		r.leave(time.Now())
-		time.Sleep(2 * restAfter)
-		check("it rests again", 12e6, 0)
-		r.come()
-		check("it is back", 6e6, 6e6)
-		cancel()
-		<-done
-	})
+	}
+	s.Pause("")
+	check("one rests", 12e6, 0)
+	s.Resume()
+	check("both are followed", 6e6, 6e6)
+	s.Pause("")
+	check("it rests again", 12e6, 0)
+	s.Resume()
+	check("it is back", 6e6, 6e6)
 }
 
 // TestRestingChannelsTakeNoShare: of two channels the second rests, and the first has all of --up.

@@ -48,3 +48,26 @@ func (u *uplink) tell() {
 		c.SetUp(u.share(len(u.among)))
 	}
 }
+
+// A sharing has a share of an uplink while its channel is followed.
+type sharing struct {
+	followed
+	up *uplink
+}
+
+// A followed is a *node.Channel, or a fake.
+type followed interface {
+	Pause(reason string)
+	Resume()
+	capped
+}
+
+func (s sharing) Pause(reason string) {
+	s.followed.Pause(reason)
+	s.up.drop(s.followed)
+}
+
+func (s sharing) Resume() {
+	s.up.add(s.followed)
+	s.followed.Resume()
+}
