@@ -13,7 +13,7 @@ type Audience struct {
 	Connected int    `json:"connected"` // viewers and relays with a session here
 	HeardOf   int    `json:"heard_of"`  // others that these named in the last ten minutes
 	Delivered uint64 `json:"delivered"` // bytes of media that so many would have taken from a server of ours since the start
-	Sent      uint64 `json:"sent"`      // bytes on the wire that we sent instead
+	Sent      uint64 `json:"sent"`      // bytes on the wire that we sent them instead
 }
 
 // audience adds up what an audience has taken, status by status. The zero value is ready.
@@ -22,21 +22,27 @@ type audience struct {
 	appended  uint64     // at the last status
 	begun     bool       // there was one
 	delivered uint64
+	inner     uint64 // bytes that the node inside this one got
+	session   uint64 // of these, those of its session
 }
 
 // now takes in a status and returns what it means; nil if this is no streamer.
-func (a *audience) now(role Role, sw *swarm.Status, s *Status) *Audience {
-	if role != Streamer {
+func (a *audience) now(h *Host, sw *swarm.Status, s *Status) *Audience {
+	if h.cfg.Role != Streamer {
 		return nil
-	}
-	out := &Audience{HeardOf: sw.Heard, Sent: s.Bytes.WireSent}
-	for _, p := range sw.Peers {
-		if p.Role != quicwire.Streamer {
-			out.Connected++
-		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	out := &Audience{HeardOf: sw.Heard}
+	for _, p := range sw.Peers {
+		switch {
+		case h.isInner(p):
+			a.took(p.Sent)
+		case p.Role != quicwire.Streamer:
+			out.Connected++
+		}
+	}
+	out.Sent = s.Bytes.WireSent - min(a.inner, s.Bytes.WireSent)
 	// Another epoch counts from 0 again; what was there before the first status nobody had.
 	if a.begun && s.Bytes.Appended > a.appended {
 		a.delivered += (s.Bytes.Appended - a.appended) * uint64(out.Connected+out.HeardOf)
@@ -44,4 +50,13 @@ func (a *audience) now(role Role, sw *swarm.Status, s *Status) *Audience {
 	a.appended, a.begun = s.Bytes.Appended, true
 	out.Delivered = a.delivered
 	return out
+}
+
+// took counts what the node inside has got in its session. Less than before is another session.
+func (a *audience) took(sent uint64) {
+	if sent < a.session {
+		a.session = 0
+	}
+	a.inner += sent - a.session
+	a.session = sent
 }

@@ -97,12 +97,26 @@ func TestAudience(t *testing.T) {
 	var a audience
 	sw := &swarm.Status{Heard: 3, Peers: []swarm.Peer{{Role: quicwire.Viewer}, {Role: quicwire.Relay}, {Role: quicwire.Streamer}}}
 	s := func(appended uint64) *Status { return &Status{Bytes: Bytes{Appended: appended, WireSent: 700}} }
-	if a.now(Viewer, sw, s(1)) != nil {
+	if a.now(&Host{cfg: HostConfig{Role: Viewer}}, sw, s(1)) != nil {
 		t.Error("a viewer claims to know the audience")
 	}
+	h := &Host{cfg: HostConfig{Role: Streamer}}
 	for _, c := range []struct{ appended, want uint64 }{{1000, 0}, {1000, 0}, {1100, 500}, {30, 500}, {50, 600}} {
-		if got := *a.now(Streamer, sw, s(c.appended)); got != (Audience{Connected: 2, HeardOf: 3, Delivered: c.want, Sent: 700}) {
+		if got := *a.now(h, sw, s(c.appended)); got != (Audience{Connected: 2, HeardOf: 3, Delivered: c.want, Sent: 700}) {
 			t.Errorf("after %d bytes: got %+v, want %d delivered", c.appended, got, c.want)
+		}
+	}
+}
+
+// TestInnerNodeIsNoAudience: neither is it counted, nor what was sent to it, in one session and the next.
+func TestInnerNodeIsNoAudience(t *testing.T) {
+	key := feed.PublicKey{1}
+	h, a := &Host{cfg: HostConfig{Role: Streamer}, inner: &key}, audience{}
+	for i, c := range []struct{ wire, inner, want uint64 }{{0, 0, 0}, {900, 500, 400}, {1500, 1000, 500}, {1700, 100, 600}, {2000, 200, 800}} {
+		sw := &swarm.Status{Peers: []swarm.Peer{{Node: key, Role: quicwire.Viewer, Sent: c.inner}, {Role: quicwire.Viewer}}}
+		got := *a.now(h, sw, &Status{Bytes: Bytes{Appended: 100 * uint64(i), WireSent: c.wire}})
+		if want := (Audience{Connected: 1, Delivered: 100 * uint64(i), Sent: c.want}); got != want {
+			t.Errorf("status %d: got %+v, want %+v", i, got, want)
 		}
 	}
 }

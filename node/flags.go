@@ -61,7 +61,7 @@ func (f *Flags) Register(set *pflag.FlagSet, data string) {
 func DataDir(role string) string { return filepath.Join(xdg.DataHome, "tailcast", role) }
 
 // Explicit tells whether the user set the flag himself, by flag, environment or file.
-func (f *Flags) Explicit(name string) bool { return f.set.Changed(name) }
+func (f *Flags) Explicit(name string) bool { return f.set != nil && f.set.Changed(name) }
 
 // Load fills in what the command line left open: flag > TAILCAST_* environment > file > default. Errors are configuration errors
 // that name the place.

@@ -28,6 +28,8 @@ type HostConfig struct {
 	MaxSessions int                // of all channels. If zero, 256
 	LAN         string             // if not empty, --http is open to the local network, for requests whose path begins with this secret
 	Logger      *slog.Logger
+
+	inside bool // another Host of this process shows its channels: it has no HTTP server
 }
 
 // A Host is the place in the network that the channels of one process share: one UDP socket, one node key, one HTTP server. Streamers and
@@ -37,9 +39,10 @@ type Host struct {
 	started  time.Time
 	endpoint *quicwire.Endpoint
 	router   *router
-	page     net.Listener
+	page     net.Listener // nil: it is inside another one
 	metrics  *prometheus.Registry
-	token    string // who shows it may change something by HTTP
+	token    string          // who shows it may change something by HTTP
+	inner    *feed.PublicKey // the node inside this one, if there is one; set before Run
 }
 
 // NewHost opens the sockets. Run or Close closes them.
@@ -49,28 +52,40 @@ func NewHost(cfg HostConfig) (*Host, error) {
 	if err != nil {
 		return nil, err
 	}
-	addr := f.HTTP
-	if cfg.LAN != "" {
-		addr = everywhere(addr)
-	}
-	page, err := ListenTCP(cfg.Logger, "--http", addr, f.Explicit("http"))
+	endpoint, err := quicwire.New(quicwire.Config{Conn: udp, Key: cfg.Key, MaxSessions: cfg.MaxSessions, Logger: cfg.Logger})
 	if err != nil {
 		return nil, errors.Join(err, udp.Close())
 	}
-	endpoint, err := quicwire.New(quicwire.Config{Conn: udp, Key: cfg.Key, MaxSessions: cfg.MaxSessions, Logger: cfg.Logger})
-	if err != nil {
-		return nil, errors.Join(err, udp.Close(), page.Close())
-	}
 	h := &Host{
-		cfg: cfg, started: time.Now(), endpoint: endpoint, router: newRouter(endpoint.Accept), page: page, metrics: prometheus.NewRegistry(),
-		token: rand.Text(),
+		cfg: cfg, started: time.Now(), endpoint: endpoint, router: newRouter(endpoint.Accept), metrics: prometheus.NewRegistry(), token: rand.Text(),
+	}
+	if cfg.inside {
+		return h, nil
+	}
+	if h.page, err = cfg.listen(); err != nil {
+		return nil, errors.Join(err, endpoint.Close())
 	}
 	h.Register(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return h, nil
 }
 
+// listen opens the HTTP server's listener.
+func (cfg *HostConfig) listen() (net.Listener, error) {
+	addr := cfg.Flags.HTTP
+	if cfg.LAN != "" {
+		addr = everywhere(addr)
+	}
+	return ListenTCP(cfg.Logger, "--http", addr, cfg.Flags.Explicit("http"))
+}
+
 // Close closes the sockets of a Host that is not run.
-func (h *Host) Close() error { return errors.Join(h.endpoint.Close(), h.page.Close()) }
+func (h *Host) Close() error {
+	err := h.endpoint.Close()
+	if h.page != nil {
+		err = errors.Join(err, h.page.Close())
+	}
+	return err
+}
 
 // Node is the key by which other nodes know this one.
 func (h *Host) Node() feed.PublicKey { return h.endpoint.Node() }
@@ -80,11 +95,7 @@ func (h *Host) Addrs() []string { return Reachable(h.endpoint.Addr()) }
 
 // Anchors name this node in links, a relay with its key: others have no business to answer for it.
 func (h *Host) Anchors() (anchors []feed.Anchor, err error) {
-	addrs := h.cfg.Flags.Advertise
-	if len(addrs) == 0 {
-		addrs = h.Addrs()
-	}
-	for _, addr := range addrs {
+	for _, addr := range h.advertised() {
 		a, err := feed.ParseAnchor(addr)
 		if err != nil {
 			return nil, Usagef("--advertise %s: %v", addr, err)
@@ -96,6 +107,14 @@ func (h *Host) Anchors() (anchors []feed.Anchor, err error) {
 		anchors = append(anchors, a)
 	}
 	return anchors, nil
+}
+
+// advertised are the addresses to put into links.
+func (h *Host) advertised() []string {
+	if list := h.cfg.Flags.Advertise; len(list) > 0 {
+		return list
+	}
+	return h.Addrs()
 }
 
 // link names this node as an anchor: whoever is given the link can begin here.
@@ -122,8 +141,11 @@ func (h *Host) URL() string {
 
 // LAN lists the URLs under which others on the local network have the page; none if it is not open to them.
 func (h *Host) LAN() (urls []string) {
+	if h.cfg.LAN == "" {
+		return nil
+	}
 	tcp, ok := h.page.Addr().(*net.TCPAddr)
-	if h.cfg.LAN == "" || !ok {
+	if !ok {
 		return nil
 	}
 	for _, addr := range Reachable(tcp.AddrPort()) {
@@ -140,7 +162,7 @@ func (h *Host) Uptime() time.Duration { return time.Since(h.started) }
 // Register adds collectors to /metrics.
 func (h *Host) Register(c ...prometheus.Collector) { h.metrics.MustRegister(c...) }
 
-// Run answers at both sockets until work has ended, which runs the channels and is to end when its context does. Peers are still let in
+// Run answers at its sockets until work has ended, which runs the channels and is to end when its context does. Peers are still let in
 // while work ends. It returns an error that ends the command, or nil.
 func (h *Host) Run(ctx context.Context, face Face, work func(context.Context) error) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -148,7 +170,9 @@ func (h *Host) Run(ctx context.Context, face Face, work func(context.Context) er
 	defer cancel()
 	routing, stop := context.WithCancel(context.WithoutCancel(ctx))
 	group.Go(func() error { return ignoreEnd(h.router.run(routing)) })
-	group.Go(func() error { return Serve(ctx, h.page, gate(h.cfg.LAN, Handler(face, h.metrics)), h.cfg.Logger) })
+	if h.page != nil {
+		group.Go(func() error { return Serve(ctx, h.page, gate(h.cfg.LAN, Handler(face, h.metrics)), h.cfg.Logger) })
+	}
 	group.Go(func() error {
 		defer stop()
 		defer cancel()

@@ -19,7 +19,7 @@ func (c *Channel) Status() Status {
 	s := Status{
 		Role: c.host.cfg.Role.String(), Link: c.link.String(), LAN: c.host.LAN(), Uptime: c.host.Uptime().Seconds(),
 		Lag:   Lag{P50: sw.LagP50.Seconds(), P99: sw.LagP99.Seconds()},
-		Peers: peers(sw.Peers),
+		Peers: c.host.peers(sw.Peers),
 		Bytes: Bytes{Sent: traffic(sw.Sent), Received: traffic(sw.Received), WireSent: sw.WireSent, WireReceived: sw.WireReceived},
 		Blocks: Blocks{
 			Verified: sw.Blocks.Verified, Rejected: sw.Blocks.Rejected, Missed: sw.Blocks.Missed,
@@ -46,7 +46,7 @@ func (c *Channel) Status() Status {
 	if err := c.cfg.Replica.DiskError(); err != nil {
 		s.DiskError = err.Error()
 	}
-	s.Audience = c.audience.now(c.host.cfg.Role, &sw, &s)
+	s.Audience = c.audience.now(c.host, &sw, &s)
 	if c.ingest != nil {
 		c.report(&s)
 		if s.State == StateWaiting || s.State == StateStarting {
@@ -207,11 +207,11 @@ func appended(log *feed.Log) uint64 {
 	return b.Record.Offset + uint64(b.Record.Length)
 }
 
-func peers(list []swarm.Peer) []Peer {
+func (h *Host) peers(list []swarm.Peer) []Peer {
 	out := make([]Peer, 0, len(list))
 	for _, p := range list {
 		out = append(out, Peer{
-			ID: p.ID, Addr: p.Addr, Role: p.Role.String(), Path: wayTo(p.Addr, p.Role), Inbound: p.Inbound, Parent: p.Parent,
+			ID: p.ID, Addr: p.Addr, Role: p.Role.String(), Inner: h.isInner(p), Path: wayTo(p.Addr, p.Role), Inbound: p.Inbound, Parent: p.Parent,
 			RTT: float64(p.RTT.Microseconds()) / 1000, Up: p.Up, Down: p.Down, Lag: lagSeconds(p.Lag), Stripes: p.Stripes,
 			Fed: p.Fed, Blocks: p.Blocks, Repairs: p.Repairs,
 		})

@@ -128,7 +128,8 @@ type Peer struct {
 	ID      string   `json:"id"`
 	Addr    string   `json:"addr"`
 	Role    string   `json:"role"`
-	Path    string   `json:"path"` // this machine, lan, relay or direct
+	Inner   bool     `json:"inner,omitempty"` // it is the viewer inside this streamer, for who wants to see what viewers see
+	Path    string   `json:"path"`            // this machine, lan, relay or direct
 	Inbound bool     `json:"inbound"`
 	Parent  bool     `json:"parent"` // we get stripes from it
 	RTT     float64  `json:"rtt_ms"`

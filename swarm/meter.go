@@ -128,7 +128,7 @@ func (s *Swarm) status() *Status {
 			continue
 		}
 		p := &st.Peers[i]
-		p.Inbound, p.Up, p.Down = x.wire.Inbound(), x.rates.up, x.rates.down
+		p.Inbound, p.Up, p.Down, p.Sent = x.wire.Inbound(), x.rates.up, x.rates.down, x.wire.Stats().WireSent
 		if !p.Inbound { // who comes by itself could come in numbers, only to set our clock
 			st.Clocks = append(st.Clocks, feed.PeerClock{Subnet: subnet(x.wire.Addr()).String(), Offset: p.offset})
 		}
@@ -218,7 +218,7 @@ func (m *Mesh) sources() (list []Stripe) {
 }
 
 func (m *Mesh) peerStatus(p *peer) Peer {
-	s := Peer{ID: shortName(p.key), Addr: p.addr, Role: p.role, RTT: p.rtt, Lag: quicwire.NoLag, session: p.id, offset: p.offset, Blocks: p.blocks, Repairs: p.repairs}
+	s := Peer{ID: shortName(p.key), Node: p.key, Addr: p.addr, Role: p.role, RTT: p.rtt, Lag: quicwire.NoLag, session: p.id, offset: p.offset, Blocks: p.blocks, Repairs: p.repairs}
 	for _, c := range p.logs {
 		if c.log.Epoch != m.epoch.ID || c.log.Name == feed.CatalogLog {
 			continue

@@ -103,12 +103,14 @@ type Blocks struct {
 // A Peer is one session.
 type Peer struct {
 	ID      string // first 8 characters of its node key
+	Node    feed.PublicKey
 	Addr    string
 	Role    quicwire.Role
 	Inbound bool // it dialled us
 	RTT     time.Duration
 	Up      float64       // bytes of all kinds that we send to it, bits per second over the last seconds
 	Down    float64       // likewise that it sends to us
+	Sent    uint64        // bytes on the wire that it got from us in this session
 	Lag     time.Duration // of the rendition that it is furthest with, as it says; quicwire.NoLag: it says that nothing flows, or nothing
 	Parent  bool          // we follow it
 	Stripes int           // that flow between us, both ways

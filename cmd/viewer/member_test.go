@@ -14,9 +14,9 @@ import (
 // A fakeChannel is told how much it may send.
 type fakeChannel struct{ up uint64 }
 
-func (f *fakeChannel) Pause(string)       {}
-func (f *fakeChannel) Resume()            {}
-func (f *fakeChannel) SetUp(bits uint64)  { f.up = bits }
+func (f *fakeChannel) Pause(string)      {}
+func (f *fakeChannel) Resume()           {}
+func (f *fakeChannel) SetUp(bits uint64) { f.up = bits }
 
 // TestUplinkIsShared among the channels that are followed: one that rests leaves its share to the others, and gets it back when it is wanted.
 func TestUplinkIsShared(t *testing.T) {
