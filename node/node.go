@@ -69,10 +69,12 @@ func (n *Node) Status() Status { return n.channel.Status() }
 // Superseded tells a streamer whether a higher epoch of its channel has turned out to be live.
 func (n *Node) Superseded() bool { return n.channel.Superseded() }
 
-// Run serves until ctx ends; page answers what the node does not. It returns an error that ends the command, or ctx's.
-func (n *Node) Run(ctx context.Context, page http.Handler) error {
+// Run serves until ctx ends; page answers what the node does not, and others are below /c/<id>/. It returns an error that ends the command, or ctx's.
+func (n *Node) Run(ctx context.Context, page http.Handler, others map[string]Face) error {
 	defer n.channel.Close()
-	return n.Host.Run(ctx, n.channel.Face(page), n.channel.Run)
+	face := n.channel.Face(page)
+	face.Channels = others
+	return n.Host.Run(ctx, face, n.channel.Run)
 }
 
 // LinkArguments reads the LINKs of a command line. The same channel twice is one.

@@ -71,6 +71,11 @@ func run(ctx context.Context, o *options, list []input, open opener) (err error)
 	if err != nil {
 		return err
 	}
+	inside, err := newPreview(n, station.Root(), log)
+	if err != nil {
+		return errors.Join(err, n.Close())
+	}
+	defer func() { err = errors.Join(err, inside.close()) }()
 	// After the node, which takes what it finds in the Replica for an earlier run's.
 	config := feed.WriterConfig{Replica: replica, Station: station, Logger: log, Rival: n.Superseded}
 	writer, err := feed.NewWriter(config)
@@ -79,7 +84,7 @@ func run(ctx context.Context, o *options, list []input, open opener) (err error)
 	}
 	b := &broadcast{
 		node: n, config: config, writer: writer, log: log, desk: &desk{title: o.title, writer: writer},
-		page: player.New(player.Config{Replica: replica, Logger: log}),
+		page: player.New(player.Config{Replica: replica, Logger: log}), preview: inside,
 		note: &noteWatch{station: station, renewal: o.renewal, log: log, now: time.Now},
 	}
 	if err := b.take(o, list, open); err != nil {
@@ -107,6 +112,7 @@ type broadcast struct {
 	doors      *doors
 	renditions []*rendition // best first
 	page       *player.Server
+	preview    *preview
 	note       *noteWatch
 	log        *slog.Logger
 }
@@ -151,7 +157,8 @@ func (b *broadcast) air(ctx context.Context) error {
 	serving, stopServing := context.WithCancel(context.WithoutCancel(ctx))
 	writing, stopWriting := context.WithCancel(context.WithoutCancel(ctx))
 	group, airing := errgroup.WithContext(ctx)
-	group.Go(func() error { return b.node.Run(serving, b.handler()) })
+	group.Go(func() error { return b.node.Run(serving, b.handler(), b.preview.faces()) })
+	group.Go(func() error { return b.preview.run(serving) })
 	group.Go(func() error { return b.page.Run(serving) })
 	group.Go(func() error { return b.note.run(serving) })
 	group.Go(func() error {
