@@ -232,7 +232,7 @@ function home() {
   if (!status || url === house) return;
   house = url;
   $('home').hidden = $('home-code').hidden = !url;
-  $('home-note').hidden = Boolean(url) || status.role !== 'viewer';
+  $('home-note').hidden = Boolean(url) || status.role !== 'viewer' || base.endsWith('/c/viewer/'); // a streamer has no --lan
   if (!url) return;
   set('home-link', url);
   $('home-qr').src = new URL(`api/v1/lan.svg?v=${url.length}`, base).href;

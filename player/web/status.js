@@ -68,7 +68,7 @@ export function summary(status, behind, ago = null) {
   const streamer = status.role === 'streamer';
   const first = [ago === null ? 'Live' : `Watching ${span(ago)} ago`];
   if (behind !== null && ago === null) first.push(`${seconds(behind)} s behind`);
-  first.push(plural(peers(status).length, streamer ? 'viewer connected' : 'peer', streamer ? 'viewers connected' : 'peers'));
+  first.push(plural(viewers(status).length, streamer ? 'viewer connected' : 'peer', streamer ? 'viewers connected' : 'peers'));
   return `${[first.join(', '), given(status, streamer), integrity(status)].filter(Boolean).join('; ')}.`;
 }
 
@@ -95,6 +95,7 @@ export function watched(status, name = null) {
 }
 
 export const peers = status => status?.peers ?? [];
+export const viewers = status => peers(status).filter(p => !p.inner); // without the one inside a streamer
 const total = t => t ? (t.media ?? 0) + (t.proofs ?? 0) + (t.control ?? 0) + (t.repair ?? 0) : 0;
 const media = t => t ? (t.media ?? 0) + (t.repair ?? 0) : 0;
 export const sent = status => total(status?.bytes?.sent);

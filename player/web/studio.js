@@ -1,6 +1,6 @@
 // The streamer's page: how the input does, who watches, the link, and what to paste into an encoder.
 
-import { bitrate, bytes, plural, peers, reached } from './status.js';
+import { bitrate, bytes, plural, peers, viewers, reached } from './status.js';
 import { $, set, rows, make } from './dom.js';
 import { OBS_HOW, forOBS, forFFmpeg } from './encoders.js';
 
@@ -83,13 +83,13 @@ function row(s, base) {
 }
 
 function audience(status) {
-  const a = status.audience ?? {}, lags = peers(status).map(p => p.lag_s).filter(l => l !== null && l !== undefined).sort((x, y) => x - y);
+  const a = status.audience ?? {}, inner = peers(status).filter(p => p.inner), lags = viewers(status).map(p => p.lag_s).filter(l => l !== null && l !== undefined).sort((x, y) => x - y);
   const delivered = a.delivered ?? 0, saved = Math.max(0, delivered - (a.sent ?? 0)), rate = (status.renditions ?? []).reduce((sum, r) => sum + r.bitrate_bps, 0);
   rows('audience', {
     'Watching, about': plural((a.connected ?? 0) + (a.heard_of ?? 0), 'node', 'nodes'),
     'Connected to you': plural(a.connected ?? 0, 'node', 'nodes'),
     'They have it after': lags.length ? `${lags[lags.length >> 1].toFixed(2)} s, the slowest ${lags.at(-1).toFixed(2)} s` : '–',
-    'You send now': bitrate(status.upload?.rate_bps),
+    'You send now': bitrate((status.upload?.rate_bps ?? 0) - inner.reduce((sum, p) => sum + p.up_bps, 0)),
     'A server would send': bitrate(rate * ((a.connected ?? 0) + (a.heard_of ?? 0))),
     'Not sent by you so far': bytes(saved),
     'Saved so far': `$${(saved / 1e9 * PER_GB).toFixed(2)}`,

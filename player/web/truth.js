@@ -138,7 +138,7 @@ export class Truth {
     set('all-peers', this.all ? 'Show fewer' : `Show all ${every.length}`);
     const names = ['Node', 'Role', 'Path', 'Round trip', 'From it', 'To it', 'Behind', 'Stripes'];
     const lines = list.map(p => [
-      p.id, p.role, `${PATHS[p.path] ?? p.path ?? ''} ${p.addr}`, `${p.rtt_ms < 10 ? p.rtt_ms.toFixed(1) : Math.round(p.rtt_ms)} ms`, bitrate(p.down_bps), bitrate(p.up_bps),
+      p.id, p.inner ? 'viewer of this page' : p.role, `${PATHS[p.path] ?? p.path ?? ''} ${p.addr}`, `${p.rtt_ms < 10 ? p.rtt_ms.toFixed(1) : Math.round(p.rtt_ms)} ms`, bitrate(p.down_bps), bitrate(p.up_bps),
       p.lag_s === null || p.lag_s === undefined ? '–' : `${p.lag_s.toFixed(2)} s`, String(p.stripes),
     ]);
     const body = $('peer-rows'), text = JSON.stringify(lines);

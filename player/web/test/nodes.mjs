@@ -269,6 +269,13 @@ async function encoder(w) {
   await w.until('on air', s => s.frames > 30 && s.veil === '' && s.tone === 'live' && Object.keys(s.troubles).length === 0);
   await w.until('the page says what comes', s => /H\.264 1280×720, AAC 48 kHz/.test(s.all) && /Pictures a second\s*30/.test(s.all) && /Keyframe every\s*1\.0 s/.test(s.all));
   await w.shot('studio-on-air', true);
+  await w.page.click('#as-viewer');
+  await w.page.waitForURL('**/c/viewer/');
+  await w.until('a viewer sees it too', s => s.frames > 30 && s.veil === '' && s.tone === 'live' && s.verified > 0 && /every block verified/.test(s.sentence));
+  await advance(w, 'frames advance there');
+  const { audience } = await status(); // of the streamer
+  assert.equal(audience.connected + audience.heard_of, 0, 'its own viewer is audience');
+  await w.shot('studio-as-viewer', true);
 }
 
 // barcode reads from the pictures when they were made, as they are shown, and compares with what the page claims.

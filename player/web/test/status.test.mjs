@@ -34,6 +34,7 @@ test('the sentence', () => {
   assert.equal(summary({ ...status, bytes: {}, blocks: { verified: 7, missed: 1, rejected: 2 } }, 0.5), 'Live, 0.5 s behind, 2 peers; 1 block missed, 2 refused and not shown, all others verified.');
   assert.equal(summary({ ...status, bytes: {} }, null, 200), 'Watching 3 min ago, 2 peers; every block verified.');
   assert.equal(summary({ ...status, role: 'streamer', bytes: { sent: { media: 50 }, appended: 100 } }, 12.2), 'Live, 12 s behind, 2 viewers connected; you upload 0.5× the stream; every block signed.');
+  assert.match(summary({ ...status, role: 'streamer', peers: [{ inner: true }, { inner: false }] }, null), /^Live, 1 viewer connected;/);
   assert.equal(ratio({}), 0);
 });
 
