@@ -9,9 +9,12 @@ import (
 // innerStatus is what the streamer says besides, of the viewer inside it and of who watches.
 type innerStatus struct {
 	Role, State, Link string
-	Blocks            struct{ Verified uint64 }
-	Peers             []struct{ Inner bool }
-	Audience          *struct {
+	Blocks            struct {
+		Verified uint64
+		ByOthers uint64 `json:"by_others"`
+	}
+	Peers    []struct{ Inner bool }
+	Audience *struct {
 		Connected int
 		HeardOf   int `json:"heard_of"`
 	}
@@ -44,4 +47,23 @@ func TestPreview(t *testing.T) {
 	if with.Audience.Connected+with.Audience.HeardOf > 0 {
 		t.Errorf("its own viewer is audience: %+v", with.Audience)
 	}
+}
+
+// TestPreviewTakesNoPlace: where a viewer that passes the stream on has the streamer's only places, the one inside gets it from that viewer.
+func TestPreviewTakesNoPlace(t *testing.T) {
+	need(t)
+	beside(t, 2)
+	s := streamer(t, "demo", "--copies", "1")
+	until(t, viewer(t, s.LinkTo()), "live", live)
+	r, err := http.Get(s.HTTP + "/c/viewer/live.ts")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	untilAt(t, s, "/c/viewer/api/v1/status", "most comes from the viewer", func(v innerStatus) bool {
+		return v.State == "live" && v.Blocks.ByOthers > 50 && 2*v.Blocks.ByOthers > v.Blocks.Verified
+	})
+	untilAt(t, s, "/api/v1/status", "one watches", func(s innerStatus) bool {
+		return s.Audience.Connected == 1 && s.Audience.HeardOf == 0 && len(s.Peers) == 2
+	})
 }
