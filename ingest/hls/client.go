@@ -16,7 +16,9 @@ import (
 const (
 	maxPlaylist = 4 << 20
 	maxSegment  = 64 << 20 // 10 s at 50 Mbit/s
-	maxKey      = 16       // AES-128 has no other length
+	maxSound    = 8 << 20  // a segment of sound that has a playlist of its own; 10 s at 6 Mbit/s
+	maxInit     = 1 << 20
+	maxKey      = 16 // AES-128 has no other length
 	stallTime   = 10 * time.Second
 )
 

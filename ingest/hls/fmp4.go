@@ -59,15 +59,18 @@ func (d *mp4Demuxer) write(p piece) error {
 	if d.tracks == nil {
 		return errors.New("an fMP4 segment came without an init section (EXT-X-MAP)")
 	}
-	var parts fmp4.Parts
-	if err := parts.Unmarshal(p.data); err != nil {
-		return fmt.Errorf("couldn't understand an fMP4 segment: %w", err)
+	parts, err := partsOf(p.data)
+	if err != nil {
+		return err
 	}
 	var out []unitSample
+	room := 2*len(p.data) + roomForHeaders
 	for _, part := range parts {
 		for _, t := range part.Tracks {
 			if i := slices.IndexFunc(d.tracks, func(x *mp4Track) bool { return x.number == t.ID }); i >= 0 {
-				out = d.tracks[i].units(out, t, d.stats)
+				if out, err = d.tracks[i].units(out, t, d.stats, &room); err != nil {
+					return err
+				}
 			}
 		}
 	}
@@ -104,7 +107,11 @@ func (d *mp4Demuxer) tell() {
 // begin reads an init section.
 func (d *mp4Demuxer) begin(init []byte) error {
 	var head fmp4.Init
-	if err := head.Unmarshal(bytes.NewReader(init)); err != nil {
+	err := bounded(init)
+	if err == nil {
+		err = head.Unmarshal(bytes.NewReader(init))
+	}
+	if err != nil {
 		return fmt.Errorf("couldn't understand an fMP4 init section (if it is encrypted: Tailcast does not decrypt samples): %w", err)
 	}
 	more := detailsOf(init)
@@ -130,8 +137,8 @@ func (d *mp4Demuxer) begin(init []byte) error {
 
 const maxMP4Tracks = 16
 
-// units makes samples of a fragment of t.
-func (t *mp4Track) units(out []unitSample, f *fmp4.PartTrack, stats *ingest.Stats) []unitSample {
+// units makes samples of a fragment of t, as long as there is room for them.
+func (t *mp4Track) units(out []unitSample, f *fmp4.PartTrack, stats *ingest.Stats, room *int) ([]unitSample, error) {
 	at := int64(f.BaseTime & (1<<62 - 1))
 	first := len(out)
 	for _, s := range f.Samples {
@@ -147,13 +154,16 @@ func (t *mp4Track) units(out []unitSample, f *fmp4.PartTrack, stats *ingest.Stat
 			stats.SetError(err)
 			continue
 		}
+		if *room -= len(u.data); *room < 0 {
+			return nil, errSwollen
+		}
 		t.lag = max(t.lag, u.dts-u.pts)
 		out = append(out, u)
 	}
 	for i := range out[first:] {
 		out[first+i].dts -= t.lag
 	}
-	return out
+	return out, nil
 }
 
 // rescale turns a time of a rate into one of 90 kHz, without overflow for clocks that count from 1970.

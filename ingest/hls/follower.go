@@ -72,9 +72,13 @@ const (
 )
 
 func newFollower(p *Pull, s stream, main *follower) *follower {
+	most := int64(maxSegment)
+	if main != nil {
+		most = maxSound
+	}
 	return &follower{
 		pull: p, stream: s, main: main, first: true, out: make(chan piece, queued), began: make(chan struct{}),
-		loader: loader{client: p.client},
+		loader: loader{client: p.client, most: most},
 	}
 }
 

@@ -111,6 +111,7 @@ func (f *follower) fetch(ctx context.Context, s *segment, media resource) (data,
 // loader fetches and decrypts, and remembers the last key and init section.
 type loader struct {
 	client  *client
+	most    int64 // bytes of a segment
 	keyURI  string
 	keyData []byte
 	initOf  initSection
@@ -123,7 +124,7 @@ func (l *loader) load(ctx context.Context, s *segment, media resource, within ti
 			return nil, nil, err
 		}
 	}
-	data, err = l.clear(ctx, media, s.key, s.number, within)
+	data, err = l.clear(ctx, media, s.key, s.number, l.most, within)
 	return data, init, err
 }
 
@@ -131,7 +132,7 @@ func (l *loader) section(ctx context.Context, s *segment, within time.Duration) 
 	if l.init != nil && l.initOf.media == s.init.media {
 		return l.init, nil
 	}
-	b, err := l.clear(ctx, s.init.media, s.init.key, s.number, within)
+	b, err := l.clear(ctx, s.init.media, s.init.key, s.number, maxInit, within)
 	if err != nil {
 		return nil, err
 	}
@@ -139,8 +140,8 @@ func (l *loader) section(ctx context.Context, s *segment, within time.Duration) 
 	return b, nil
 }
 
-// clear fetches something and decrypts it (RFC 8216, 4.3.2.4).
-func (l *loader) clear(ctx context.Context, r resource, k *key, number int, within time.Duration) ([]byte, error) {
+// clear fetches something of at most so many bytes, and decrypts it (RFC 8216, 4.3.2.4).
+func (l *loader) clear(ctx context.Context, r resource, k *key, number int, most int64, within time.Duration) ([]byte, error) {
 	if k != nil && (l.keyData == nil || l.keyURI != k.uri) {
 		a, err := l.client.get(ctx, resource{uri: k.uri}, maxKey, stallTime)
 		if err == nil && len(a.body) != maxKey {
@@ -151,7 +152,7 @@ func (l *loader) clear(ctx context.Context, r resource, k *key, number int, with
 		}
 		l.keyURI, l.keyData = k.uri, a.body
 	}
-	a, err := l.client.get(ctx, r, maxSegment, within)
+	a, err := l.client.get(ctx, r, most, within)
 	if err != nil || k == nil {
 		return a.body, err
 	}

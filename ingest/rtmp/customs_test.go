@@ -87,6 +87,13 @@ func (s *still) Write(b []byte) (int, error)      { return len(b), nil }
 func (s *still) SetReadDeadline(time.Time) error  { return nil }
 func (s *still) SetWriteDeadline(time.Time) error { return nil }
 
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // TestStrangersCostLittle: as many as there may be announce messages of 10 MiB, in chunks as large, and send nothing of them.
 func TestStrangersCostLittle(t *testing.T) {
 	header, err := chunk.Chunk0{ChunkStreamID: 3, Type: 20, BodyLen: 10 << 20}.Marshal(false)
@@ -94,12 +101,6 @@ func TestStrangersCostLittle(t *testing.T) {
 		t.Fatal(err)
 	}
 	said := bytes.Join([][]byte{hello, sized(t, 10<<20), header}, nil)
-	heap := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	over, before := make(chan struct{}), heap()
 	var conns sync.WaitGroup
 	for range admit.MaxConns {

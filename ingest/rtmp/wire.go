@@ -18,6 +18,7 @@ const (
 // wire is a connection that bounds what its peer may cost. gortmplib reads from it, in one goroutine.
 type wire struct {
 	net.Conn
+	ledger  *ledger      // reads by receive
 	heard   atomic.Int64 // unix nanoseconds of the newest byte
 	customs *customs     // what a stranger sends goes through
 	rest    io.Reader    // and what a publisher sends, here
@@ -26,12 +27,18 @@ type wire struct {
 
 func newWire(c net.Conn) *wire {
 	w := &wire{Conn: c, customs: newCustoms(c)}
+	w.ledger = newLedger(receiver(w.receive))
 	w.heard.Store(time.Now().UnixNano())
 	_ = c.SetReadDeadline(time.Now().Add(becomeWithin))
 	return w
 }
 
-// publishes lifts the limits of strangers.
+// receiver is an io.Reader.
+type receiver func(b []byte) (int, error)
+
+func (r receiver) Read(b []byte) (int, error) { return r(b) }
+
+// publishes lifts the limits of strangers; those of the ledger stay.
 func (w *wire) publishes(stats *ingest.Stats) {
 	w.rest = io.MultiReader(&w.customs.seen, w.Conn)
 	w.stats, w.customs = stats, nil
@@ -41,7 +48,9 @@ func (w *wire) publishes(stats *ingest.Stats) {
 func (w *wire) Silence() time.Duration { return time.Since(time.Unix(0, w.heard.Load())) }
 
 // Read implements io.Reader.
-func (w *wire) Read(b []byte) (int, error) {
+func (w *wire) Read(b []byte) (int, error) { return w.ledger.Read(b) }
+
+func (w *wire) receive(b []byte) (int, error) {
 	if w.stats == nil {
 		n, err := w.customs.Read(b)
 		w.heard.Store(time.Now().UnixNano())

@@ -74,11 +74,11 @@ func (c *Caller) Run(ctx context.Context, sink ingest.Sink) error {
 
 // once calls once and takes what comes.
 func (c *Caller) once(ctx context.Context, series *mpegts.Series) error {
-	conn, err := dial(ctx, c.cfg.Addr, c.config)
+	conn, err := dial(ctx, c.cfg.Addr, c.config, c.cfg.Logger)
 	if err != nil {
 		return fmt.Errorf("couldn't call %s: %w", c.cfg.Addr, err)
 	}
-	defer hangUp(conn)
+	defer conn.hangUp()
 	l := newLink(conn, &c.stats)
 	defer l.watched()()
 	c.cfg.Logger.Info("srt connected", "addr", c.cfg.Addr, "encrypted", c.cfg.Passphrase != "", "latency", l.latency())
@@ -88,24 +88,36 @@ func (c *Caller) once(ctx context.Context, series *mpegts.Series) error {
 	return errors.New("the sender ended the connection, or nothing was heard of it for 5 s")
 }
 
+// outgoing is a connection to a sender, by way of a relay.
+type outgoing struct {
+	gosrt.Conn
+	relay *relay
+}
+
 // dial calls addr. It takes three seconds if nobody answers, ctx or not: gosrt's Dial knows no context.
-func dial(ctx context.Context, addr string, config gosrt.Config) (gosrt.Conn, error) {
+func dial(ctx context.Context, addr string, config gosrt.Config, log *slog.Logger) (*outgoing, error) {
 	addr, err := numeric(ctx, addr)
+	if err != nil {
+		return nil, err
+	}
+	r, addr, err := newRelay(addr, log)
 	if err != nil {
 		return nil, err
 	}
 	conn, err := gosrt.Dial("srt", addr, config)
 	if err != nil {
+		r.close()
 		return nil, inWords(err)
 	}
-	return conn, nil
+	return &outgoing{conn, r}, nil
 }
 
 // hangUp ends a connection. The reader of its socket waits for a Read to say farewell to.
-func hangUp(conn gosrt.Conn) {
-	_ = conn.Close()
+func (c *outgoing) hangUp() {
+	defer c.relay.close()
+	_ = c.Close()
 	for range 100 {
-		if _, err := conn.Read(nil); errors.Is(err, gosrt.ErrClientClosed) {
+		if _, err := c.Read(nil); errors.Is(err, gosrt.ErrClientClosed) {
 			return
 		}
 		<-time.After(5 * time.Millisecond)

@@ -107,18 +107,18 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	for range 4 {
 		calls.Go(func() {
 			config, _ := configure("", 0)
-			if _, err := dial(t.Context(), deaf.LocalAddr().String(), config); err == nil {
+			if _, err := dial(t.Context(), deaf.LocalAddr().String(), config, ingesttest.Quiet()); err == nil {
 				t.Error("nobody answered, and there was no error")
 			}
 		})
 		calls.Go(func() {
 			config, _ := configure("", 0)
-			conn, err := dial(t.Context(), g.Addr().String(), config)
+			conn, err := dial(t.Context(), g.Addr().String(), config, ingesttest.Quiet())
 			if err != nil {
 				t.Error(err)
 				return
 			}
-			hangUp(conn)
+			conn.hangUp()
 			(<-g.calls).Close()
 			<-g.ids
 		})

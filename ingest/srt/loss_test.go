@@ -18,12 +18,18 @@ type hole struct {
 	out    *net.UDPConn // to the server
 	in     *net.UDPConn // from the encoder
 	drop   func(number uint32, again bool) bool
+	answer func(b []byte) [][]byte // what the client gets in place of b; if nil, b
 	mu     sync.Mutex
 	client netip.AddrPort
 }
 
 // dig makes one that asks drop about each packet of media on its way to the server.
 func dig(t *testing.T, server netip.AddrPort, drop func(number uint32, again bool) bool) netip.AddrPort {
+	t.Helper()
+	return (&hole{drop: drop}).dig(t, server)
+}
+
+func (h *hole) dig(t *testing.T, server netip.AddrPort) netip.AddrPort {
 	t.Helper()
 	in, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
@@ -33,7 +39,7 @@ func dig(t *testing.T, server netip.AddrPort, drop func(number uint32, again boo
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := &hole{in: in, out: out, drop: drop}
+	h.in, h.out = in, out
 	var both sync.WaitGroup
 	both.Go(h.there)
 	both.Go(h.back)
@@ -50,7 +56,7 @@ func (h *hole) there() {
 		h.mu.Lock()
 		h.client = from
 		h.mu.Unlock()
-		if media := n > 16 && buf[0]&0x80 == 0; media && h.drop(binary.BigEndian.Uint32(buf), buf[4]&4 != 0) {
+		if media := n > 16 && buf[0]&0x80 == 0; media && h.drop != nil && h.drop(binary.BigEndian.Uint32(buf), buf[4]&4 != 0) {
 			continue
 		}
 		_, _ = h.out.Write(buf[:n]) // lost, if not written
@@ -66,7 +72,13 @@ func (h *hole) back() {
 		h.mu.Lock()
 		to := h.client
 		h.mu.Unlock()
-		_, _ = h.in.WriteToUDPAddrPort(buf[:n], to)
+		answers := [][]byte{buf[:n]}
+		if h.answer != nil {
+			answers = h.answer(buf[:n])
+		}
+		for _, b := range answers {
+			_, _ = h.in.WriteToUDPAddrPort(b, to)
+		}
 	}
 }
 
