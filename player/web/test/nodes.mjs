@@ -209,7 +209,8 @@ async function past(w) {
   await w.page.mouse.move(300, 200);
   await w.page.mouse.move(310, 210); // the bar comes with the pointer
   await w.page.click('#live');
-  const live = await w.until('back to live', s => s.live === 'Live' && s.veil === '' && s.ready >= 3 && s.buffer < 2 && /^Live, /.test(s.sentence));
+  const live = await w.until('back to live', s => s.src !== then.src && s.frames > 0 && s.live === 'Live' && s.veil === '' && s.ready >= 3 && s.buffer < 2);
+  await w.until('and the page says so', s => /^Live, /.test(s.sentence)); // when the node has told its status the next time
   await want(`took ${then.took} ${live.took}`);
 }
 
