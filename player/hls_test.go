@@ -468,6 +468,7 @@ func TestHLSRadio(t *testing.T) {
 		t.Errorf("%d segments, part target %v", len(m.segments), m.part)
 	}
 	var index playlist.Multivariant
+	multivariant(t, string(c.have("index.m3u8")))
 	if err := index.Unmarshal(c.have("index.m3u8")); err != nil || strings.Join(index.Variants[0].Codecs, ",") != "mp4a.40.2" {
 		t.Errorf("index: %+v, %v", index.Variants, err)
 	}
@@ -483,6 +484,9 @@ func TestHLSIndex(t *testing.T) {
 	var index playlist.Multivariant
 	if err := index.Unmarshal(body); err != nil {
 		t.Fatal(err)
+	}
+	if list := multivariant(t, string(body)); len(list) != 1 || list[0]["URI"] != "main.m3u8?dvr=1h" || list[0]["RESOLUTION"] != "854x480" || list[0]["FRAME-RATE"] == "" {
+		t.Errorf("variants %v", list)
 	}
 	v := index.Variants[0]
 	if v.URI != "main.m3u8?dvr=1h" || v.Resolution != "854x480" || strings.Join(v.Codecs, ",") != "avc1.4d401e,mp4a.40.2" {
