@@ -129,7 +129,7 @@ func staged(t *testing.T, program *ingest.Program, samples []ingest.Sample) (url
 	server := httptest.NewServer(handler)
 	handler.Handle("/", c.server)
 	handler.Handle("GET /api/v1/events", node.NewEvents(p.status))
-	handler.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { node.WriteJSON(w, http.StatusOK, p.status()) })
+	handler.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { node.WriteStatus(w, r, p.status()) })
 	handler.Handle("GET /api/v1/link.svg", node.LinkSVG(func() string { return pretendLink }))
 	handler.HandleFunc("POST /test/status", p.change)
 	handler.HandleFunc("GET /test/drop", func(http.ResponseWriter, *http.Request) { go server.CloseClientConnections() })
