@@ -130,8 +130,10 @@ async function refused(w) {
   const list = await w.page.locator('#veil a').getAttribute('href');
   const m3u = await (await fetch(list)).text();
   assert.match(m3u, /^#EXTM3U\n#EXTINF:-1,.+\nhttp:\/\/127\.0\.0\.1:\d+\/live\.ts\?join=next\n$/);
+  await w.context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await w.page.click('#veil [data-copy=mpv]');
-  await w.page.waitForFunction(() => /Copied|Ctrl/.test(document.querySelector('#veil [data-copy=mpv]').textContent));
+  await w.page.waitForFunction(() => document.querySelector('#veil [data-copy=mpv]').textContent === 'Copied');
+  assert.match(await w.page.evaluate(() => navigator.clipboard.readText()), /^mpv .*http:\/\/127\.0\.0\.1:\d+\/live\.ts/);
   await w.shot(`refused-${Date.now() % 1000}`);
   if (await w.page.locator('#mute-it').isVisible()) {
     await w.page.click('#mute-it');
