@@ -46,11 +46,7 @@ func open(t *testing.T, link, player, program string) opened {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = p.Kill() })
-	fifo, err := os.OpenFile(closes, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { fifo.Close() })
+	fifo := writing(t, closes, p)
 	text, err := os.ReadFile(played)
 	if err != nil {
 		t.Fatal(err)
@@ -58,6 +54,31 @@ func open(t *testing.T, link, player, program string) opened {
 	words := strings.Split(strings.TrimSuffix(string(text), "\n"), "\n")
 	words[0] = filepath.Base(words[0])
 	return opened{p, words, fifo}
+}
+
+// writing opens a FIFO to write as soon as a player reads it. If the viewer ends before, nobody will.
+func writing(t *testing.T, name string, p *command.Process) (fifo *os.File) {
+	t.Helper()
+	opened := make(chan error, 1)
+	go func() {
+		var err error
+		fifo, err = os.OpenFile(name, os.O_WRONLY, 0)
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if err != nil {
+			t.Fatal(err)
+		}
+	case <-p.Done():
+		if end, err := os.OpenFile(name, os.O_RDWR, 0); err == nil {
+			<-opened
+			end.Close()
+		}
+		t.Fatalf("the viewer has ended without a player: %s", p.Stderr())
+	}
+	t.Cleanup(func() { fifo.Close() })
+	return fifo
 }
 
 // close closes the player.
