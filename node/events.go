@@ -35,8 +35,7 @@ func NewEvents(status func() any) *Events {
 
 // ServeHTTP tells one client until it goes.
 func (e *Events) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if origin.Foreign(r) {
-		http.Error(w, "another site may not read this node's status through your browser", http.StatusForbidden)
+	if origin.Refuse(w, r, readStatus) {
 		return
 	}
 	select {

@@ -12,6 +12,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"tailcast/internal/origin"
 )
 
 // Handler is the HTTP server of a node: status, metrics and health are the node's, everything else is the page's. Other channels than the one at
@@ -29,7 +31,7 @@ func Handler(face Face, metrics prometheus.Gatherer) http.Handler {
 // handler answers for one channel.
 func (face Face) handler() *http.ServeMux {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { WriteJSON(w, http.StatusOK, face.Status()) })
+	mux.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { WriteStatus(w, r, face.Status()) })
 	mux.Handle("GET /api/v1/events", NewEvents(face.Status))
 	if face.Link != nil {
 		mux.Handle("GET /api/v1/link.svg", LinkSVG(face.Link))
@@ -47,6 +49,16 @@ func (face Face) handler() *http.ServeMux {
 	})
 	mux.Handle("/", face.Page)
 	return mux
+}
+
+// readStatus is what no other site may do: among other things a status has the secret of the home network.
+const readStatus = "read this node's status"
+
+// WriteStatus answers with a status.
+func WriteStatus(w http.ResponseWriter, r *http.Request, status any) {
+	if !origin.Refuse(w, r, readStatus) {
+		WriteJSON(w, http.StatusOK, status)
+	}
 }
 
 // WriteJSON answers with v.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -63,5 +64,40 @@ func TestReadyzFollowsState(t *testing.T) {
 	}
 	if w := get("/api/v1/status"); w.Header().Get("Content-Type") != "application/json" || w.Header().Get("Access-Control-Allow-Origin") != "" {
 		t.Errorf("/api/v1/status: got headers %v, want JSON without CORS", w.Header())
+	}
+}
+
+// TestNothingForOtherSites: what a page elsewhere makes a browser ask for, is refused wherever it would show the channel or the home network; programs and our
+// own page get it.
+func TestNothingForOtherSites(t *testing.T) {
+	say := func() string { return "http://192.168.1.7:8080/secretsecretsecretsecretse/" }
+	face := Face{Status: func() any { return Status{LAN: []string{say()}} }, Link: say, LAN: say, Page: http.NotFoundHandler(), Ready: func() (bool, string) { return true, "" }}
+	other := face
+	face.Channels = map[string]Face{"other": other}
+	h := Handler(face, prometheus.NewRegistry())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // events end at once
+	for _, path := range []string{"/api/v1/status", "/api/v1/events", "/api/v1/link.svg", "/api/v1/lan.svg"} {
+		for _, c := range []struct {
+			header, value string
+			want          int
+		}{
+			{"X", "a program", 200},
+			{"Sec-Fetch-Site", "same-origin", 200},
+			{"Sec-Fetch-Site", "none", 200},
+			{"Sec-Fetch-Site", "cross-site", 403},
+			{"Sec-Fetch-Site", "same-site", 403},
+			{"Origin", "http://evil.example", 403},
+			{"Referer", "http://evil.example/", 403},
+		} {
+			for _, path := range []string{path, "/c/other" + path} {
+				r, w := httptest.NewRequestWithContext(ctx, "GET", path, nil), httptest.NewRecorder()
+				r.Host = "127.0.0.1"
+				r.Header.Set(c.header, c.value)
+				if h.ServeHTTP(w, r); w.Code != c.want || c.want == 403 && strings.Contains(w.Body.String(), "secret") {
+					t.Errorf("%s, %s: %s: got %d %q, want %d", path, c.header, c.value, w.Code, w.Body, c.want)
+				}
+			}
+		}
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"rsc.io/qr"
+
+	"tailcast/internal/origin"
 )
 
 // quiet is the white frame that a QR code needs to be found (ISO/IEC 18004, 9.1), in modules.
@@ -13,7 +15,10 @@ const quiet = 4
 
 // LinkSVG draws what link returns as a QR code, for the camera of a phone.
 func LinkSVG(link func() string) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if origin.Refuse(w, r, "see this node's addresses") {
+			return
+		}
 		text := link()
 		if text == "" {
 			http.Error(w, "there is no link yet", http.StatusNotFound)

@@ -127,8 +127,11 @@ func TestGuideOfTheBroadcaster(t *testing.T) {
 			if p.Title.Text == "Eins" {
 				continue
 			}
-			start, _ := time.Parse("20060102150405 -0700", p.Start)
-			stop, _ := time.Parse("20060102150405 -0700", p.Stop)
+			start, err1 := time.Parse("20060102150405 -0700", p.Start)
+			stop, err2 := time.Parse("20060102150405 -0700", p.Stop)
+			if err := errors.Join(err1, err2); err != nil || p.Channel != guide.Channels[0].ID {
+				t.Errorf("%s: %v, on channel %q of %+v", p.Title.Text, err, p.Channel, guide.Channels)
+			}
 			desc := ""
 			if p.Desc != nil {
 				desc = p.Desc.Text

@@ -154,16 +154,12 @@ func (e *edge) serveIndex(w http.ResponseWriter, r *http.Request) {
 }
 
 func (e *edge) index(m *mold, dvr string) (text []byte, others string, err error) {
-	uri := "main.m3u8"
 	e.mu.Lock()
 	peak, mean := e.rates()
 	class := e.tape.newest().class
 	e.mu.Unlock()
 	texts := e.texts(class, "", dvr)
-	if dvr != "" {
-		uri += "?dvr=" + url.QueryEscape(dvr)
-	}
-	v := &playlist.MultivariantVariant{Bandwidth: peak, AverageBandwidth: &mean, Codecs: m.codecNames(), URI: uri}
+	v := &playlist.MultivariantVariant{Bandwidth: peak, AverageBandwidth: &mean, Codecs: m.codecNames(), URI: mediaName(dvr)}
 	if m.video {
 		lead := m.order[m.lead()]
 		if lead.track.Width > 0 && lead.track.Height > 0 {
@@ -291,11 +287,20 @@ func (e *edge) serveMedia(w http.ResponseWriter, r *http.Request) {
 	if !e.answered(w, err) {
 		return
 	}
+	reports := e.server.reports(r.URL.Query().Get("dvr")) // each looks at another edge, whose lock is never held together with ours
 	e.mu.Lock()
 	text := e.playlist(v)
 	e.mu.Unlock()
 	e.allow(w)
-	writePlaylist(w, []byte(text))
+	writePlaylist(w, []byte(text+reports))
+}
+
+// mediaName is the name of a media playlist that lists so much of the past.
+func mediaName(dvr string) string {
+	if dvr == "" {
+		return "main.m3u8"
+	}
+	return "main.m3u8?dvr=" + url.QueryEscape(dvr)
 }
 
 // waiting is how long a request is held: RFC 8216bis, 6.2.5.2, recommends three target durations.

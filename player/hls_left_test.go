@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -62,6 +63,28 @@ func TestHLSOfWhatWasLeft(t *testing.T) {
 		for line := range strings.Lines(text) {
 			if strings.HasPrefix(line, "s/") && len(h.have("/hls/r/low/"+strings.TrimSpace(line))) == 0 {
 				t.Errorf("%s is empty", line)
+			}
+		}
+	})
+}
+
+// TestReloadGivesUp: who waits for what does not come is told to come back after three target durations (RFC 8216bis, 6.2.5.2).
+func TestReloadGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHoley(t)
+		h.air(4)
+		h.copyAll("high")
+		h.have("/hls/r/high/main.m3u8") // it wakes
+		synctest.Wait()
+		m := parseMedia(t, h.have("/hls/r/high/main.m3u8"))
+		next := m.number + len(m.segments)
+		for _, path := range []string{
+			fmt.Sprintf("/hls/r/high/main.m3u8?_HLS_msn=%d", next), fmt.Sprintf("/hls/r/high/main.m3u8?_HLS_msn=%d&_HLS_part=%d", next, len(m.open.parts)), "/hls/r/high/" + m.hint,
+		} {
+			begun, answer := time.Now(), httptest.NewRecorder()
+			h.server.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+			if took, want := time.Since(begun), time.Duration(3*m.target)*time.Second; answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" || took != want {
+				t.Errorf("%s: %d after %v, want 503 after %v", path, answer.Code, took, want)
 			}
 		}
 	})

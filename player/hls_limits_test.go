@@ -39,8 +39,40 @@ func TestHLSForgets(t *testing.T) {
 	if status, _, _ := c.fetch(before.segments[0].uri); status != http.StatusNotFound { // who is kept waiting for it gets 503
 		t.Errorf("a segment that is gone: %d, want 404", status)
 	}
-	c.have(m.segments[0].uri)
+	c.have(m.segments[len(m.segments)/2].uri) // the first may have gone since
 	c.have(m.segments[0].mapURI)
+}
+
+// TestHLSForgetsDiscontinuities: when one has left the playlist, EXT-X-DISCONTINUITY-SEQUENCE counts it, so that segments keep theirs (RFC 8216, 6.2.2).
+func TestHLSForgetsDiscontinuities(t *testing.T) {
+	program, in := clipSamples(t)
+	c := newChannelOn(t, Config{}, feed.Config{TailBytes: 600 << 10})
+	b := c.broadcast(program)
+	defer b.stop()
+	b.write(in)
+	m := c.media("")
+	listed := false
+	for round := range int64(8) {
+		if round == 1 {
+			other := *program
+			other.Tracks = slices.Clone(program.Tracks)
+			other.Tracks[1].Language = "fra" // another program is another EXT-X-MAP, behind a discontinuity
+			b.cut.SetProgram(&other)
+		}
+		for second := range slices.Chunk(later(in, (1+round)*clipTicks), len(in)/8) {
+			b.write(second)
+			before := m
+			m = c.media(fmt.Sprintf("?_HLS_msn=%d&_HLS_part=0", m.number+len(m.segments)))
+			m.follows(t, before)
+			listed = listed || slices.ContainsFunc(m.segments, func(s mediaSegment) bool { return s.broken })
+		}
+		if m.breaks > 0 {
+			break
+		}
+	}
+	if !listed || m.breaks != 1 {
+		t.Errorf("a discontinuity was listed: %v; afterwards %d have left the playlist, want 1", listed, m.breaks)
+	}
 }
 
 // TestHLSIsBounded: requests that wait are counted, and beyond the bound others are told to come back.

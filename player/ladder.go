@@ -3,7 +3,7 @@ package player
 import (
 	"fmt"
 	"net/http"
-	"net/url"
+	"strings"
 
 	"github.com/bluenviron/gohlslib/v2/pkg/playlist"
 
@@ -52,10 +52,7 @@ func (s *Server) step(v feed.Rendition, dvr string) *playlist.MultivariantVarian
 		mean = assumedRate
 	}
 	step := &playlist.MultivariantVariant{
-		Bandwidth: mean + mean/4, AverageBandwidth: &mean, Codecs: playlistCodecs(v.Codecs), URI: "r/" + v.Name + "/main.m3u8",
-	}
-	if dvr != "" {
-		step.URI += "?dvr=" + url.QueryEscape(dvr)
+		Bandwidth: mean + mean/4, AverageBandwidth: &mean, Codecs: playlistCodecs(v.Codecs), URI: "r/" + v.Name + "/" + mediaName(dvr),
 	}
 	if v.Width > 0 && v.Height > 0 {
 		step.Resolution = fmt.Sprintf("%dx%d", v.Width, v.Height)
@@ -77,4 +74,45 @@ func (e *edge) measured(v *playlist.MultivariantVariant) {
 	if peak, mean := e.rates(); peak != assumedRate {
 		v.Bandwidth, v.AverageBandwidth = peak, &mean
 	}
+}
+
+// reports tell in the playlist of a rendition how far the others are, so that who changes need not ask for a list twice. RFC 8216bis, B.1, wants one of each
+// other rendition; of one that is not being made nothing can be told.
+func (s *Server) reports(dvr string) string {
+	if s.whole == nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, r := range s.whole.renditions() {
+		if other := s.whole.versions.of(r.Name); other != nil && other != s {
+			other.hls.report(&b, "../"+r.Name+"/"+mediaName(dvr))
+		}
+	}
+	return b.String()
+}
+
+// report writes where our playlist ends, if it is live (RFC 8216bis, 4.4.5.4).
+func (e *edge) report(b *strings.Builder, uri string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.fresh() {
+		return
+	}
+	s, parts := e.end()
+	fmt.Fprintf(b, "#EXT-X-RENDITION-REPORT:URI=%q,LAST-MSN=%d", uri, s.number)
+	if parts > 0 {
+		fmt.Fprintf(b, ",LAST-PART=%d", parts-1)
+	}
+	b.WriteByte('\n')
+}
+
+// end is the last segment of which the playlist lists anything, and how many parts of it. The caller holds mu, and knows that there is one.
+func (e *edge) end() (s *segment, parts int) {
+	if s = e.open; s != nil && s.class.mold != nil && s.even(e.part, false) && len(s.parts) > 0 {
+		return s, len(s.parts)
+	}
+	if s = e.tape.newest(); s.even(e.part, true) {
+		return s, len(s.parts)
+	}
+	return s, 0
 }

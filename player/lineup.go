@@ -210,11 +210,7 @@ func (l *Lineup) entry(number int, x listing) string {
 
 func refuseForeign(w http.ResponseWriter, r *http.Request) bool {
 	secure(w.Header())
-	if origin.Foreign(r) {
-		http.Error(w, "another site may not read this list through your browser", http.StatusForbidden)
-		return true
-	}
-	return false
+	return origin.Refuse(w, r, "read this list")
 }
 
 // logo draws a picture of the channel's key: five times five fields, the same on both sides, in a colour of its own.

@@ -4,6 +4,8 @@ import (
 	"embed"
 	"encoding/json"
 	"net/http"
+
+	"tailcast/internal/origin"
 )
 
 //go:embed web/index.html web/*.css web/*.js web/*.svg
@@ -61,8 +63,11 @@ func asset(w http.ResponseWriter, r *http.Request) {
 	http.ServeFileFS(w, r, web, "web/"+r.PathValue("file"))
 }
 
-func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	secure(w.Header())
+	if origin.Refuse(w, r, "read this node's status") {
+		return
+	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(s.cfg.Status()) // an error here is the client's absence
 }

@@ -95,7 +95,11 @@ func TestPageLogic(t *testing.T) {
 	if err != nil {
 		t.Skip("skipping the page's logic: node is not installed")
 	}
-	out, err := exec.CommandContext(t.Context(), script, "--test", "web/test/latency.test.mjs", "web/test/status.test.mjs", "web/test/trouble.test.mjs", "web/test/edge.test.mjs", "web/test/renditions.test.mjs", "web/test/captions.test.mjs", "web/test/guide.test.mjs").CombinedOutput()
+	tests, err := filepath.Glob("web/test/*.test.mjs")
+	if err != nil || len(tests) == 0 {
+		t.Fatalf("there are no tests of the page's logic: %v", err)
+	}
+	out, err := exec.CommandContext(t.Context(), script, append([]string{"--test"}, tests...)...).CombinedOutput()
 	if err != nil {
 		t.Errorf("node --test: %v\n%s", err, out)
 	}
@@ -125,7 +129,7 @@ func staged(t *testing.T, program *ingest.Program, samples []ingest.Sample) (url
 	server := httptest.NewServer(handler)
 	handler.Handle("/", c.server)
 	handler.Handle("GET /api/v1/events", node.NewEvents(p.status))
-	handler.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, _ *http.Request) { node.WriteJSON(w, http.StatusOK, p.status()) })
+	handler.HandleFunc("GET /api/v1/status", func(w http.ResponseWriter, r *http.Request) { node.WriteStatus(w, r, p.status()) })
 	handler.Handle("GET /api/v1/link.svg", node.LinkSVG(func() string { return pretendLink }))
 	handler.HandleFunc("POST /test/status", p.change)
 	handler.HandleFunc("GET /test/drop", func(http.ResponseWriter, *http.Request) { go server.CloseClientConnections() })

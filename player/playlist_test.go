@@ -3,7 +3,9 @@ package player
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"math"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -26,6 +28,13 @@ type media struct {
 	segments                 []mediaSegment
 	open                     mediaSegment // parts behind the last segment
 	hint                     string
+	reports                  []mediaReport
+}
+
+// A mediaReport is an EXT-X-RENDITION-REPORT (8216bis, 4.4.5.4).
+type mediaReport struct {
+	uri          string
+	number, part int // part: -1 for none
 }
 
 type mediaSegment struct {
@@ -112,6 +121,12 @@ func parseMedia(t *testing.T, text string) *media {
 				t.Errorf("hint %q", rest)
 			}
 			m.hint = a["URI"]
+		case tag == "#EXT-X-RENDITION-REPORT":
+			r := mediaReport{a["URI"], int(decimal(t, a["LAST-MSN"])), -1}
+			if part, ok := a["LAST-PART"]; ok {
+				r.part = int(decimal(t, part))
+			}
+			m.reports = append(m.reports, r)
 		case tag == "#EXTINF":
 			s.seconds = decimal(t, strings.TrimSuffix(rest, ","))
 		case strings.HasPrefix(tag, "#"):
@@ -124,6 +139,14 @@ func parseMedia(t *testing.T, text string) *media {
 	}
 	m.open = s
 	return m
+}
+
+// end is where the playlist ends, as a report of it has to say.
+func (m *media) end() (number, part int) {
+	if n := len(m.open.parts); n > 0 {
+		return m.number + len(m.segments), n - 1
+	}
+	return m.number + len(m.segments) - 1, len(m.segments[len(m.segments)-1].parts) - 1
 }
 
 // valid checks what a playlist must be like by itself.
@@ -157,6 +180,11 @@ func (m *media) valid(t *testing.T, text string) {
 		m.validParts(fail, s, fmt.Sprint(i), true)
 	}
 	m.validParts(fail, m.open, "open", false)
+	for _, r := range m.reports {
+		if u, err := url.Parse(r.uri); err != nil || u.IsAbs() || u.Path == "" || r.number < 0 {
+			fail("report %+v", r)
+		}
+	}
 	var foreign playlist.Media
 	if err := foreign.Unmarshal([]byte(text)); err != nil || len(foreign.Segments) != len(m.segments) {
 		fail("gohlslib reads %d segments of %d: %v", len(foreign.Segments), len(m.segments), err)
@@ -215,4 +243,60 @@ func (m *media) numbered() map[int]numbered {
 		out[m.number+m.skipped+i] = numbered{s.uri, s.seconds, breaks}
 	}
 	return out
+}
+
+// multivariant checks a multivariant playlist and returns its variants, by the RFCs and not by what gohlslib, which writes it, takes for right.
+func multivariant(t *testing.T, text string) (variants []map[string]string) {
+	t.Helper()
+	groups, want := map[string]bool{}, map[string]bool{}
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	if lines[0] != "#EXTM3U" {
+		t.Fatalf("the first line is %q (RFC 8216, 4.3.1.1)", lines[0])
+	}
+	for i := 1; i < len(lines); i++ {
+		tag, rest, _ := strings.Cut(lines[i], ":")
+		a := attributes(rest)
+		switch tag {
+		case "", "#EXT-X-VERSION", "#EXT-X-INDEPENDENT-SEGMENTS":
+		case "#EXT-X-MEDIA":
+			if a["TYPE"] != "SUBTITLES" || a["GROUP-ID"] == "" || a["NAME"] == "" || a["URI"] == "" || a["FORCED"] != "" && a["FORCED"] != "NO" {
+				t.Errorf("%s: want TYPE, GROUP-ID, NAME, and of subtitles a URI (4.3.4.1)", lines[i])
+			}
+			groups[a["GROUP-ID"]] = true
+		case "#EXT-X-STREAM-INF":
+			if i++; i == len(lines) || strings.HasPrefix(lines[i], "#") || lines[i] == "" {
+				t.Fatalf("no URI follows %q (4.3.4.2)", rest)
+			}
+			validVariant(t, a)
+			if g := a["SUBTITLES"]; g != "" {
+				want[g] = true
+			}
+			a["URI"] = lines[i]
+			variants = append(variants, a)
+		default:
+			t.Errorf("unknown tag %q", lines[i])
+		}
+	}
+	if !maps.Equal(groups, want) || len(variants) == 0 {
+		t.Errorf("groups %v are there, %v are wanted; %d variants:\n%s", groups, want, len(variants), text)
+	}
+	return variants
+}
+
+var resolution = regexp.MustCompile(`^[1-9]\d*x[1-9]\d*$`)
+
+// validVariant checks the attributes of an EXT-X-STREAM-INF (RFC 8216, 4.3.4.2; codecs as RFC 6381 names them).
+func validVariant(t *testing.T, a map[string]string) {
+	t.Helper()
+	peak, mean := decimal(t, a["BANDWIDTH"]), decimal(t, a["AVERAGE-BANDWIDTH"])
+	if peak != math.Trunc(peak) || mean != math.Trunc(mean) || mean <= 0 || peak < mean {
+		t.Errorf("variant %v: BANDWIDTH is the peak, AVERAGE-BANDWIDTH the mean, of bits a second", a)
+	}
+	video := strings.Contains(a["CODECS"], "avc1.") || strings.Contains(a["CODECS"], "hvc1.")
+	if a["CODECS"] == "" || video != resolution.MatchString(a["RESOLUTION"]) {
+		t.Errorf("variant %v: want CODECS, and of pictures a RESOLUTION", a)
+	}
+	if rate := a["FRAME-RATE"]; rate != "" && (decimal(t, rate) <= 0 || !video) {
+		t.Errorf("variant %v: FRAME-RATE", a)
+	}
 }

@@ -208,7 +208,7 @@ func (s *Server) version(name string) *Server {
 	cfg := s.cfg
 	cfg.Log, cfg.Choice = name, nil
 	v := New(cfg)
-	v.metrics = s.metrics
+	v.metrics, v.whole = s.metrics, s
 	return v
 }
 

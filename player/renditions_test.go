@@ -3,6 +3,7 @@ package player
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -165,6 +166,7 @@ func TestLadder(t *testing.T) {
 	write(rungs["high"], synthetic(8, 0))
 	write(rungs["low"], synthetic(8, 0))
 	var list playlist.Multivariant
+	multivariant(t, string(c.have("index.m3u8")))
 	if err := list.Unmarshal(c.have("index.m3u8?dvr=1h")); err != nil {
 		t.Fatal(err)
 	}
@@ -204,6 +206,36 @@ func TestLadder(t *testing.T) {
 	}
 	if v := again.Variants[0]; v.Codecs[0] != "avc1.4d401e" {
 		t.Errorf("what is made has the codec %v of the catalog, want what was found", v.Codecs)
+	}
+}
+
+// TestReports: the playlist of a rendition tells where those of the others end that are being made, by the address that the multivariant playlist gives them.
+func TestReports(t *testing.T) {
+	c := newChannel(t, Config{})
+	rungs, _ := c.rungs("high", "low", "least")
+	for _, to := range rungs {
+		write(to, synthetic(8, 0))
+	}
+	of := func(name string) *media {
+		text := string(c.have("r/" + name + "/main.m3u8?dvr=1h"))
+		m := parseMedia(t, text)
+		m.valid(t, text)
+		return m
+	}
+	if first := of("high"); len(first.reports) != 0 {
+		t.Errorf("of renditions that nobody asked for it is told %+v", first.reports)
+	}
+	next := of("low")
+	for _, name := range []string{"high", "low"} {
+		c.have(fmt.Sprintf("r/%s/main.m3u8?_HLS_msn=%d&_HLS_part=0", name, next.number+len(next.segments)))
+	}
+	low, high := of("low"), of("high")
+	for _, x := range []struct{ in, other *media }{{low, high}, {high, low}} {
+		number, part := x.other.end()
+		uri := map[*media]string{low: "../low/main.m3u8?dvr=1h", high: "../high/main.m3u8?dvr=1h"}[x.other]
+		if want := []mediaReport{{uri, number, part}}; !slices.Equal(x.in.reports, want) || part < 0 {
+			t.Errorf("reports %+v, want %+v", x.in.reports, want)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -52,6 +53,10 @@ func TestPastToTS(t *testing.T) {
 	answer := c.watch(at("/live.ts", firsts[2]))
 	if got, want := answer.Header.Get("X-Tailcast-From"), time.UnixMicro(firsts[2].Record.Wall).UTC().Format(fineClock); got != want {
 		t.Errorf("X-Tailcast-From: got %s, want %s", got, want)
+	}
+	zone := time.UnixMicro(firsts[2].Record.Wall).In(time.FixedZone("", 2*3600)).Format("2006-01-02T15:04:05.000000Z07:00")
+	if got, want := c.watch("/live.ts?at="+url.QueryEscape(zone)).Header.Get("X-Tailcast-From"), answer.Header.Get("X-Tailcast-From"); got != want {
+		t.Errorf("at=%s: it begins at %s, want %s", zone, got, want)
 	}
 	video := program.Tracks[0].ID
 	sent := track(in, video)

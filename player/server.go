@@ -91,6 +91,7 @@ type Server struct {
 	aac      *outlet
 	hls      *edge
 	versions versions
+	whole    *Server // that of the channel, if this one is of one of its renditions
 	guide    guide
 }
 

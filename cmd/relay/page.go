@@ -187,7 +187,7 @@ func (r *relay) page() http.Handler {
 func (r *relay) serveChannel(w http.ResponseWriter, req *http.Request) {
 	for _, m := range r.list() {
 		if m.link.Root.String() == req.PathValue("key") {
-			node.WriteJSON(w, http.StatusOK, channel{m.link.Root.String(), m.channel.Status()})
+			node.WriteStatus(w, req, channel{m.link.Root.String(), m.channel.Status()})
 			return
 		}
 	}

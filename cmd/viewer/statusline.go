@@ -114,12 +114,8 @@ func showQR(f *os.File, urls []string) {
 	if len(urls) == 0 || !node.IsTerminal(f) {
 		return
 	}
-	drawQR(f, urls[0])
-}
-
-func drawQR(w io.Writer, text string) {
-	qrterminal.GenerateWithConfig(text, qrterminal.Config{
-		Level: qrterminal.L, Writer: w, HalfBlocks: true, QuietZone: 2,
+	qrterminal.GenerateWithConfig(urls[0], qrterminal.Config{
+		Level: qrterminal.L, Writer: f, HalfBlocks: true, QuietZone: 2,
 		BlackChar: qrterminal.BLACK_BLACK, WhiteBlackChar: qrterminal.WHITE_BLACK, WhiteChar: qrterminal.WHITE_WHITE, BlackWhiteChar: qrterminal.BLACK_WHITE,
 	})
 }

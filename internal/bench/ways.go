@@ -21,6 +21,7 @@ import (
 	"tailcast/ingest/mpegts"
 	"tailcast/internal/clip"
 	"tailcast/internal/command"
+	"tailcast/internal/cpu"
 	"tailcast/internal/ts"
 )
 
@@ -107,14 +108,14 @@ func heavy(table *tabwriter.Writer, dir string) error {
 		return err
 	}
 	defer viewer.Kill()
-	begin := cpuTime(streamer.Pid())
+	begin := cpu.Of(streamer.Pid())
 	if _, err := e.watch(viewer.HTTP + "/live.ts?join=next"); err != nil {
 		return err
 	}
-	cpu := (cpuTime(streamer.Pid()) - begin) / watchTime.Seconds()
+	used := (cpu.Of(streamer.Pid()) - begin).Seconds() / watchTime.Seconds()
 	by := fmt.Sprintf("%s of 6 Mbit/s TS over UDP, one viewer", watchTime)
 	row(table, "streamer at 6 Mbit/s, memory", fmt.Sprintf("%.0f MB", peakMemory(streamer.Pid())/1e6), "<= 60 MB", by)
-	row(table, "streamer at 6 Mbit/s, CPU", fmt.Sprintf("%.1f %% of a core", cpu*100), "", by)
+	row(table, "streamer at 6 Mbit/s, CPU", fmt.Sprintf("%.1f %% of a core", used*100), "", by)
 	row(table, "viewer at 6 Mbit/s, memory", fmt.Sprintf("%.0f MB", peakMemory(viewer.Pid())/1e6), "", by)
 	return nil
 }
@@ -276,17 +277,4 @@ func peakMemory(pid int) float64 {
 	_, after, _ := strings.Cut(string(text), "VmHWM:")
 	kb, _ := strconv.ParseFloat(strings.TrimSpace(strings.SplitN(after, "kB", 2)[0]), 64)
 	return kb * 1024
-}
-
-// cpuTime is what a process has used so far, in seconds (proc(5), stat, fields 14 and 15, of 10 ms).
-func cpuTime(pid int) float64 {
-	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, after, _ := strings.Cut(string(text), ") ")
-	fields := strings.Fields(after)
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseFloat(fields[11], 64)
-	system, _ := strconv.ParseFloat(fields[12], 64)
-	return (user + system) / 100
 }

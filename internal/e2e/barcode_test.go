@@ -118,7 +118,7 @@ func quantile(list []float64, q float64) float64 {
 }
 
 // TestGlassToGlass measures how old pictures are when they are seen, encoder included, through streamer, feed, QUIC, verification and one
-// viewer, and whether the page tells the same. `make bench-player` prints it beside the targets. What the page claims can fail, and, in five
+// viewer, and whether the page tells the same. `make bench-player` judges it by the targets. What the page claims can fail, and, in five
 // minutes, a stall; times are the machine's. TAILCAST_WATCH says how long each is watched.
 func TestGlassToGlass(t *testing.T) {
 	needPage(t, "ffmpeg", "mpv")
@@ -141,8 +141,36 @@ func TestGlassToGlass(t *testing.T) {
 		t.Errorf("pictures are %s ms older than the page says, want at most 300 for encoding and cutting", seen["apart"])
 	}
 	mpv := mpvSees(t, v.HTTP+"/live.ts?join=next", epoch, max(length, 8*time.Second), 3*time.Second)
-	t.Logf("page:   %s   (target p50 <= 500 ms, first picture <= 1 s)", seen["frames"])
+	t.Logf("page:   %s", seen["frames"])
 	t.Logf("        %s", seen["claim"])
-	t.Logf("LL-HLS: %s   (target p50 <= 2 s)", seen["hls"])
-	t.Logf("mpv:    p50 %.0f ms, p95 %.0f ms of %d pictures   (target p50 <= 350 ms)", quantile(mpv, 0.5), quantile(mpv, 0.95), len(mpv))
+	t.Logf("LL-HLS: %s", seen["hls"])
+	t.Logf("mpv:    p50 %.0f ms, p95 %.0f ms of %d pictures", quantile(mpv, 0.5), quantile(mpv, 0.95), len(mpv))
+	page, first := figures(t, seen["frames"])
+	hls, _ := figures(t, seen["hls"])
+	atMost(t, "page, p50, ms", page, 500)
+	atMost(t, "page, first picture, ms", first, 1000)
+	atMost(t, "LL-HLS, p50, ms", hls, 2000)
+	atMost(t, "mpv, p50, ms", quantile(mpv, 0.5), 350)
+}
+
+// figures takes from what nodes.mjs saw how old pictures were, and when the first was there, in ms.
+func figures(t *testing.T, saw string) (p50, first float64) {
+	t.Helper()
+	var p95 float64
+	var n int
+	if _, err := fmt.Sscanf(saw, "p50 %f ms, p95 %f ms of %d pictures, first after %f ms", &p50, &p95, &n, &first); err != nil {
+		t.Errorf("%q: %v", saw, err)
+		return math.NaN(), math.NaN()
+	}
+	return p50, first
+}
+
+// atMost says a figure beside its target. Figures are the machine's: one that is missed fails the test only where TAILCAST_JUDGE asks for that, as `make bench-player`
+// does.
+func atMost(t *testing.T, what string, got, most float64) {
+	t.Helper()
+	t.Logf("measured: %s: %.0f   (target <= %.0f)", what, got, most)
+	if os.Getenv("TAILCAST_JUDGE") != "" && !(got <= most) { // NaN is no figure
+		t.Errorf("%s: %.0f, the target is %.0f", what, got, most)
+	}
 }

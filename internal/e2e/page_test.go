@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -183,7 +184,10 @@ func TestPageGoesBack(t *testing.T) {
 	s := streamer(t, "demo")
 	v := viewer(t, s.LinkTo())
 	until(t, v, "live", live)
-	look(t, v, "past", nil, "BACK="+cmp.Or(os.Getenv("TAILCAST_BACK"), "35"))
+	back, again := math.NaN(), math.NaN()
+	look(t, v, "past", map[string]func(string){"took": func(line string) { _, _ = fmt.Sscan(line, &back, &again) }}, "BACK="+cmp.Or(os.Getenv("TAILCAST_BACK"), "35"))
+	atMost(t, "page, back in what is kept, ms", back, 500)
+	atMost(t, "page, back to live, ms", again, 500)
 }
 
 // TestPageFallsBack to HLS where fragments cannot be fed to the browser.

@@ -65,7 +65,7 @@ var Allowed = map[string][]string{
 	"internal/cpu":     {},
 	"internal/testrun": {},
 	"internal/e2e":     {},
-	"internal/bench":   {"internal/command", "ingest", "ingest/mpegts", "internal/ts", "internal/clip"},
+	"internal/bench":   {"internal/command", "internal/cpu", "ingest", "ingest/mpegts", "internal/ts", "internal/clip"},
 	"internal/netsim":  {},
 
 	"internal/netsim/model": {},

@@ -21,6 +21,15 @@ func Foreign(r *http.Request) bool {
 	return elsewhere(r, "Origin") || elsewhere(r, "Referer")
 }
 
+// Refuse answers a request for another site, which may not do what is said, and tells whether it was one.
+func Refuse(w http.ResponseWriter, r *http.Request, what string) bool {
+	if !Foreign(r) {
+		return false
+	}
+	http.Error(w, "another site may not "+what+" through your browser", http.StatusForbidden)
+	return true
+}
+
 // elsewhere tells whether a header is there and names another host than the one that is asked.
 func elsewhere(r *http.Request, header string) bool {
 	text := r.Header.Get(header)

@@ -13,6 +13,7 @@ const TOO_LATE = 2;     // beyond the target: jump
 const CALM = 5;         // seconds between jumps: each costs the decoder a start
 const NEAR = 0.04;      // as good as on target
 const FASTEST = 1.25, SLOWEST = 0.95;
+const BURST = 0.2;      // seconds without being brought nearer to live, after which a start is over
 const GUESS = 0.2, GUESSED = 3; // jitter that is assumed at first, and the seconds in which measuring takes its place
 const STALL = 0.2;      // what a stall adds to the target
 const STALLS = 2;       // and at most
@@ -24,7 +25,9 @@ export class Latency {
   #begun = null;      // when the first arrived
   #boost = 0;
   #boostAt = 0;
-  #settled = false;   // the jump after the start is done
+  #nearest = Infinity; // the least distance at the start, and since when
+  #nearestAt = 0;
+  #settled = false;   // the start is over, with the jump after it
   #jumped = -Infinity; // when last
 
   // arrived: at the time now, media up to end is there.
@@ -32,8 +35,7 @@ export class Latency {
     if (this.#end !== null && end <= this.#end) return;
     this.#begun ??= now;
     const after = now - end;
-    const best = this.#best();
-    if (after < best - 0.25 || (!this.#settled && after < best)) {
+    if (this.#catchingUp(now, after) || after < this.#best() - 0.25) {
       this.#arrivals = []; // we were being brought up to date: what came before tells nothing
     }
     const last = this.#arrivals.at(-1);
@@ -42,6 +44,16 @@ export class Latency {
     this.#end = end;
     while (this.#arrivals[0].at < now - WINDOW) this.#arrivals.shift();
   }
+
+  // catchingUp tells whether an arrival belongs to what a stream begins with, of before it was asked for: that comes faster than time goes by. The picture
+  // may run by then.
+  #catchingUp(now, after) {
+    if (this.#settled || after > this.#nearest - 0.005) return false;
+    [this.#nearest, this.#nearestAt] = [after, now];
+    return true;
+  }
+
+  #starting(now) { return !this.#settled && now - this.#nearestAt < BURST && now - this.#begun < GUESSED; }
 
   stalled(now) {
     this.#boost = Math.min(STALLS, this.boost(now) + STALL);
@@ -79,7 +91,7 @@ export class Latency {
 
   // decide says how fast to play, and where to jump to, if at all (null: nowhere). It is asked from when the picture runs.
   decide(now, position) {
-    if (this.#end === null) return { rate: 1, jump: null };
+    if (this.#end === null || this.#starting(now)) return { rate: 1, jump: null };
     const target = this.#best() + this.buffer(now);
     const excess = now - position - target;
     const late = this.#settled ? TOO_LATE : 0.1;

@@ -157,5 +157,5 @@ function recipe(name, how, fields) {
 
 function command(name, text, id) {
   return make('div', { className: 'recipe' }, make('h3', { textContent: name }),
-    make('div', { className: 'way' }, make('code', { textContent: text, id }), make('button', { type: 'button', className: 'button', textContent: 'Copy', 'data-copy': id })));
+    make('div', { className: 'way' }, make('code', { textContent: text, id }), make('button', { type: 'button', className: 'button', textContent: 'Copy', 'aria-label': `Copy: ${name}`, 'data-copy': id })));
 }

@@ -32,7 +32,9 @@ export async function browse(url, folder, act) {
 
 export class Watcher {
   constructor(context, page, url, folder) {
-    Object.assign(this, { context, page, url, folder, errors: [] });
+    Object.assign(this, { context, page, url, folder, errors: [], lost: [] });
+    page.on('response', r => { if (r.status() >= 400) this.lost.push(`${r.status()} ${r.url()}`); });
+    page.on('requestfailed', r => { if (r.failure()?.errorText !== 'net::ERR_ABORTED') this.lost.push(`${r.failure()?.errorText} ${r.url()}`); }); // aborted: the page went
     page.on('pageerror', e => this.errors.push(`page: ${e.message}`));
     page.on('console', m => { if (m.type() === 'error') this.errors.push(`console: ${m.text()}`); });
     page.on('request', r => { if (!r.url().startsWith(url) && !r.url().startsWith('blob:')) this.errors.push(`foreign request: ${r.url()}`); });
@@ -73,8 +75,10 @@ export class Watcher {
     if (this.folder) await this.page.screenshot({ path: join(this.folder, `${name}.png`), fullPage: full });
   }
 
-  // quiet says that nothing went wrong but what the test did itself.
+  // quiet says that nothing went wrong. Streams and the status may be lost: they end, are not there yet, or a test takes them away; the console says so
+  // of each. A part of the page that is missing is none of these.
   quiet() {
     assert.deepEqual(this.errors.filter(e => !/Failed to load resource|ERR_/.test(e)), []);
+    assert.deepEqual(this.lost.filter(e => !/\/(live\.mp4|live\.ts|hls\/|api\/v1\/)/.test(e)), [], 'parts of the page are missing');
   }
 }

@@ -43,6 +43,17 @@ test('a steady stream settles close to its edge', () => {
   assert.ok(log.stalls <= 1, `${log.stalls} stalls`);
 });
 
+test('whatever is there at the start, it jumps once at most, within a second, and is live', () => {
+  for (const backlog of [0.2, 1, 3, 10]) {
+    for (const seed of [1, 2, 3]) {
+      const d = dice(seed), { jumps, delays } = watch({ seconds: 30, backlog, late: () => 0.05 + 0.2 * d() });
+      assert.ok(jumps.length <= 1 && jumps.every(at => at < 1), `${backlog} s there: jumps after ${jumps} s`);
+      const worst = Math.max(...delays.filter(x => x.now > 1).map(x => x.delay));
+      assert.ok(worst < 0.6, `${backlog} s there: ${worst} s behind after the first second`);
+    }
+  }
+});
+
 test('the target follows the jitter', () => {
   const calm = dice(1), wild = dice(1);
   const small = watch({ seconds: 30, late: () => 0.05 + 0.05 * calm() });

@@ -27,6 +27,7 @@ await browse(url, folder, async w => {
   await past(w);
   await days(w);
   await keys(w);
+  await many(w);
   await studio(w);
   w.quiet();
   await refused(w);
@@ -153,11 +154,31 @@ async function keys(w) {
   assert.equal(await video('muted'), false, 'm turns the sound on');
   await page.locator('#stage').focus();
   await page.keyboard.press('ArrowDown');
-  assert.ok(await video('volume') < 1, 'arrow down is quieter');
+  assert.equal(await video('volume'), 0.95, 'arrow down is quieter');
+  await page.keyboard.press('ArrowUp');
+  assert.equal(await video('volume'), 1, 'arrow up is louder');
+  await page.locator('#volume').fill('0.4');
+  assert.deepEqual([await video('volume'), await video('muted')], [0.4, false], 'the slider sets the volume');
+  await page.locator('#volume').fill('0');
+  assert.equal(await video('muted'), true, 'and no volume is no sound');
+  await page.click('#mute');
+  assert.deepEqual([await video('volume'), await video('muted')], [1, false], 'who turns the sound on hears it');
+  await page.click('#mute');
+  assert.deepEqual([await video('muted'), await page.locator('#mute').getAttribute('aria-label')], [true, 'Turn sound on'], 'a click turns the sound off');
+  await page.locator('#stage').focus();
   await page.keyboard.press('k');
   await w.until('k pauses', s => s.paused);
   await page.keyboard.press('k');
   await w.until('k plays', s => !s.paused);
+  await page.keyboard.press(' ');
+  await w.until('Space pauses', s => s.paused);
+  await page.keyboard.press(' ');
+  await w.until('Space plays', s => !s.paused);
+  await page.keyboard.press('Home');
+  const oldest = await w.until('Home goes to the oldest', s => s.seek <= s.oldest + 8 && s.veil === '' && s.ready >= 3 && /^Watching/.test(s.sentence), SOON);
+  await page.keyboard.press('l');
+  await w.until('l goes on 10 seconds', s => s.seek >= oldest.seek + 5 && s.veil === '' && s.ready >= 3, SOON);
+  await pictureInPicture(w);
   await page.keyboard.press('f');
   await page.waitForFunction(() => document.fullscreenElement?.id === 'stage');
   await page.keyboard.press('f');
@@ -192,6 +213,40 @@ async function keys(w) {
   console.log('ok: sound, full screen, report');
 }
 
+// pictureInPicture by its key and by its button. Headless Chromium has no window for it: what counts is that the page asks for one, and for none again.
+async function pictureInPicture(w) {
+  const { page } = w;
+  await page.evaluate(() => {
+    let shown = null;
+    globalThis.asked = [];
+    Object.defineProperty(document, 'pictureInPictureElement', { configurable: true, get: () => shown });
+    HTMLVideoElement.prototype.requestPictureInPicture = async function () { asked.push('in'); shown = this; };
+    document.exitPictureInPicture = async () => { asked.push('out'); shown = null; };
+  });
+  await page.keyboard.press('i');
+  await page.keyboard.press('i');
+  await page.mouse.move(640, 300);
+  await page.mouse.move(650, 310); // the bar comes with the pointer
+  await page.click('#pip');
+  await page.click('#pip');
+  assert.deepEqual(await page.evaluate(() => globalThis.asked), ['in', 'out', 'in', 'out'], 'i and the button open and close the small picture');
+  await page.evaluate(() => document.activeElement?.blur());
+}
+
+// many has more peers than the panel shows at once.
+async function many(w) {
+  const { page } = w, one = (await (await fetch(`${url}/api/v1/status`)).json()).peers[0];
+  await status({ peers: Array.from({ length: 30 }, (_, i) => ({ ...one, id: `peer${i}` })) });
+  await page.waitForFunction(() => document.getElementById('all-peers').textContent === 'Show all 30', null, { timeout: SOON });
+  const rows = () => page.locator('#peer-rows tr').count(), few = await rows();
+  await page.click('#all-peers');
+  assert.deepEqual([await rows(), await page.locator('#all-peers').textContent()], [30, 'Show fewer'], 'all are shown');
+  await page.click('#all-peers');
+  assert.ok(few < 30 && await rows() === few, `${few} of 30 are shown, then ${await rows()}`);
+  await status({});
+  await w.until('four peers again', s => LIVE.test(s.sentence), SOON);
+}
+
 // studio is the page of a streamer.
 async function studio(w) {
   const { page } = w;
@@ -211,6 +266,8 @@ async function studio(w) {
   const s = await w.until('the streamer’s page', s => /155 nodes/.test(s.all) && s.troubles['input-gop'], SOON);
   for (const want of [/98\s*% of your upload/, /\$0\.76/, /Custom Output \(FFmpeg\)/, /-method PUT/, /29\.97/, /10\.0 s, too seldom/, /Viewers see the backup input\. Switched 3 times/, /412 ppm slow/, /2 damaged/, /pictures have stopped 12s ago/, /the built-in slate/]) assert.match(s.all, want);
   await page.waitForFunction(() => document.getElementById('qr').naturalWidth > 0);
+  const copies = await page.locator('.recipe [data-copy]').evaluateAll(list => list.map(b => b.getAttribute('aria-label')));
+  assert.ok(copies.length > 1 && new Set(copies).size === copies.length && copies.every(c => /^Copy: ffmpeg/.test(c)), `each button says what it copies: ${copies}`);
   for (const colorScheme of ['dark', 'light']) {
     await page.emulateMedia({ colorScheme });
     await page.waitForTimeout(300);
