@@ -84,7 +84,7 @@ func TestHealthWarns(t *testing.T) {
 		"mpeg-2, ac-3":         {ingest.MPEG2Video, ingest.AC3, 1, 0, []string{"codec", "sound"}, "MPEG-2 video is not played"},
 		"loss":                 {ingest.H264, ingest.AAC, 1, 7, []string{"loss"}, "7 so far"},
 	} {
-		i := node.Ingest{LostPackets: c.lost}
+		i := node.Ingest{IngestCounts: node.IngestCounts{LostPackets: c.lost}}
 		if ids := warned(fed(programOf(c.video, c.sound), 30, c.gop), &i); !slices.Equal(ids, c.want) {
 			t.Errorf("%s: warns of %v, want %v", name, ids, c.want)
 		}
@@ -131,7 +131,7 @@ func TestHealthAfterAJump(t *testing.T) {
 // A loss is spoken of for a while, and then no more.
 func TestHealthForgetsLoss(t *testing.T) {
 	h := fed(programOf(ingest.H264, ingest.AAC), 5, 1)
-	i := node.Ingest{LostPackets: 3}
+	i := node.Ingest{IngestCounts: node.IngestCounts{LostPackets: 3}}
 	if ids := warned(h, &i); !slices.Equal(ids, []string{"loss"}) {
 		t.Fatalf("warns of %v", ids)
 	}

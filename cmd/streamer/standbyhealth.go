@@ -39,8 +39,7 @@ func (s *standing) report(k switcher.Status, page string) node.IngestSource {
 	left.Add(k.Left)
 	r := node.IngestSource{
 		Name: k.Name, Input: cmp.Or(s.input.text, "an encoder that sends here"), State: string(k.State), OnAir: k.OnAir, Reason: k.Reason, Missing: k.Missing,
-		Bytes: h.Bytes, Samples: h.Samples, LostPackets: h.LostPackets, DamagedSamples: h.DamagedSamples, DroppedSamples: k.Dropped, LeftOut: left.Map(),
-		Discontinuities: h.Discontinuities, DTSFallbacks: h.DTSFallbacks, Reconnects: h.Reconnects, LastError: cmp.Or(h.LastError, k.Error),
+		IngestCounts: h.IngestCounts, DroppedSamples: k.Dropped, LeftOut: left.Map(), LastError: cmp.Or(h.LastError, k.Error),
 		Bitrate: h.Bitrate, FPS: h.FPS, Keyframe: h.Keyframe, Tracks: h.Tracks, Push: h.Push,
 	}
 	if k.Drifts {
