@@ -38,9 +38,13 @@ func (s *scraped) Describe(ch chan<- *prometheus.Desc) { describeSources(ch) }
 
 func (s *scraped) Collect(ch chan<- prometheus.Metric) {
 	send := func(kind prometheus.ValueType) func(*prometheus.Desc, float64, ...string) {
-		return func(d *prometheus.Desc, v float64, labels ...string) { ch <- prometheus.MustNewConstMetric(d, kind, v, labels...) }
+		return func(d *prometheus.Desc, v float64, labels ...string) {
+			ch <- prometheus.MustNewConstMetric(d, kind, v, labels...)
+		}
 	}
-	count := func(d *prometheus.Desc, v uint64, labels ...string) { send(prometheus.CounterValue)(d, float64(v), labels...) }
+	count := func(d *prometheus.Desc, v uint64, labels ...string) {
+		send(prometheus.CounterValue)(d, float64(v), labels...)
+	}
 	collectSources(&s.status, count, send(prometheus.GaugeValue))
 }
 
