@@ -9,10 +9,15 @@ var (
 	sourceBytes    = sourceDesc("received_bytes_total", "Received from the input.")
 	sourceSamples  = sourceDesc("samples_total", "Access units and data units taken in.")
 	sourceLost     = sourceDesc("lost_packets_total", "Packets missing on the way from the input.")
+	sourceSegments = sourceDesc("lost_segments_total", "Segments of HLS that were gone before they were fetched, or could not be.")
+	sourceLate     = sourceDesc("lost_datagrams_total", "SRT packets that did not come in time, though asked for again.")
+	sourceRepeated = sourceDesc("retransmitted_datagrams_total", "SRT packets that came because they were asked for again.")
+	sourceSkipped  = sourceDesc("skipped_bytes_total", "Bytes that were passed over to find packets, or that nobody understood.")
 	sourceDamaged  = sourceDesc("damaged_samples_total", "Samples that lost bytes on the way in.")
 	sourceDropped  = sourceDesc("dropped_samples_total", "Samples for which there was no room, since this machine was too slow.")
 	sourceLeft     = prometheus.NewDesc("tailcast_ingest_source_left_out_samples_total", "Samples that did not go on air though there was room, by cause.", []string{"rendition", "source", "cause"}, nil)
 	sourceJumps    = sourceDesc("discontinuities_total", "Jumps of the input's clock.")
+	sourceGuessed  = sourceDesc("dts_fallbacks_total", "Decoding times that had to be guessed.")
 	sourceAgain    = sourceDesc("reconnects_total", "Connections begun after the first.")
 	sourceBitrate  = sourceDesc("bits_per_second", "Bit rate over the last seconds.")
 	sourceFPS      = sourceDesc("pictures_per_second", "Pictures a second over the last seconds.")
@@ -28,7 +33,8 @@ func sourceDesc(name, help string) *prometheus.Desc {
 
 func describeSources(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		sourceOnAir, sourceUp, sourceBytes, sourceSamples, sourceLost, sourceDamaged, sourceDropped, sourceLeft, sourceJumps, sourceAgain, sourceBitrate, sourceFPS, sourceKeyframe, sourceMissing, sourceDrift, switchesDone,
+		sourceOnAir, sourceUp, sourceBytes, sourceSamples, sourceLost, sourceSegments, sourceLate, sourceRepeated, sourceSkipped, sourceDamaged,
+		sourceDropped, sourceLeft, sourceJumps, sourceGuessed, sourceAgain, sourceBitrate, sourceFPS, sourceKeyframe, sourceMissing, sourceDrift, switchesDone,
 	} {
 		ch <- d
 	}
@@ -51,8 +57,9 @@ func (s *IngestSource) collect(rendition string, counter func(*prometheus.Desc, 
 	gauge(sourceOnAir, one(s.OnAir), rendition, s.Name)
 	gauge(sourceUp, one(s.State == "on air" || s.State == "standby"), rendition, s.Name)
 	for desc, n := range map[*prometheus.Desc]uint64{
-		sourceBytes: s.Bytes, sourceSamples: s.Samples, sourceLost: s.LostPackets, sourceDamaged: s.DamagedSamples,
-		sourceDropped: s.DroppedSamples, sourceJumps: s.Discontinuities, sourceAgain: s.Reconnects,
+		sourceBytes: s.Bytes, sourceSamples: s.Samples, sourceLost: s.LostPackets, sourceSegments: s.LostSegments, sourceLate: s.LostDatagrams,
+		sourceRepeated: s.Retransmitted, sourceSkipped: s.SkippedBytes, sourceDamaged: s.DamagedSamples, sourceDropped: s.DroppedSamples,
+		sourceJumps: s.Discontinuities, sourceGuessed: s.DTSFallbacks, sourceAgain: s.Reconnects,
 	} {
 		counter(desc, n, rendition, s.Name)
 	}

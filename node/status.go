@@ -219,23 +219,28 @@ func (b *Blocks) Add(c Blocks) {
 	b.ByOthers += c.ByOthers
 }
 
-// Ingest is the health of a streamer's input.
-type Ingest struct {
-	Rendition       string `json:"rendition,omitempty"`
-	Input           string `json:"input"`
+// IngestCounts is what an input met so far.
+type IngestCounts struct {
 	Bytes           uint64 `json:"bytes"`
 	Samples         uint64 `json:"samples"`
 	LostPackets     uint64 `json:"lost_packets"`
-	LostSegments    uint64 `json:"lost_segments,omitempty"` // of HLS
-	LostDatagrams   uint64 `json:"lost_datagrams"`          // SRT packets that were not there in time
-	Retransmitted   uint64 `json:"retransmitted"`           // SRT packets that came because they were asked for again
-	Refused         uint64 `json:"refused"`                 // attempts to publish without the key
+	LostSegments    uint64 `json:"lost_segments"`  // of HLS
+	LostDatagrams   uint64 `json:"lost_datagrams"` // SRT packets that were not there in time
+	Retransmitted   uint64 `json:"retransmitted"`  // SRT packets that came because they were asked for again
 	DamagedSamples  uint64 `json:"damaged_samples"`
 	SkippedBytes    uint64 `json:"skipped_bytes"`
 	Discontinuities uint64 `json:"discontinuities"`
 	DTSFallbacks    uint64 `json:"dts_fallbacks"`
 	Reconnects      uint64 `json:"reconnects"`
-	LastError       string `json:"last_error,omitempty"`
+}
+
+// Ingest is the health of a streamer's input.
+type Ingest struct {
+	Rendition string `json:"rendition,omitempty"`
+	Input     string `json:"input"`
+	IngestCounts
+	Refused   uint64 `json:"refused"` // attempts to publish without the key
+	LastError string `json:"last_error,omitempty"`
 
 	Bitrate  float64   `json:"bitrate_bps"` // of what was taken in, over the last seconds
 	FPS      float64   `json:"fps"`
@@ -258,17 +263,11 @@ type IngestSource struct {
 
 	Missing []string `json:"missing,omitempty"` // tracks that have stopped while others of it go on: "sound (eng)"
 
-	Bytes          uint64 `json:"bytes"`
-	Samples        uint64 `json:"samples"`
-	LostPackets    uint64 `json:"lost_packets"`
-	DamagedSamples uint64 `json:"damaged_samples"`
+	IngestCounts
 	DroppedSamples uint64 `json:"dropped_samples"` // there was no room for them: this machine is too slow
 	// LeftOut are samples that did not go on air for other reasons, by cause (ingest.Cause).
-	LeftOut         map[string]uint64 `json:"left_out,omitempty"`
-	Discontinuities uint64            `json:"discontinuities"`
-	DTSFallbacks    uint64            `json:"dts_fallbacks"`
-	Reconnects      uint64            `json:"reconnects"`
-	LastError       string            `json:"last_error,omitempty"`
+	LeftOut   map[string]uint64 `json:"left_out,omitempty"`
+	LastError string            `json:"last_error,omitempty"`
 
 	Bitrate  float64  `json:"bitrate_bps"`
 	FPS      float64  `json:"fps"`

@@ -81,7 +81,7 @@ func (d *doors) run(ctx context.Context) error {
 func (d *doors) source(rendition string) *source {
 	s := &source{push: func(page string) *node.Push { return d.pushes(rendition, page, d.gate.Keyed()) }}
 	for _, w := range d.reach(rendition) {
-		s.stats = append(s.stats, w.statsOf(rendition))
+		s.add(w.name, w.statsOf(rendition))
 	}
 	s.run = func(ctx context.Context, sink ingest.Sink) error {
 		d.stages[rendition].perform(sink)

@@ -32,8 +32,7 @@ type health struct {
 	last    int64  // DTS of the last keyframe
 	newest  int64  // DTS of the last picture
 	begun   bool   // there was one since the clock jumped
-	lost    uint64 // packets, at the last look
-	lossy   time.Time
+	lost    recent // packets, datagrams, segments
 }
 
 // bin is what came in one second of the clock.
@@ -119,25 +118,24 @@ func (h *health) second(now time.Time) int64 {
 	return int64(now.Sub(h.start)/time.Second) + 1
 }
 
-// report fills in what was measured.
-func (h *health) report(into *node.Ingest) {
+// report fills in what was measured, and what should be changed; lossy is what most of that which is lost comes by.
+func (h *health) report(into *node.Ingest, lossy string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	into.Bitrate, into.FPS = h.rates()
 	into.Keyframe = h.keyframe()
-	into.Tracks, into.Warnings = []string{}, []node.Warning{}
-	if h.program == nil {
-		return
+	into.Tracks, into.Warnings = []string{}, append([]node.Warning{}, h.warnings(into, lossy)...)
+	if h.program != nil {
+		into.Tracks = trackNames(h.program)
+		into.Warnings = append(into.Warnings, unplayable(h.program)...)
 	}
-	into.Tracks = trackNames(h.program)
-	into.Warnings = append(append(into.Warnings, h.warnings(into)...), unplayable(h.program)...)
 }
 
 // rates are those of the whole seconds that are over.
 func (h *health) rates() (bps, fps float64) {
 	now, from := h.second(h.now()), int64(0)
 	for _, b := range h.bins {
-		if b.second >= now || b.second <= now-healthSecond {
+		if b.second == 0 || b.second >= now || b.second <= now-healthSecond { // 0: never used
 			continue
 		}
 		bps += float64(8 * b.bytes)
@@ -167,16 +165,9 @@ func (h *health) keyframe() float64 {
 	return longest.Seconds()
 }
 
-func (h *health) warnings(i *node.Ingest) (list []node.Warning) {
-	now := h.now()
-	if i.LostPackets > h.lost {
-		h.lost, h.lossy = i.LostPackets, now
-	}
-	if !h.lossy.IsZero() && now.Sub(h.lossy) < newTrouble {
-		list = append(list, node.Warning{
-			ID: "loss", What: fmt.Sprintf("packets from the encoder are lost on the way: %d so far", i.LostPackets),
-			Todo: "send by RTSP or HTTP instead of UDP, or by a cable; viewers cannot repair what never arrived here",
-		})
+func (h *health) warnings(i *node.Ingest, lossy string) (list []node.Warning) {
+	if h.lost.within(newTrouble, i.LostPackets+i.LostDatagrams+i.LostSegments, h.now()) > 0 {
+		list = append(list, lossWarning(i.IngestCounts, lossy))
 	}
 	if i.Keyframe > longGOP.Seconds()+0.05 {
 		list = append(list, node.Warning{

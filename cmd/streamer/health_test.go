@@ -42,7 +42,7 @@ func programOf(video, sound ingest.Codec) *ingest.Program {
 }
 
 func warned(h *health, i *node.Ingest) (ids []string) {
-	h.report(i)
+	h.report(i, byUDP)
 	for _, w := range i.Warnings {
 		ids = append(ids, w.ID)
 	}
@@ -70,6 +70,17 @@ func TestHealthMeasures(t *testing.T) {
 	}
 }
 
+// TestHealthMeasuresFromTheStart: the rates are known once a second is over, not after ten.
+func TestHealthMeasuresFromTheStart(t *testing.T) {
+	var i node.Ingest
+	for _, seconds := range []int{1, 2, 5, 9} {
+		warned(fed(programOf(ingest.H264, ingest.AAC), seconds, 1), &i)
+		if math.Abs(i.Bitrate-25*10_500*8) > 1 || i.FPS != 25 {
+			t.Errorf("after %d s: %.0f bit/s, %v pictures a second; want 2100000, 25", seconds, i.Bitrate, i.FPS)
+		}
+	}
+}
+
 func TestHealthWarns(t *testing.T) {
 	for name, c := range map[string]struct {
 		video, sound ingest.Codec
@@ -82,9 +93,9 @@ func TestHealthWarns(t *testing.T) {
 		"two seconds are well": {ingest.H264, ingest.AAC, 2, 0, nil, ""},
 		"hevc":                 {ingest.H265, ingest.AAC, 1, 0, []string{"codec"}, "H.265 (HEVC) is not played by most browsers"},
 		"mpeg-2, ac-3":         {ingest.MPEG2Video, ingest.AC3, 1, 0, []string{"codec", "sound"}, "MPEG-2 video is not played"},
-		"loss":                 {ingest.H264, ingest.AAC, 1, 7, []string{"loss"}, "7 so far"},
+		"loss":                 {ingest.H264, ingest.AAC, 1, 7, []string{"loss"}, "7 packets so far"},
 	} {
-		i := node.Ingest{LostPackets: c.lost}
+		i := node.Ingest{IngestCounts: node.IngestCounts{LostPackets: c.lost}}
 		if ids := warned(fed(programOf(c.video, c.sound), 30, c.gop), &i); !slices.Equal(ids, c.want) {
 			t.Errorf("%s: warns of %v, want %v", name, ids, c.want)
 		}
@@ -131,7 +142,7 @@ func TestHealthAfterAJump(t *testing.T) {
 // A loss is spoken of for a while, and then no more.
 func TestHealthForgetsLoss(t *testing.T) {
 	h := fed(programOf(ingest.H264, ingest.AAC), 5, 1)
-	i := node.Ingest{LostPackets: 3}
+	i := node.Ingest{IngestCounts: node.IngestCounts{LostPackets: 3}}
 	if ids := warned(h, &i); !slices.Equal(ids, []string{"loss"}) {
 		t.Fatalf("warns of %v", ids)
 	}
@@ -139,6 +150,75 @@ func TestHealthForgetsLoss(t *testing.T) {
 	h.now = func() time.Time { return now }
 	if ids := warned(h, &i); len(ids) != 0 {
 		t.Errorf("warns of %v long after", ids)
+	}
+}
+
+// TestLossIsToldByWhatItComesBy: whatever is lost is told of, and what helps is of the protocol by which it was lost.
+func TestLossIsToldByWhatItComesBy(t *testing.T) {
+	for by, c := range map[string]struct {
+		lose       func(*ingest.Stats)
+		what, todo string
+	}{
+		"SRT":     {func(s *ingest.Stats) { s.LostDatagrams.Store(3) }, "3 datagrams of SRT so far", "--srt-latency"},
+		"HLS":     {func(s *ingest.Stats) { s.LostSegments.Store(2) }, "2 segments of HLS so far", "#bandwidth"},
+		"WHIP":    {func(s *ingest.Stats) { s.LostPackets.Store(5) }, "5 packets so far", "a better line"},
+		"RTSP":    {func(s *ingest.Stats) { s.LostPackets.Store(5) }, "5 packets so far", "over TCP"},
+		byRTSPUDP: {func(s *ingest.Stats) { s.LostPackets.Store(5) }, "5 packets so far", "leave out --rtsp-udp"},
+		byUDP:     {func(s *ingest.Stats) { s.LostPackets.Store(5) }, "5 packets so far", "by SRT"},
+		"HTTP":    {func(s *ingest.Stats) { s.LostPackets.Store(5) }, "5 packets so far", "before it came here"},
+	} {
+		t.Run(by, func(t *testing.T) {
+			well, bad, s := &ingest.Stats{}, &ingest.Stats{}, &source{}
+			s.add("RTMP", well)
+			s.add(by, bad)
+			c.lose(bad)
+			i := s.health(input{}, "")
+			fed(programOf(ingest.H264, ingest.AAC), 5, 1).report(i, s.lossy())
+			if len(i.Warnings) != 1 || i.Warnings[0].ID != "loss" || !strings.Contains(i.Warnings[0].What, c.what) || !strings.Contains(i.Warnings[0].Todo, c.todo) {
+				t.Errorf("warns of %+v, want loss, %q and %q", i.Warnings, c.what, c.todo)
+			}
+		})
+	}
+}
+
+// TestInputsComeBy: what helps an input that is fetched follows from how it was spelled.
+func TestInputsComeBy(t *testing.T) {
+	for text, want := range map[string]string{
+		"udp://127.0.0.1:5000": byUDP, "rtp://127.0.0.1:5000": byUDP, "srt://127.0.0.1:9000": "SRT",
+		"rtsp://127.0.0.1/cam": byRTSPUDP, "http://127.0.0.1/live.ts": byUs, "-": byUs,
+	} {
+		in, err := parseInput(text)
+		if got := in.by(&options{rtspUDP: true}); err != nil || got != want {
+			t.Errorf("%s: %v, comes by %q, want %q", text, err, got, want)
+		}
+	}
+}
+
+// TestHealthTellsOfTrouble: what is wrong with an input is a warning while nothing comes of it, before the first sample too, and no longer.
+func TestHealthTellsOfTrouble(t *testing.T) {
+	p := programOf(ingest.H264, ingest.AAC)
+	for name, c := range map[string]struct {
+		h     *health
+		later time.Duration
+		err   string
+		want  []string
+	}{
+		"nothing came yet":     {newHealth(nil), 0, "the server answered 404", []string{"input"}},
+		"no trouble yet":       {newHealth(nil), 0, "", nil},
+		"it comes":             {fed(p, 5, 1), 0, "was away", nil},
+		"it does not any more": {fed(p, 5, 1), time.Minute, "the server answered 404", []string{"input"}},
+	} {
+		now := c.h.now().Add(c.later)
+		c.h.now = func() time.Time { return now }
+		i := node.Ingest{LastError: c.err}
+		if ids := warned(c.h, &i); !slices.Equal(ids, c.want) {
+			t.Errorf("%s: warns of %v, want %v", name, ids, c.want)
+		}
+		for _, w := range i.Warnings {
+			if !strings.Contains(w.What, c.err) || w.Todo == "" {
+				t.Errorf("%s: says %+v", name, w)
+			}
+		}
 	}
 }
 

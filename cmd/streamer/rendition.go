@@ -39,7 +39,7 @@ func (r *rendition) run(ctx context.Context) error {
 // report says how the input does. page is our HTTP address.
 func (r *rendition) report(page string) *node.Ingest {
 	h := r.source.health(r.input, page)
-	r.health.report(h)
+	r.health.report(h, r.source.lossy())
 	r.source.standby.report(h, page)
 	return h
 }

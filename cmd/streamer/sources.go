@@ -19,6 +19,7 @@ import (
 type source struct {
 	run   func(ctx context.Context, sink ingest.Sink) error
 	stats []*ingest.Stats
+	ways  []string // of stats: what it comes by
 	// refused counts who wanted to push and did not show the key, by all ways in; nil of what stands by itself.
 	refused func() uint64
 	push    func(page string) *node.Push // where an encoder can send to; nil if the input is fetched. page is our HTTP address
@@ -68,7 +69,9 @@ func open(o *options, in input, d *doors, log *slog.Logger) (*source, error) {
 			return nil, err
 		}
 	}
-	return &source{run: s.Run, stats: []*ingest.Stats{stats}}, nil
+	src := &source{run: s.Run}
+	src.add(in.by(o), stats)
+	return src, nil
 }
 
 func hlsConfig(o *options, in input, stats *ingest.Stats, log *slog.Logger) hls.Config {
@@ -98,7 +101,7 @@ func (w *webPull) Run(ctx context.Context, sink ingest.Sink) error {
 func demo(_ *options, _ input, _ *doors, log *slog.Logger) (*source, error) {
 	stats := &ingest.Stats{}
 	f := &mpegts.File{Config: mpegts.Config{Stats: stats, Logger: log}, Path: "the built-in clip", Open: clip.Open, Loop: true}
-	return &source{run: f.Run, stats: []*ingest.Stats{stats}}, nil
+	return fromFile(f), nil
 }
 
 // left is what the ways of an input left out.
@@ -135,4 +138,11 @@ func (s *source) health(in input, page string) *node.Ingest {
 		}
 	}
 	return h
+}
+
+// fromFile is the source of a clip that is ours.
+func fromFile(f *mpegts.File) *source {
+	s := &source{run: f.Run}
+	s.add(byUs, f.Stats)
+	return s
 }

@@ -105,7 +105,7 @@ func (o *standbyOptions) inputs() (list []input) {
 // standby is the master switch and what is known of its inputs.
 type standby struct {
 	master *switcher.Switcher
-	inputs []standing
+	inputs []*standing
 	begun  time.Time
 }
 
@@ -114,32 +114,33 @@ type standing struct {
 	input  input
 	source *source
 	health *health // before its lane
+
+	dropped recent // samples, for which there was no room
 }
 
 // withStandby makes one source of an input and what may go on air in its place. A single input goes the same way: so it is watched, and never
 // waits for what comes after it.
 func withStandby(primary *source, in input, o *options, d *doors, log *slog.Logger) (*source, error) {
-	st := &standby{inputs: []standing{{input: in, source: primary}}, begun: time.Now()}
+	st := &standby{inputs: []*standing{{input: in, source: primary}}, begun: time.Now()}
 	backups := o.standby.of(in.name)
 	for _, b := range backups {
 		src, err := open(o, b.input, d, log)
 		if err != nil {
 			return nil, err
 		}
-		st.inputs = append(st.inputs, standing{input: b.input, source: src})
+		st.inputs = append(st.inputs, &standing{input: b.input, source: src})
 	}
 	if o.standby.slate != "" {
 		in, src := openSlate(o.standby.slate, log)
-		st.inputs = append(st.inputs, standing{input: in, source: src})
+		st.inputs = append(st.inputs, &standing{input: in, source: src})
 	}
 	cfg := switcher.Config{Return: o.standby.wellAfter, Logger: log}
 	all := &source{push: primary.push, refused: o.refused, standby: st}
-	for i := range st.inputs {
-		s := &st.inputs[i]
+	for i, s := range st.inputs {
 		s.health = newHealth(nil)
 		isSlate := i > 0 && i == len(backups)+1
 		cfg.Inputs = append(cfg.Inputs, switcher.Input{Name: inputName(i, isSlate), Source: s, Slate: isSlate})
-		all.stats = append(all.stats, s.source.stats...)
+		all.stats, all.ways = append(all.stats, s.source.stats...), append(all.ways, s.source.ways...)
 	}
 	st.master = switcher.New(cfg)
 	all.run = st.master.Run
@@ -165,7 +166,7 @@ func openSlate(name string, log *slog.Logger) (input, *source) {
 	if name == builtIn {
 		f.Path, f.Open = "the built-in slate", slate.Open
 	}
-	return input{kind: file, text: f.Path}, &source{run: f.Run, stats: []*ingest.Stats{stats}}
+	return input{kind: file, text: f.Path}, fromFile(f)
 }
 
 // Run implements ingest.Source: the input on its way to its lane, watched.

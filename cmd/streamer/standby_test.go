@@ -78,11 +78,11 @@ func TestStandbyTellsOfEachInput(t *testing.T) {
 		lost.Leave(ingest.Incomplete)
 		lost.SetError(errors.New("the cable is loose"))
 		o := &options{standby: standbyOptions{backups: []backup{{input{name: "main-backup", kind: file, text: "b.ts"}, mainRendition}}, slate: builtIn, wellAfter: time.Second}}
-		src, err := withStandby(&source{run: scripted{0, 20 * time.Second}.run, stats: []*ingest.Stats{lost}}, input{name: mainRendition, text: "udp://a"}, o, nil, quiet())
+		src, err := withStandby(&source{run: scripted{0, 20 * time.Second}.run, stats: []*ingest.Stats{lost}, ways: []string{byUDP}}, input{name: mainRendition, text: "udp://a"}, o, nil, quiet())
 		if err != nil {
 			t.Fatal(err)
 		}
-		src.standby.inputs[1].source = &source{run: scripted{0, 40 * time.Second}.run, stats: []*ingest.Stats{{}}}
+		src.standby.inputs[1].source = &source{run: scripted{0, 40 * time.Second}.run, stats: []*ingest.Stats{{}}, ways: []string{byUs}}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		ended := make(chan error, 1)
@@ -146,9 +146,37 @@ func TestWarningsOfOneInput(t *testing.T) {
 		"part":   {node.IngestSource{Name: "primary", Missing: []string{"sound (deu)", "sound (eng)"}}, "part-primary", "no more sound (deu) and sound (eng)"},
 		"down":   {node.IngestSource{Name: "primary", State: string(switcher.Down), Reason: "nothing has come for 9s"}, "down-primary", "nothing has come for 9s"},
 	} {
-		list := sourceWarnings(c.source, c.source.State != "")
+		list := sourceWarnings(c.source, c.source.State != "", c.source.DroppedSamples)
 		if len(list) != min(1, len(c.want)) || len(list) == 1 && (list[0].ID != c.want || !strings.Contains(list[0].What, c.text)) {
 			t.Errorf("%s: %+v, want %s with %q", name, list, c.want, c.text)
 		}
+	}
+}
+
+// TestBusyIsForgotten: that samples were dropped is spoken of for a minute, with how many, and then no more; the count of the status stays.
+func TestBusyIsForgotten(t *testing.T) {
+	var dropped recent
+	now := time.Unix(1_800_000_000, 0)
+	for _, c := range []struct {
+		later       time.Duration
+		total, want uint64
+	}{
+		{0, 0, 0},
+		{time.Second, 5, 5},
+		{time.Second, 5, 5},
+		{time.Second / 2, 7, 7},
+		{time.Second * 30, 9, 9},
+		{40 * time.Second, 9, 2},
+		{20 * time.Second, 9, 0},
+		{time.Hour, 9, 0},
+		{time.Second, 10, 1},
+	} {
+		now = now.Add(c.later)
+		if got := dropped.within(busyFor, c.total, now); got != c.want {
+			t.Errorf("at %v of %d: %d of late, want %d", now.Sub(time.Unix(1_800_000_000, 0)), c.total, got, c.want)
+		}
+	}
+	if list := sourceWarnings(node.IngestSource{Name: "primary", DroppedSamples: 10}, false, 0); len(list) != 0 {
+		t.Errorf("long after, it warns of %+v", list)
 	}
 }

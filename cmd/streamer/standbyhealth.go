@@ -17,6 +17,9 @@ const largeDrift = 300
 // patience is how long an input may take to deliver for the first time before that is spoken of.
 const patience = 10 * time.Second
 
+// busyFor is how long samples that were dropped are spoken of.
+const busyFor = time.Minute
+
 // report adds what is known of each input, and what a broadcaster should know of it.
 func (st *standby) report(into *node.Ingest, page string) {
 	known, switches := st.master.Status()
@@ -25,7 +28,7 @@ func (st *standby) report(into *node.Ingest, page string) {
 		s := st.inputs[i].report(k, page)
 		into.Sources = append(into.Sources, s)
 		missed := len(known) > 1 && !k.Slate && (k.State == switcher.Down || k.State == switcher.Waiting && time.Since(st.begun) > patience)
-		into.Warnings = append(into.Warnings, sourceWarnings(s, missed)...)
+		into.Warnings = append(into.Warnings, sourceWarnings(s, missed, st.inputs[i].dropped.within(busyFor, s.DroppedSamples, time.Now()))...)
 	}
 	if len(known) > 1 {
 		into.Warnings = append(into.Warnings, airWarnings(into.Sources)...)
@@ -34,13 +37,12 @@ func (st *standby) report(into *node.Ingest, page string) {
 
 func (s *standing) report(k switcher.Status, page string) node.IngestSource {
 	h := s.source.health(s.input, page)
-	s.health.report(h)
+	s.health.report(h, s.source.lossy())
 	left := s.source.left()
 	left.Add(k.Left)
 	r := node.IngestSource{
 		Name: k.Name, Input: cmp.Or(s.input.text, "an encoder that sends here"), State: string(k.State), OnAir: k.OnAir, Reason: k.Reason, Missing: k.Missing,
-		Bytes: h.Bytes, Samples: h.Samples, LostPackets: h.LostPackets, DamagedSamples: h.DamagedSamples, DroppedSamples: k.Dropped, LeftOut: left.Map(),
-		Discontinuities: h.Discontinuities, DTSFallbacks: h.DTSFallbacks, Reconnects: h.Reconnects, LastError: cmp.Or(h.LastError, k.Error),
+		IngestCounts: h.IngestCounts, DroppedSamples: k.Dropped, LeftOut: left.Map(), LastError: cmp.Or(h.LastError, k.Error),
 		Bitrate: h.Bitrate, FPS: h.FPS, Keyframe: h.Keyframe, Tracks: h.Tracks, Push: h.Push,
 	}
 	if k.Drifts {
@@ -50,8 +52,9 @@ func (s *standing) report(k switcher.Status, page string) node.IngestSource {
 	return r
 }
 
-// sourceWarnings are about one input, whether it is on air or not; missed says that it should deliver and does not.
-func sourceWarnings(s node.IngestSource, missed bool) (list []node.Warning) {
+// sourceWarnings are about one input, whether it is on air or not; missed says that it should deliver and does not, dropped how many samples of it there
+// was no room for of late.
+func sourceWarnings(s node.IngestSource, missed bool, dropped uint64) (list []node.Warning) {
 	if s.Drift != nil && math.Abs(*s.Drift) > largeDrift {
 		how := "fast"
 		if *s.Drift < 0 {
@@ -63,9 +66,9 @@ func sourceWarnings(s node.IngestSource, missed bool) (list []node.Warning) {
 			Todo: "look at the frame rate that the encoder declares (29.97 is not 30), and whether it sends in real time (ffmpeg: -re)",
 		})
 	}
-	if s.DroppedSamples > 0 {
+	if dropped > 0 {
 		list = append(list, node.Warning{
-			ID: "busy-" + slug(s.Name), What: fmt.Sprintf("%d pictures and sounds of the %s input were dropped: this machine could not keep up", s.DroppedSamples, s.Name),
+			ID: "busy-" + slug(s.Name), What: fmt.Sprintf("%d pictures and sounds of the %s input were dropped in the last minute: this machine could not keep up", dropped, s.Name),
 			Todo: "look for what else it does, at the disk, or send a lower bit rate",
 		})
 	}

@@ -10,6 +10,8 @@ import (
 	"net/http/cookiejar"
 	"net/url"
 	"time"
+
+	"tailcast/ingest"
 )
 
 // Bounds of what is fetched, in bytes and time.
@@ -33,6 +35,7 @@ func newClient(given *http.Client) *client {
 		return &client{http: given}
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DialContext = ingest.Dialer().DialContext
 	jar, _ := cookiejar.New(nil) // fails never
 	return &client{http: &http.Client{Transport: transport, Jar: jar}, own: transport}
 }

@@ -302,13 +302,38 @@ func TestLiveBeginsAnew(t *testing.T) {
 	})
 }
 
+// TestLongOutage: a server that was away for a minute is asked again within 3 s, and its newest segments go on air.
+func TestLongOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, begun := &broadcast{src: newSource(t)}, time.Now()
+		away := func() bool { d := time.Since(begun); return d > 5*time.Second && d < 65*time.Second }
+		o := b.serve(t, func(r *http.Request) *http.Response {
+			if away() {
+				return reply(r, 503, nil)
+			}
+			return nil
+		})
+		s, _, stop, _ := start(t, o, Config{}, "live.m3u8")
+		time.Sleep(65 * time.Second)
+		before := len(s.of(t, true, 0))
+		time.Sleep(3 * time.Second)
+		stop()
+		if last := o.requests("live.m3u8"); last[len(last)-1].at.Sub(begun) < 65*time.Second {
+			t.Error("was not asked in the 3 s after its return")
+		}
+		if len(s.of(t, true, 0)) == before {
+			t.Error("nothing new is on air 3 s after its return")
+		}
+	})
+}
+
 // TestBeginning: a stream that is not there yet is waited for, with longer and longer pauses.
 func TestBeginning(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		src, o := newSource(t), &origin{}
 		s, stats, stop, _ := start(t, o, Config{}, "index.m3u8")
 		time.Sleep(20 * time.Second)
-		if n := len(o.requests("index.m3u8")); n < 5 || n > 9 {
+		if n := len(o.requests("index.m3u8")); n < 8 || n > 22 {
 			t.Errorf("asked %d times in 20 s, want less and less often", n)
 		}
 		o.put("index.m3u8", []byte(head+"#EXT-X-MEDIA-SEQUENCE:0\n"))

@@ -2,6 +2,7 @@ package hls
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -109,7 +110,7 @@ func (d *mp4Demuxer) begin(init []byte) error {
 	var head fmp4.Init
 	err := bounded(init)
 	if err == nil {
-		err = head.Unmarshal(bytes.NewReader(init))
+		err = head.Unmarshal(bytes.NewReader(roomy(init)))
 	}
 	if err != nil {
 		return fmt.Errorf("couldn't understand an fMP4 init section (if it is encrypted: Tailcast does not decrypt samples): %w", err)
@@ -169,6 +170,35 @@ func (t *mp4Track) units(out []unitSample, f *fmp4.PartTrack, stats *ingest.Stat
 // rescale turns a time of a rate into one of 90 kHz, without overflow for clocks that count from 1970.
 func rescale(at, rate int64) int64 {
 	return at/rate*ingest.ClockRate + at%rate*ingest.ClockRate/rate
+}
+
+// roomy is an init section whose dec3 boxes have six bytes, or more. Those of ETSI TS 102 366, F.6, have five where there are no dependent substreams,
+// as ffmpeg writes them, and mediacommon reads 48 bits.
+func roomy(init []byte) []byte {
+	path := mp4.BoxPath{
+		mp4.BoxTypeMoov(), mp4.BoxTypeTrak(), mp4.BoxTypeMdia(), mp4.BoxTypeMinf(), mp4.BoxTypeStbl(), mp4.BoxTypeStsd(), mp4.StrToBoxType("ec-3"), mp4.StrToBoxType("dec3"),
+	}
+	r := bytes.NewReader(init)
+	found, err := mp4.ExtractBox(r, nil, path)
+	if err != nil {
+		return init
+	}
+	out := bytes.Clone(init)
+	for _, box := range slices.Backward(found) { // what comes before it stays where it is
+		if end := box.Offset + box.Size; box.Size == 8+5 {
+			out = slices.Insert(out, int(end), 0)
+			for depth := range path {
+				around, _ := mp4.ExtractBox(r, nil, path[:depth+1]) // which was found with it
+				for _, b := range around {
+					if b.Offset <= box.Offset && end <= b.Offset+b.Size {
+						size := out[b.Offset:]
+						binary.BigEndian.PutUint32(size, binary.BigEndian.Uint32(size)+1)
+					}
+				}
+			}
+		}
+	}
+	return out
 }
 
 // details are what mediacommon does not read of an init section.

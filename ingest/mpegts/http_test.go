@@ -83,6 +83,34 @@ func TestHTTPPullReconnects(t *testing.T) {
 	})
 }
 
+// TestHTTPPullLongOutage: a server that was away for a minute is asked again within 3 s; one that refuses the password, less and less often.
+func TestHTTPPullLongOutage(t *testing.T) {
+	for name, c := range map[string]struct {
+		down        func() (*http.Response, error)
+		least, most int
+	}{
+		"away":    {func() (*http.Response, error) { return nil, errors.New("connection refused") }, 30, 70},
+		"refused": {answer(401, 0, strings.NewReader("")), 3, 7},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			server, back := &script{}, time.Now().Add(time.Minute)
+			for range 100 {
+				server.answers = append(server.answers, c.down)
+			}
+			stop := start(t, &HTTPPull{URL: "http://example.org/live", Client: &http.Client{Transport: server}}, newSink(0))
+			time.Sleep(time.Minute + 3*time.Second)
+			canceled(t, stop())
+			asked := len(server.at)
+			if asked < c.least || asked > c.most {
+				t.Errorf("%s: asked %d times in a minute, want %d to %d", name, asked, c.least, c.most)
+			}
+			if last := server.at[asked-1]; name == "away" && last.Before(back) {
+				t.Errorf("was not asked in the 3 s after its return, but %v before it", back.Sub(last))
+			}
+		})
+	}
+}
+
 func TestHTTPPullStalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()

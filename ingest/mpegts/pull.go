@@ -37,6 +37,7 @@ func (h *HTTPPull) Run(ctx context.Context, sink ingest.Sink) error {
 	if client == nil {
 		transport := http.DefaultTransport.(*http.Transport).Clone()
 		transport.ResponseHeaderTimeout = stallTime
+		transport.DialContext = ingest.Dialer().DialContext
 		transport.DisableCompression = true // TS does not get smaller, only later
 		defer transport.CloseIdleConnections()
 		client = &http.Client{Transport: transport}
@@ -50,7 +51,7 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 	stats := cfg.Stats
 	pacer := pace.NewPacer(ctx, sink, math.Inf(1))
 	scanner := cfg.scanner(pacer)
-	for pause := (ingest.Backoff{}); ; {
+	for pause, slow := (ingest.Backoff{}), ingest.AfterRefusal(); ; {
 		before := stats.Samples.Load()
 		finished, err := once(client, req, scanner, pacer)
 		if ctx.Err() != nil {
@@ -61,8 +62,12 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 		}
 		if stats.Samples.Load() > before {
 			pause.Reset()
+			slow.Reset()
 		}
 		delay := pause.Next()
+		if errors.Is(err, errPassword) {
+			delay = slow.Next()
+		}
 		stats.SetError(err)
 		h.logger().Warn("stream ended, fetching it again", "url", public(req.URL), "error", err, "delay", delay)
 		if !ingest.Sleep(ctx, delay) {
@@ -74,6 +79,8 @@ func (h *HTTPPull) repeat(ctx context.Context, client *http.Client, req *http.Re
 
 // ErrPlaylist is why nothing is delivered if the URL is that of a playlist: ingest/hls can follow it.
 var ErrPlaylist = errors.New("this is a playlist of HLS, not a stream")
+
+var errPassword = errors.New("the server wants a password: write it into the URL, as http://USER:PASSWORD@HOST/")
 
 // public is a URL as it may be shown: without password and query, either of which may hold a secret.
 func public(u *url.URL) string {
@@ -87,7 +94,7 @@ func refuse(resp *http.Response) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
 	switch encoding := resp.Header.Get("Content-Encoding"); {
 	case resp.StatusCode == http.StatusUnauthorized:
-		return errors.New("the server wants a password: write it into the URL, as http://USER:PASSWORD@HOST/")
+		return errPassword
 	case resp.StatusCode != http.StatusOK:
 		return fmt.Errorf("the server answered %s", resp.Status)
 	case encoding != "" && encoding != "identity":

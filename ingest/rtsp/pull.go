@@ -26,7 +26,8 @@ type PullConfig struct {
 	// UDP asks for RTP over UDP instead of inside the RTSP connection.
 	UDP bool
 	// RetryMin and RetryMax bound the pause between two attempts, which doubles from one to the other and is spread by a third.
-	// If zero, 500 ms and 15 s.
+	// If zero, 250 ms and 1.5 s, as ingest.Backoff; who is refused after
+	// it was let in waits longer.
 	RetryMin, RetryMax time.Duration
 	// Logger, if nil, is slog.Default().
 	Logger *slog.Logger
@@ -37,6 +38,7 @@ type Pull struct {
 	cfg   PullConfig
 	url   *base.URL
 	log   *slog.Logger
+	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 	stats ingest.Stats
 }
 
@@ -46,19 +48,20 @@ func NewPull(cfg PullConfig) (*Pull, error) {
 	if err != nil || u.Host == "" { // the reason may quote a password
 		return nil, errors.New("rtsp: not a URL like rtsp://user:password@host:port/path (write @ : / # in a password as %40 %3A %2F %23)")
 	}
-	cfg.RetryMin = cmp.Or(cfg.RetryMin, 500*time.Millisecond)
-	cfg.RetryMax = max(cmp.Or(cfg.RetryMax, 15*time.Second), cfg.RetryMin)
 	log := cmp.Or(cfg.Logger, slog.Default()).With("url", u.Scheme+"://"+u.Host+u.Path)
-	return &Pull{cfg: cfg, url: u, log: log}, nil
+	return &Pull{cfg: cfg, url: u, log: log, dial: ingest.Dialer().DialContext}, nil
 }
 
 // Stats counts what has come in; safe at any time.
 func (p *Pull) Stats() *ingest.Stats { return &p.stats }
 
+// steady is how long a session lasts before its end is no reason to wait longer.
+const steady = 10 * time.Second
+
 // Run implements ingest.Source: it plays until ctx ends, or until the server refuses our credentials before it ever let us in.
 func (p *Pull) Run(ctx context.Context, sink ingest.Sink) error {
 	out := rtp.NewOutput(sink, &p.stats, p.log, time.Now())
-	pause := ingest.Backoff{Min: p.cfg.RetryMin, Max: p.cfg.RetryMax}
+	pause, slow := ingest.Backoff{Min: p.cfg.RetryMin, Max: p.cfg.RetryMax}, ingest.AfterRefusal()
 	for played, last := false, ""; ; {
 		began, ok := time.Now(), false
 		err := ingest.Guard(p.log, func() error { return p.play(ctx, out, played, &ok) })
@@ -70,11 +73,16 @@ func (p *Pull) Run(ctx context.Context, sink ingest.Sink) error {
 		if refused(err) && !played {
 			return fmt.Errorf("rtsp: %s refuses user and password: put the right ones into the URL", p.url.Host)
 		}
-		if ok && time.Since(began) > p.cfg.RetryMax {
+		if ok && time.Since(began) > steady {
 			pause.Reset()
+			slow.Reset()
 		}
 		p.report(err, &last, ok)
-		if !ingest.Sleep(ctx, pause.Next()) {
+		next := &pause
+		if refused(err) {
+			next = &slow
+		}
+		if !ingest.Sleep(ctx, next.Next()) {
 			return ctx.Err()
 		}
 	}
@@ -146,6 +154,7 @@ func (p *Pull) client() *gortsplib.Client {
 	var trouble rtp.Limiter
 	return &gortsplib.Client{
 		Scheme: p.url.Scheme, Host: p.url.Host, Transport: &transport, UserAgent: "tailcast",
+		DialContext:   p.dial,
 		ListenPacket:  listenWide,
 		OnPacketsLost: func(uint64) {}, // the intake counts for itself, and knows the track
 		OnDecodeError: func(err error) {

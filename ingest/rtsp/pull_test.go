@@ -2,12 +2,14 @@ package rtsp
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v4"
@@ -308,6 +310,30 @@ func TestPullUnreachable(t *testing.T) {
 	if len(r.All()) != 0 {
 		t.Error("there are samples")
 	}
+}
+
+// TestPullLongOutage: a server that was away for a minute is asked again within 3 s of its return.
+func TestPullLongOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := NewPull(PullConfig{URL: "rtsp://camera.example/x", Logger: ingesttest.Quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var last time.Time
+		back := time.Now().Add(time.Minute)
+		p.dial = func(context.Context, string, string) (net.Conn, error) {
+			last = time.Now()
+			return nil, errors.New("connection refused")
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute+3*time.Second)
+		defer stop()
+		if err := p.Run(ctx, ingesttest.NewRecord()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("ended with %v", err)
+		}
+		if last.Before(back) {
+			t.Errorf("was not asked in the 3 s after its return, but %v before it", back.Sub(last))
+		}
+	})
 }
 
 // shaky is a Sink that panics, as a library under it would, until it is well; a call while it is not is told of.

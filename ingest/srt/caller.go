@@ -30,6 +30,7 @@ type CallerConfig struct {
 type Caller struct {
 	cfg    CallerConfig
 	config gosrt.Config
+	dial   func(ctx context.Context, addr string, config gosrt.Config, log *slog.Logger) (*outgoing, error)
 	stats  ingest.Stats
 }
 
@@ -45,15 +46,22 @@ func NewCaller(cfg CallerConfig) (*Caller, error) {
 	if len(cfg.StreamID) > gosrt.MAX_STREAMID_SIZE {
 		return nil, fmt.Errorf("srt: the stream id has %d characters: SRT takes %d", len(cfg.StreamID), gosrt.MAX_STREAMID_SIZE)
 	}
-	config.StreamId = cfg.StreamID
+	config.StreamId, config.ConnectionTimeout = cfg.StreamID, answerTime
 	cfg.Logger = cmp.Or(cfg.Logger, slog.Default())
-	return &Caller{cfg: cfg, config: config}, nil
+	return &Caller{cfg: cfg, config: config, dial: dial}, nil
 }
+
+// A gateway that is back is called within 3 s, though gosrt asks but once a call: a call takes answerTime in vain, in which two round trips have
+// room, and the pause is spread by a third.
+const (
+	answerTime   = 1500 * time.Millisecond
+	longestPause = time.Second
+)
 
 // Run implements ingest.Source.
 func (c *Caller) Run(ctx context.Context, sink ingest.Sink) error {
 	series := mpegts.Config{Program: c.cfg.Program, Service: c.cfg.Service, Stats: &c.stats, Logger: c.cfg.Logger}.Series(sink)
-	for pause := (ingest.Backoff{}); ; {
+	for pause := (ingest.Backoff{Max: longestPause}); ; {
 		before := c.stats.Samples.Load()
 		err := c.once(ctx, series)
 		if ctx.Err() != nil {
@@ -74,7 +82,7 @@ func (c *Caller) Run(ctx context.Context, sink ingest.Sink) error {
 
 // once calls once and takes what comes.
 func (c *Caller) once(ctx context.Context, series *mpegts.Series) error {
-	conn, err := dial(ctx, c.cfg.Addr, c.config, c.cfg.Logger)
+	conn, err := c.dial(ctx, c.cfg.Addr, c.config, c.cfg.Logger)
 	if err != nil {
 		return fmt.Errorf("couldn't call %s: %w", c.cfg.Addr, err)
 	}
@@ -94,7 +102,7 @@ type outgoing struct {
 	relay *relay
 }
 
-// dial calls addr. It takes three seconds if nobody answers, ctx or not: gosrt's Dial knows no context.
+// dial calls addr. It takes as long as config says if nobody answers, ctx or not: gosrt's Dial knows no context.
 func dial(ctx context.Context, addr string, config gosrt.Config, log *slog.Logger) (*outgoing, error) {
 	addr, err := numeric(ctx, addr)
 	if err != nil {

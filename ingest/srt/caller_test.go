@@ -1,16 +1,21 @@
 package srt
 
 import (
+	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"net/url"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	gosrt "github.com/datarhei/gosrt"
 
+	"tailcast/ingest"
 	"tailcast/ingest/ingesttest"
 	"tailcast/internal/clip"
 )
@@ -89,6 +94,31 @@ func TestCallerRefused(t *testing.T) {
 	if text := c.Stats().LastError(); !strings.Contains(text, "the passphrase is wrong") || strings.Contains(text, "quite") {
 		t.Errorf("the last error is %q", text)
 	}
+}
+
+// TestCallerLongOutage: a gateway that was away for a minute is called again within 3 s of its return, though the calls in between take their time.
+func TestCallerLongOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewCaller(CallerConfig{Addr: "192.0.2.1:9000", Logger: ingesttest.Quiet()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var last time.Time
+		back := time.Now().Add(time.Minute)
+		c.dial = func(ctx context.Context, _ string, config gosrt.Config, _ *slog.Logger) (*outgoing, error) {
+			last = time.Now()
+			ingest.Sleep(ctx, config.ConnectionTimeout)
+			return nil, errors.New("nobody answers")
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Minute+3*time.Second)
+		defer stop()
+		if err := c.Run(ctx, ingesttest.NewRecord()); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("ended with %v", err)
+		}
+		if last.Before(back) {
+			t.Errorf("was not called in the 3 s after its return, but %v before it", back.Sub(last))
+		}
+	})
 }
 
 // TestNothingIsLeftBehind: calls that fail and calls that end leave no goroutine.
