@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { witness } from './witness.mjs';
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
@@ -19,6 +20,7 @@ export async function browse(url, folder, act) {
     executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: FLAGS, viewport: { width: 1280, height: 800 }, colorScheme: 'dark',
   });
   try {
+    await context.addInitScript(witness);
     await act(new Watcher(context, context.pages()[0] ?? await context.newPage(), url, folder));
   } catch (e) {
     console.error(e.stack);
