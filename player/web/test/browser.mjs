@@ -37,7 +37,7 @@ export class Watcher {
     Object.assign(this, { context, page, url, folder, errors: [] });
     page.on('pageerror', e => this.errors.push(`page: ${e.message}`));
     page.on('console', m => { if (m.type() === 'error') this.errors.push(`console: ${m.text()}`); });
-    page.on('request', r => { if (!r.url().startsWith(url) && !r.url().startsWith('blob:')) this.errors.push(`foreign request: ${r.url()}`); });
+    page.on('request', r => { if (!r.url().startsWith(this.url) && !r.url().startsWith('blob:')) this.errors.push(`foreign request: ${r.url()}`); });
   }
 
   look() {

@@ -114,13 +114,16 @@ async function faults(w) {
   }
   await status({});
   await w.until('and all is well again', s => Object.keys(s.troubles).length === 0, SOON);
-  await w.page.route('**/api/v1/*', route => route.abort());
+  await w.page.route('**/api/v1/status', () => {}); // it takes questions and never answers
+  await w.page.route('**/api/v1/events', route => route.abort());
   await fetch(`${url}/test/drop`).catch(() => {}); // the server closes all connections, this one too
   await w.until('a node that does not answer is not live', s => s.pill === 'No contact' && s.tone === 'bad' && s.troubles.contact, SOON);
   const last = (await testimony(w.page)).statuses.at(-1);
   await inTime(w.page, 'contact', last.at);
-  await w.page.unroute('**/api/v1/*');
-  await w.until('and is live again', s => s.pill === 'Live' && s.veil === '');
+  await w.page.unroute('**/api/v1/status');
+  await w.until('and is live again, without events', s => s.pill === 'Live' && s.veil === '');
+  assert.equal((await testimony(w.page)).statuses.at(-1).by, 'polling');
+  await w.page.unroute('**/api/v1/events');
   const old = (await w.look()).src;
   await fetch(`${url}/test/drop`).catch(() => {});
   await w.until('a lost stream is opened again', s => s.src !== old && s.veil === '' && s.time > 0);
@@ -262,7 +265,7 @@ async function refused(w) {
   await page.route('**/live.mp4*', route => route.fulfill({ status: 200, contentType: 'video/mp4; codecs="hvc1.1.6.L93.B0,ac-3"', body: '' }));
   await page.goto(url);
   const s = await w.until('what the browser cannot decode is said', s => /^Not in this browser/.test(s.veil) && s.troubles.codec, SOON);
-  await inTime(page, 'codec', 0);
+  await inTime(page, 'codec', (await testimony(page)).answered);
   assert.match(s.veil, /cannot decode H\.265 \(HEVC\) and Dolby Digital \(AC-3\)/);
   assert.equal(await page.locator('#veil button:visible, #veil a:visible').count(), 3, 'buttons for mpv, VLC and a playlist');
   for (const [name, width, height] of [['codec', 1280, 800], ['codec-phone', 390, 844]]) {
