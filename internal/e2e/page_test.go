@@ -162,7 +162,9 @@ func TestPageSurvives(t *testing.T) {
 	needPage(t)
 	beside(t, browser)
 	dir, listen := t.TempDir(), "127.0.0.1:"+freePort(t)
-	run := func() *command.Process { return start(t, "streamer", nil, "demo", "--data", dir, "--listen", listen, "--copies", "1") }
+	run := func() *command.Process {
+		return start(t, "streamer", nil, "demo", "--data", dir, "--listen", listen, "--copies", "1")
+	}
 	s := run()
 	other := viewer(t, s.LinkTo())
 	v := viewer(t, s.LinkTo())
