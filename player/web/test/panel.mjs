@@ -9,22 +9,24 @@ const plain = value => JSON.parse(JSON.stringify(value).replaceAll(/[\u00a0\u202
 
 // read takes what the page shows just after it has drawn a status, and that status; mark is what the status must say it is.
 export async function read(page, mark) {
-  const seen = await page.waitForFunction(mark => {
-    const { statuses } = globalThis.witness, last = statuses.at(-1);
-    if (!last || performance.now() - last.at > 100 || last.status.staged !== mark) return null;
+  const seen = await page.evaluate(async mark => {
+    const { witness } = globalThis;
+    const next = () => new Promise((done, fail) => { witness.drawn = done; setTimeout(fail, 60000, new Error('no status comes')); });
+    do await next(); while (witness.statuses.at(-1).status.staged !== mark);
+    const { statuses } = witness, last = statuses.at(-1);
     const text = id => document.getElementById(id).textContent;
     const texts = selector => [...document.querySelectorAll(selector)].map(e => e.textContent);
     const terms = id => Object.fromEntries([...document.querySelectorAll(`#${id} > div`)].map(d => [d.firstChild.textContent, d.lastChild.textContent]));
     return {
-      ...last, earlier: statuses.slice(-6, -1), language: navigator.language, mean: globalThis.witness.mean,
+      ...last, earlier: statuses.slice(-6, -1), language: navigator.language, mean: witness.mean,
       figures: Object.fromEntries(['lag', 'buffer', 'down', 'shared', 'verified', 'saved'].map(id => [id, `${text(id)} ${text(`${id}-unit`)}`])),
       notes: Object.fromEntries(['lag', 'buffer', 'down', 'shared', 'saved', 'sources'].map(id => [id, text(`${id}-note`)])),
       terms: Object.fromEntries(['blocks', 'traffic', 'audience', 'ingest'].map(id => [id, terms(id)])),
       peers: [...document.querySelectorAll('#peer-rows tr')].map(tr => Object.fromEntries([...tr.children].map(td => [td.dataset.name, td.textContent]))),
       stripes: texts('#sources .cell title'), refused: texts('#refused li'),
     };
-  }, mark, { polling: 20 });
-  return plain(await seen.jsonValue());
+  }, mark);
+  return plain(seen);
 }
 
 // same wants every number on the page to be that of the status it drew.
