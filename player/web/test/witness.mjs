@@ -44,8 +44,8 @@ export function since(statuses, knows) {
 
 // inTime wants that a trouble stands on the page at most 3 s after what happened at a time of the page's clock. How busy the machine is
 // matters little: only the page's own work lies between.
-export async function inTime(page, id, at) {
+export async function inTime(page, id, at, ms = 3000) {
   const told = (await testimony(page)).told.find(t => t.id === id && (t.until === null || t.until > at))?.at;
   console.log(`${id} is told after ${Math.round(told - at)} ms`);
-  assert.ok(at !== null && told - at <= 3000, `${id} was known at ${at} ms and told at ${told} ms`);
+  assert.ok(at !== null && told - at <= ms, `${id} was known at ${at} ms and told at ${told} ms`);
 }
