@@ -14,7 +14,7 @@ export function sources(status) {
   $('sources-panel').hidden = !stripes.length && !to.length;
   const scale = parseFloat(getComputedStyle(document.documentElement).fontSize) / 16; // a television's letters are larger
   const width = Math.round($('sources').clientWidth / scale);
-  const text = JSON.stringify([width, stripes, to.map(p => [p.id, p.fed]), peers(status).map(p => p.role)]);
+  const text = JSON.stringify([width, stripes, to.map(p => [p.id, p.fed]), peers(status).map(p => [p.id, p.role, p.addr])]);
   if (text === shown || !width) return;
   shown = text;
   set('sources-title', streamer ? 'Where it goes' : 'Where it comes from');

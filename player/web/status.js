@@ -32,10 +32,12 @@ export function listen(base, seen) {
     }
     if (source === null && now - tried > AGAIN) subscribe();
     if (now - heard > POLL) {
+      const alarm = setTimeout(seen, Math.max(POLL / 2, LOST - (now - heard)), null); // a node that takes the question and never answers
       try {
         const response = await fetch(new URL('api/v1/status', base), { cache: 'no-store', signal: AbortSignal.timeout(POLL) });
         if (response.ok) take(await response.json());
       } catch { /* no contact: below */ }
+      clearTimeout(alarm);
     }
     if (performance.now() - heard > LOST) seen(null);
     setTimeout(ask, POLL / 2);

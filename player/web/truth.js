@@ -25,7 +25,7 @@ export class Truth {
     this.status = status;
     const at = performance.now() / 1000, due = at - this.drawn > 0.95;
     if (due) this.drawn = at;
-    const rates = this.rates(status, at, due);
+    const rates = this.rates(status, due);
     this.lag(status, behind, due);
     this.buffer(due);
     this.flow(status, rates, due);
@@ -35,8 +35,9 @@ export class Truth {
     sources(status);
   }
 
-  // rates are bits per second since the last value of the sparks.
-  rates(status, at, due) {
+  // rates are bits per second since the last value of the sparks, by the node's clock: what it says may come late, and two at once.
+  rates(status, due) {
+    const at = status?.uptime_s ?? 0;
     const now = { at, sent: sent(status), received: received(status), appended: status?.bytes?.appended ?? 0, verified: status?.blocks?.verified ?? 0 };
     const b = this.before;
     if (due || !b) this.before = now;

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
+import { witness } from './witness.mjs';
 
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking',
   '--disable-component-update', '--disable-sync', '--autoplay-policy=no-user-gesture-required'];
@@ -19,6 +20,7 @@ export async function browse(url, folder, act) {
     executablePath: process.env.CHROMIUM || '/usr/bin/chromium', headless: true, args: FLAGS, viewport: { width: 1280, height: 800 }, colorScheme: 'dark',
   });
   try {
+    await context.addInitScript(witness);
     await act(new Watcher(context, context.pages()[0] ?? await context.newPage(), url, folder));
   } catch (e) {
     console.error(e.stack);
@@ -37,7 +39,7 @@ export class Watcher {
     page.on('requestfailed', r => { if (r.failure()?.errorText !== 'net::ERR_ABORTED') this.lost.push(`${r.failure()?.errorText} ${r.url()}`); }); // aborted: the page went
     page.on('pageerror', e => this.errors.push(`page: ${e.message}`));
     page.on('console', m => { if (m.type() === 'error') this.errors.push(`console: ${m.text()}`); });
-    page.on('request', r => { if (!r.url().startsWith(url) && !r.url().startsWith('blob:')) this.errors.push(`foreign request: ${r.url()}`); });
+    page.on('request', r => { if (!r.url().startsWith(this.url) && !r.url().startsWith('blob:')) this.errors.push(`foreign request: ${r.url()}`); });
   }
 
   look() {

@@ -2,9 +2,12 @@
 // all is well; says each check it makes.
 import assert from 'node:assert/strict';
 import { browse, SOON } from './browser.mjs';
+import { flows, read, same } from './panel.mjs';
+import { inTime, since, testimony } from './witness.mjs';
 
 const [url, folder = ''] = process.argv.slice(2);
-const status = async change => { await fetch(`${url}/test/status`, { method: 'POST', body: JSON.stringify(change) }); };
+let staged = 0; // statuses are numbered, so that the page can be asked for what it shows of one
+const status = async change => { await fetch(`${url}/test/status`, { method: 'POST', body: JSON.stringify({ ...change, staged: ++staged }) }); };
 const LIVE = /^Live, \d+(\.\d)? s behind, 4 peers; you have passed on 2\.3× what you watched; every block verified\.$/;
 
 await browse(url, folder, async w => {
@@ -22,6 +25,7 @@ await browse(url, folder, async w => {
   assert.match(await page.locator('#programme').innerText(), /^Now until \d\d:\d\d( [AP]M)?: Ein Hase <wacht> auf · then: Nachrichten$/);
   console.log('ok: what is on is said');
   await looks(w);
+  await numbers(w);
   await states(w);
   await faults(w);
   await past(w);
@@ -58,6 +62,29 @@ async function looks(w) {
   console.log('ok: everything that can be pressed has a name');
 }
 
+// numbers gives each label a number that no other has, so that none can stand in the place of another.
+async function numbers(w) {
+  flows(await read(w.page));
+  const peers = Array.from({ length: 9 }, (_, i) => ({
+    id: `peer${i}`, addr: `198.51.100.${i}:4433`, role: ['streamer', 'relay', 'viewer'][i % 3], path: ['direct', 'relay', 'lan', 'this machine'][i % 4], parent: i > 6, rtt_ms: 3.14 * (i + 1), up_bps: 1.1e5 * (i + 1), down_bps: 1.3e5 * (i + 1),
+    lag_s: i === 4 ? null : 0.17 * (i + 1), stripes: 20 + i, fed: i === 3 ? 0 : 10 + i,
+  }));
+  const of = n => ({ media: 123e6 * n, repair: 4.56e6 * n, proofs: 789e3 * n, control: 12e3 * n });
+  const change = {
+    peers, blocks: { verified: 70123, repaired: 1211, missed: 32, rejected: 43, duplicate: 54, by_others: 40010 }, bytes: { received: of(1), sent: of(3.7), appended: 0 },
+    stripes: peers.slice(0, 7).map((p, i) => ({ log: 'main', number: i, from: i === 2 ? '' : p.id, hops: i + 1, flows: i !== 5 })),
+    refused: peers.slice(0, 6).map((p, i) => ({ id: `bad${i}`, role: p.role, addr: p.addr, why: `reason ${i}`, at: new Date(1.7e12 + 61e3 * i).toISOString() })),
+  };
+  await status(change);
+  const few = await read(w.page, staged);
+  assert.deepEqual(few.peers.map(p => p.Node), ['peer8', 'peer7', 'peer6', 'peer5', 'peer4', 'peer2', 'peer1', 'peer0'], 'who is used most is listed first');
+  await w.page.click('#all-peers');
+  same(await read(w.page, staged));
+  await w.page.click('#all-peers');
+  await status({});
+  console.log('ok: each number stands at its label');
+}
+
 // states lets the node say each of its states.
 async function states(w) {
   for (const [state, label] of [['waiting', 'Waiting'], ['starting', 'Starting'], ['stalled', 'Stalled'], ['ended', 'Ended'], ['', 'Not live'], ['LIVE', 'Not live']]) {
@@ -83,15 +110,21 @@ async function faults(w) {
   for (const [id, change, sentence] of list) {
     await status(change);
     await w.until(`fault ${id} is told`, s => sentence.test(s.troubles[id] ?? ''), SOON);
+    await inTime(w.page, id, since((await testimony(w.page)).statuses, s => s.staged === staged));
     if (id === 'peers' || id === 'refused') await w.shot(`fault-${id}`, true);
   }
   await status({});
   await w.until('and all is well again', s => Object.keys(s.troubles).length === 0, SOON);
-  await w.page.route('**/api/v1/*', route => route.abort());
+  await w.page.route('**/api/v1/status', () => {}); // it takes questions and never answers
+  await w.page.route('**/api/v1/events', route => route.abort());
   await fetch(`${url}/test/drop`).catch(() => {}); // the server closes all connections, this one too
   await w.until('a node that does not answer is not live', s => s.pill === 'No contact' && s.tone === 'bad' && s.troubles.contact, SOON);
-  await w.page.unroute('**/api/v1/*');
-  await w.until('and is live again', s => s.pill === 'Live' && s.veil === '');
+  const last = (await testimony(w.page)).statuses.at(-1);
+  await inTime(w.page, 'contact', last.at, SOON); // silence is measured by timers, which a busy machine holds up
+  await w.page.unroute('**/api/v1/status');
+  await w.until('and is live again, without events', s => s.pill === 'Live' && s.veil === '');
+  assert.equal((await testimony(w.page)).statuses.at(-1).by, 'polling');
+  await w.page.unroute('**/api/v1/events');
   const old = (await w.look()).src;
   await fetch(`${url}/test/drop`).catch(() => {});
   await w.until('a lost stream is opened again', s => s.src !== old && s.veil === '' && s.time > 0);
@@ -251,9 +284,10 @@ async function many(w) {
 async function studio(w) {
   const { page } = w;
   await status({
-    role: 'streamer', stripes: [], bytes: { sent: { media: 230e6 }, wire_sent: 240e6, appended: 100e6 }, audience: { connected: 24, heard_of: 131, delivered: 15.5e9, sent: 240e6 },
+    role: 'streamer', stripes: [], bytes: { sent: { media: 230e6, repair: 1.2e6, proofs: 3.4e6, control: 56e3 }, received: { media: 0, repair: 78e3, proofs: 9.1e3, control: 234e3 }, wire_sent: 240e6, appended: 100e6 },
+    history: { from: new Date(1.7e12).toISOString(), bytes: 5.6e9 }, faults: [{ reason: 'two heads of size 7' }], note_expires: new Date(Date.now() + 80 * 86400e3).toISOString(), audience: { connected: 24, heard_of: 131, delivered: 15.5e9, sent: 240e6 },
     ingest: {
-      input: 'rtsp://127.0.0.1:8554/live', bytes: 104e6, lost_packets: 3, bitrate_bps: 4.1e6, fps: 29.97, keyframe_s: 10, tracks: ['H.264 1920×1080', 'AAC 48 kHz (eng)'], push: { http: `${url}/ingest`, rtsp: 'rtsp://127.0.0.1:8554/live', whip: `${url}/whip` },
+      input: 'rtsp://127.0.0.1:8554/live', bytes: 104e6, lost_packets: 3, damaged_samples: 17, retransmitted: 410, lost_datagrams: 6, refused: 5, discontinuities: 8, reconnects: 9, bitrate_bps: 4.1e6, fps: 29.97, keyframe_s: 10, tracks: ['H.264 1920×1080', 'AAC 48 kHz (eng)'], push: { http: `${url}/ingest`, rtsp: 'rtsp://127.0.0.1:8554/live', whip: `${url}/whip` },
       switches: 3,
       sources: [
         { name: 'primary', input: 'rtsp://camera.example/stream', state: 'down', on_air: false, reason: 'pictures have stopped 12s ago, though something still comes', bitrate_bps: 1.2e5, fps: 0, lost_packets: 3, clock_drift_ppm: null },
@@ -265,6 +299,7 @@ async function studio(w) {
   });
   const s = await w.until('the streamer’s page', s => /155 nodes/.test(s.all) && s.troubles['input-gop'], SOON);
   for (const want of [/98\s*% of your upload/, /\$0\.76/, /Custom Output \(FFmpeg\)/, /-method PUT/, /29\.97/, /10\.0 s, too seldom/, /Viewers see the backup input\. Switched 3 times/, /412 ppm slow/, /2 damaged/, /pictures have stopped 12s ago/, /the built-in slate/]) assert.match(s.all, want);
+  same(await read(page, staged));
   await page.waitForFunction(() => document.getElementById('qr').naturalWidth > 0);
   const copies = await page.locator('.recipe [data-copy]').evaluateAll(list => list.map(b => b.getAttribute('aria-label')));
   assert.ok(copies.length > 1 && new Set(copies).size === copies.length && copies.every(c => /^Copy: ffmpeg/.test(c)), `each button says what it copies: ${copies}`);
@@ -287,6 +322,7 @@ async function refused(w) {
   await page.route('**/live.mp4*', route => route.fulfill({ status: 200, contentType: 'video/mp4; codecs="hvc1.1.6.L93.B0,ac-3"', body: '' }));
   await page.goto(url);
   const s = await w.until('what the browser cannot decode is said', s => /^Not in this browser/.test(s.veil) && s.troubles.codec, SOON);
+  await inTime(page, 'codec', (await testimony(page)).answered);
   assert.match(s.veil, /cannot decode H\.265 \(HEVC\) and Dolby Digital \(AC-3\)/);
   assert.equal(await page.locator('#veil button:visible, #veil a:visible').count(), 3, 'buttons for mpv, VLC and a playlist');
   for (const [name, width, height] of [['codec', 1280, 800], ['codec-phone', 390, 844]]) {

@@ -1,0 +1,111 @@
+// What the truth panel must show of a status, label by label: told apart from truth.js and studio.js, which share only the units with it.
+import assert from 'node:assert/strict';
+import { bitrate, bytes, plural } from '../status.js';
+
+const number = n => n.toLocaleString('en');
+const media = t => t.media + t.repair;
+const total = t => t.media + t.proofs + t.control + t.repair;
+const plain = value => JSON.parse(JSON.stringify(value).replaceAll(/[\u00a0\u202f]/g, ' '));
+
+// read takes what the page shows just after it has drawn a status, and that status; mark is what the status must say it is.
+export async function read(page, mark) {
+  const seen = await page.evaluate(async mark => {
+    const { witness } = globalThis;
+    const next = () => new Promise((done, fail) => { witness.drawn = done; setTimeout(fail, 60000, new Error('no status comes')); });
+    do await next(); while (witness.statuses.at(-1).status.staged !== mark);
+    const { statuses } = witness, last = statuses.at(-1);
+    const text = id => document.getElementById(id).textContent;
+    const texts = selector => [...document.querySelectorAll(selector)].map(e => e.textContent);
+    const terms = id => Object.fromEntries([...document.querySelectorAll(`#${id} > div`)].map(d => [d.firstChild.textContent, d.lastChild.textContent]));
+    return {
+      ...last, earlier: statuses.slice(-6, -1), language: navigator.language, mean: witness.mean,
+      figures: Object.fromEntries(['lag', 'buffer', 'down', 'shared', 'verified', 'saved'].map(id => [id, `${text(id)} ${text(`${id}-unit`)}`])),
+      notes: Object.fromEntries(['lag', 'buffer', 'down', 'shared', 'saved', 'sources'].map(id => [id, text(`${id}-note`)])),
+      terms: Object.fromEntries(['blocks', 'traffic', 'audience', 'ingest'].map(id => [id, terms(id)])),
+      peers: [...document.querySelectorAll('#peer-rows tr')].map(tr => Object.fromEntries([...tr.children].map(td => [td.dataset.name, td.textContent]))),
+      stripes: texts('#sources .cell title'), refused: texts('#refused li'),
+    };
+  }, mark);
+  return plain(seen);
+}
+
+// same wants every number on the page to be that of the status it drew.
+export function same(seen) {
+  const { status: s, language } = seen, streamer = s.role === 'streamer';
+  const { blocks, traffic, ...studio } = seen.terms;
+  assert.deepEqual(traffic, plain(traffics(s)));
+  assert.deepEqual(blocks, plain(streamer ? kept(s, language) : results(s.blocks)));
+  assert.equal(seen.figures.verified, streamer ? `${number(s.renditions[0].head)} blocks signed in this run` : `${number(s.blocks.verified)} blocks verified`);
+  assert.equal(seen.figures.saved, streamer ? `${Math.round(100 * Math.max(0, 1 - s.audience.sent / s.audience.delivered))} % of your upload` : `${Math.round(100 * s.blocks.by_others / s.blocks.verified)} % of the broadcaster’s upload to you`);
+  assert.equal(seen.figures.shared, `${(media(s.bytes.sent) / (streamer ? s.bytes.appended : media(s.bytes.received))).toFixed(1)} ×`);
+  assert.ok(seen.notes.shared.endsWith(plain(` now, ${bytes(total(s.bytes.sent))} in all`)), seen.notes.shared);
+  if (streamer) assert.equal(seen.notes.down, plain(`${bytes(s.bytes.appended)} since the start`));
+  assert.deepEqual(seen.peers, plain(s.peers.map(peer)));
+  if (!streamer) assert.deepEqual(seen.stripes, (s.stripes ?? []).map(x => stripe(x, s.peers)));
+  assert.deepEqual(seen.refused, plain(s.refused.slice(-5).reverse().map(r => `${new Date(r.at).toLocaleTimeString(language)}: ${r.role} ${r.id} (${r.addr}) ${r.why}`)));
+  if (streamer) studios(seen, studio);
+}
+
+const results = b => ({
+  'Repaired (asked for one by one)': number(b.repaired), 'Missed (came from nobody in time)': number(b.missed), 'Refused (did not verify)': number(b.rejected), 'Came twice': number(b.duplicate),
+});
+
+const kept = (s, language) => ({
+  'Runs of this channel condemned': String(s.faults.length),
+  'Kept on disk': s.history ? `${bytes(s.history.bytes)}, since ${new Date(s.history.from).toLocaleString(language)}` : 'nothing',
+  'Channel note ends': s.note_expires ? new Date(s.note_expires).toLocaleDateString(language) : '–',
+});
+
+function traffics({ bytes: { received, sent } }) {
+  const both = kind => `${bytes(received[kind])}, ${bytes(sent[kind])}`;
+  return { 'Pictures and sound, in, out': both('media'), 'Repairs, in, out': both('repair'), 'Proofs and signatures, in, out': both('proofs'), 'Control, in, out': both('control') };
+}
+
+const PATHS = { 'this machine': 'This machine', lan: 'LAN', direct: 'Direct', relay: 'Relay' };
+const peer = p => ({
+  'Node': p.id, 'Role': p.role, 'Path': `${PATHS[p.path]} ${p.addr}`, 'Round trip': `${p.rtt_ms < 10 ? p.rtt_ms.toFixed(1) : Math.round(p.rtt_ms)} ms`, 'From it': bitrate(p.down_bps), 'To it': bitrate(p.up_bps),
+  'Behind': p.lag_s === null ? '–' : `${p.lag_s.toFixed(2)} s`, 'Stripes': String(p.stripes),
+});
+
+function stripe(s, peers) {
+  const role = peers.find(p => p.id === s.from)?.role ?? 'node';
+  return `Stripe ${s.number + 1}: ${s.from ? `from ${role} ${s.from}, ${plural(s.hops, 'hop', 'hops')} from the broadcaster` : 'from nobody just now'}`;
+}
+
+// studios is what the streamer's own part says: its audience, what that costs and saves, and what is lost on the way in.
+function studios({ status: s }, { audience, ingest }) {
+  const a = s.audience, nodes = a.connected + a.heard_of, spared = Math.max(0, a.delivered - a.sent);
+  const lags = s.peers.map(p => p.lag_s).filter(l => l !== null).toSorted((x, y) => x - y);
+  assert.deepEqual(audience, plain({
+    'Watching, about': plural(nodes, 'node', 'nodes'), 'Connected to you': plural(a.connected, 'node', 'nodes'),
+    'They have it after': lags.length ? `${lags[Math.floor(lags.length / 2)].toFixed(2)} s, the slowest ${Math.max(...lags).toFixed(2)} s` : '–',
+    'You send now': bitrate(s.upload.rate_bps), 'A server would send': bitrate(nodes * s.renditions.reduce((sum, r) => sum + r.bitrate_bps, 0)),
+    'Not sent by you so far': bytes(spared), 'Saved so far': `$${(0.05 * spared / 1e9).toFixed(2)}`,
+  }));
+  const i = s.ingest, losses = {
+    'Bit rate': bitrate(i.bitrate_bps), 'Lost packets, damaged pictures': `${i.lost_packets}, ${i.damaged_samples}`, 'Refused, without the stream key': String(i.refused),
+    'Of SRT: came again, came too late': i.retransmitted || i.lost_datagrams ? `${i.retransmitted}, ${i.lost_datagrams}` : '–',
+    'Jumps of its clock, reconnections': `${i.discontinuities}, ${i.reconnects}`, 'Received': bytes(i.bytes),
+  };
+  for (const [label, value] of Object.entries(plain(losses))) assert.equal(ingest[label], value, label);
+}
+
+// flows wants the rates to be what the counters grew by since one of the statuses just before, by the node's clock.
+export function flows({ status, earlier, figures, notes }) {
+  const streamer = status.role === 'streamer', kbit = text => (/^[\d.]+ Mbit/.test(text) ? 1000 : 1) * (parseFloat(text) || 0);
+  const grew = (what, slack, shown, count) => {
+    const rates = earlier.map(e => (count(status) - count(e.status)) / (status.uptime_s - e.status.uptime_s));
+    assert.ok(rates.some(r => Math.abs(r - shown) <= slack + (r > 1000 ? 50 : 0)), `${what}: ${shown} is shown, the counters say ${rates}`);
+  };
+  grew('coming in', 1, kbit(figures.down), s => 8e-3 * (streamer ? s.bytes.appended : total(s.bytes.received)));
+  grew('going out', 1, kbit(notes.shared), s => 8e-3 * total(s.bytes.sent));
+  if (!streamer) grew('blocks a second', 1, parseFloat(notes.down), s => s.blocks.verified);
+}
+
+// between wants every counter that the page has drawn to lie between what the node says before and after.
+export function between(before, shown, after, name = 'status') {
+  for (const [key, value] of Object.entries(shown)) {
+    if (typeof value === 'object' && value !== null) between(before[key], value, after[key], `${name}.${key}`);
+    else assert.ok(before[key] <= value && value <= after[key], `${name}.${key}: the page was told ${value}, the node says ${before[key]} and then ${after[key]}`);
+  }
+}
