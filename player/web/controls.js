@@ -40,8 +40,8 @@ export function controls($, video, stream, edge, quality, pick) {
   };
   const live = () => stream.goLive();
   const by = seconds => {
-    const at = stream.wall();
-    if (at === null || !kept) return;
+    if (!kept || !edge.known) return;
+    const at = stream.wall() ?? edge.wall(now()); // live is about to come
     const to = Math.max(kept.from, at + 1000 * seconds);
     stream.seek(to);
     flash(seconds < 0 ? `${-seconds} s back` : `${seconds} s on`);

@@ -86,7 +86,7 @@ export class Stream {
     if (this.way === 'hls') this.onReplace?.(); // hls.js takes its picture with it
     this.stop?.abort();
     const stop = this.stop = new AbortController();
-    Object.assign(this, { live: at === null && !this.paused, asked: at });
+    Object.assign(this, { live: at === null && !this.paused, asked: at, placed: false }); // what is still in sight is not where we are any more
     this.enter('connecting');
     for (let tries = 0; !stop.signal.aborted; tries++) {
       let wait = RETRY[Math.min(tries, RETRY.length - 1)];

@@ -197,7 +197,8 @@ async function keys(w) {
   await page.click('#mute');
   assert.deepEqual([await video('volume'), await video('muted')], [1, false], 'who turns the sound on hears it');
   await page.click('#mute');
-  assert.deepEqual([await video('muted'), await page.locator('#mute').getAttribute('aria-label')], [true, 'Turn sound on'], 'a click turns the sound off');
+  assert.equal(await video('muted'), true, 'a click turns the sound off');
+  await page.waitForFunction(() => document.getElementById('mute').getAttribute('aria-label') === 'Turn sound on', null, { timeout: SOON });
   await page.locator('#stage').focus();
   await page.keyboard.press('k');
   await w.until('k pauses', s => s.paused);
@@ -224,7 +225,7 @@ async function keys(w) {
   assert.equal(await focused(), 'play', 'Enter leads to the buttons');
   await page.keyboard.press('ArrowRight');
   assert.equal(await focused(), 'back', 'right leads to the next button');
-  await page.keyboard.press('ArrowUp');
+  await page.keyboard.press('ArrowUp'); // while live is still opening, perhaps: what comes next counts from there
   assert.equal(await focused(), 'seek', 'up leads to the timeline');
   await w.shot('focus');
   await page.keyboard.press('ArrowLeft');
