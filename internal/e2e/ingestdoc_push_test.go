@@ -32,7 +32,7 @@ func TestDocumentedPush(t *testing.T) {
 	need(t, "ffmpeg")
 	beside(t, 1)
 	cert, private := certificate(t)
-	for _, section := range []string{"RTMP and RTMPS", "SRT"} {
+	for _, section := range pushSections {
 		var waiting *command.Process // the streamer of the last command
 		caller := ""                 // where an encoder waits for a call
 		for _, words := range documented(t, section) {

@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -64,11 +65,31 @@ type stagehand struct {
 	feed  func()            // ends the newest of what sends to it
 }
 
+// The sections of docs/ingest.md with commands, by the test that runs them.
+var (
+	sourceSections = []string{"WHIP", "RTSP", "HLS", "TS over HTTP, UDP and RTP", "Playout", "Renditions", "Staying on air"}
+	pushSections   = []string{"RTMP and RTMPS", "SRT"}
+)
+
+// TestEveryCommandIsRun: no section of the page has a command that no test runs.
+func TestEveryCommandIsRun(t *testing.T) {
+	text, err := os.ReadFile("../../docs/ingest.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, part := range strings.Split(string(text), "\n## ")[1:] {
+		name, _, _ := strings.Cut(part, "\n")
+		if strings.Contains(part, "```sh\n") && !slices.Contains(sourceSections, name) && !slices.Contains(pushSections, name) {
+			t.Errorf("section %q has commands that no test runs", name)
+		}
+	}
+}
+
 // TestDocumentedSources runs the commands of docs/ingest.md as they stand, but for the ports.
 func TestDocumentedSources(t *testing.T) {
 	need(t, "ffmpeg", "curl", "python3")
 	t.Parallel()
-	for _, section := range []string{"WHIP", "RTSP", "HLS", "TS over HTTP, UDP and RTP", "Playout", "Renditions", "Staying on air"} {
+	for _, section := range sourceSections {
 		t.Run(section, func(t *testing.T) {
 			if section == "WHIP" {
 				needGStreamer(t)
