@@ -64,7 +64,7 @@ func TestStreamerRestarts(t *testing.T) {
 		wantReason(t, a, Stalled, "the streamer 1.0.0.1:4433 does not answer any more", "which itself receives nothing")
 
 		s = w.streamer("s", at[0], feed.Config{})
-		pass(time.Second + snapshotEvery)
+		pass(1500*time.Millisecond + snapshotEvery) // a dial that began just before is given up after 700 ms
 		wantFlow(t, s, 6, a, b)
 		if e := a.swarm.Status().Epoch; e.Compare(before) <= 0 || e.ID != s.swarm.Status().Epoch.ID {
 			t.Errorf("a follows epoch %v after %v, want the streamer's %v", e, before, s.swarm.Status().Epoch)

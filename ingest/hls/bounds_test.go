@@ -65,7 +65,7 @@ func TestFragmentsCostLittle(t *testing.T) {
 			}
 			took := after.TotalAlloc - before.TotalAlloc
 			t.Logf("%d bytes took %d", len(c.in), took)
-			if took > 160<<20 { // in all, and most of it for a moment: the reader takes 2 kB for a box
+			if took > 320<<20 { // in all, and most of it for a moment: the reader takes 2 kB for a box, and 4 under the race detector
 				t.Errorf("a segment of %d bytes took %d bytes of memory", len(c.in), took)
 			}
 		})

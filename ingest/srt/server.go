@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -106,6 +107,16 @@ func listen(cfg ServerConfig, config gosrt.Config) (gosrt.Listener, error) {
 	if addr, err = numeric(context.Background(), addr); err != nil {
 		return nil, err
 	}
+	l, err := bind(addr, config)
+	for tries := 0; err != nil && tries < triesToBind && strings.HasSuffix(addr, ":0"); tries++ {
+		l, err = bind(addr, config) // somebody else was given the port meanwhile
+	}
+	return l, err
+}
+
+const triesToBind = 8 // for any free port
+
+func bind(addr string, config gosrt.Config) (gosrt.Listener, error) {
 	probe, err := net.ListenPacket("udp", addr)
 	if err != nil {
 		return nil, err
