@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -143,7 +144,16 @@ func FuzzHLSRequests(f *testing.F) {
 	} {
 		f.Add(s)
 	}
-	server := New(Config{StartTimeout: 1, Replica: nil})
+	station, err := feed.OpenStation(f.TempDir(), nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	replica, err := feed.Open(station.Root(), feed.Config{}) // of which nothing has come yet
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = errors.Join(replica.Close(), station.Close()) })
+	server := New(Config{StartTimeout: 1, Replica: replica})
 	f.Fuzz(func(t *testing.T, s string) {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1/hls/"+s, nil)
 		if err != nil {
