@@ -180,7 +180,7 @@ func roomy(init []byte) []byte {
 	}
 	r := bytes.NewReader(init)
 	found, err := mp4.ExtractBox(r, nil, path)
-	if err != nil {
+	if err != nil || len(found) > maxMP4Tracks { // each is looked for anew
 		return init
 	}
 	out := bytes.Clone(init)

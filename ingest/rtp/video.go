@@ -121,10 +121,7 @@ var errTooLarge = errors.New("access unit is too large, the rest is dropped")
 
 func (v *nalVideo) add(nalus [][]byte) error {
 	for _, n := range nalus {
-		if len(n) == 0 {
-			continue
-		}
-		if v.repeats(n) {
+		if len(n) == 0 || v.repeats(n) {
 			continue
 		}
 		if v.size+len(n) > maxUnit || len(v.nalus) >= maxNALUs {

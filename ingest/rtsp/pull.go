@@ -26,8 +26,7 @@ type PullConfig struct {
 	// UDP asks for RTP over UDP instead of inside the RTSP connection.
 	UDP bool
 	// RetryMin and RetryMax bound the pause between two attempts, which doubles from one to the other and is spread by a third.
-	// If zero, 250 ms and 1.5 s, as ingest.Backoff; who is refused after
-	// it was let in waits longer.
+	// If zero, 250 ms and 1.5 s, as ingest.Backoff; who is refused after it was let in waits longer.
 	RetryMin, RetryMax time.Duration
 	// Logger, if nil, is slog.Default().
 	Logger *slog.Logger
