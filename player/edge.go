@@ -174,9 +174,7 @@ func (e *edge) follow(ctx context.Context, name string) error {
 // take adds a block.
 func (e *edge) take(item *feed.Item) {
 	b := &item.Block
-	e.mu.Lock()
-	e.wall = b.Record.Wall
-	e.mu.Unlock()
+	defer e.date(b.Record.Wall)
 	if b.Record.Kind == feed.End {
 		e.complete(nil)
 		return
@@ -193,6 +191,16 @@ func (e *edge) take(item *feed.Item) {
 		e.cast(false)
 	case e.pipeline.raw(b, item.Reset && b.Index != e.opened.block.Index) != nil:
 		e.server.metrics.unread.Inc()
+	}
+}
+
+// date says how new what was taken is: last, so that nobody finds the list of before fresh since the block behind it has come.
+func (e *edge) date(wall int64) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	leap := wall-e.wall > late
+	if e.wall = wall; leap {
+		e.wake()
 	}
 }
 
