@@ -176,6 +176,7 @@ async function days(w) {
   assert.ok(Math.abs(at - (now - 86400e3)) < 1500, `asked for ${new Date(at).toISOString()}`);
   await w.until('what is not kept there after all leads back to live', s => s.live === 'Live' && s.veil === '' && s.frames > 5, SOON);
   await status({});
+  await page.waitForFunction(() => document.getElementById('moment-choice').hidden, null, { timeout: SOON }); // the page has heard that there is less
 }
 
 // keys and buttons.
