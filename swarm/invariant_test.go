@@ -138,12 +138,24 @@ func takes(o, n *node, log quicwire.LogID, stripe int) bool {
 		func(p *peer) bool { return p != nil && p.key == n.endpoint.Node() })
 }
 
+// choice describes whom a node could ask for a stripe.
+func (m *Mesh) choice(f *follow, i uint8) (text string) {
+	s := &f.stripes[i]
+	text = fmt.Sprintf("lost %v ago, home %v, pending %v", m.now.Sub(s.lost), s.home, s.pending != nil)
+	for _, p := range m.peers {
+		c := p.claimFor(f.log)
+		text += fmt.Sprintf("\n\t%v of %s: flows %v, slots %d, homes %b, fails %d, refused for %v (%v), mute %v, asked %v ago, gives %d", p.role, p.addr, c.flows(i), p.slots, c.homes,
+			p.fails, max(0, p.refused.Sub(m.now)), p.refusal, p.mute, m.now.Sub(c.subbed[i]), m.from(f, p))
+	}
+	return text
+}
+
 // parent checks that a stripe has a parent that pushes it, and does not come from itself.
 func (g *guard) parent(n *node, f *follow, i uint8) {
 	p := f.stripes[i].parent
 	if p == nil {
 		if g.settled {
-			g.wrong(fmt.Sprintf("%s has no parent in stripe %d", n.name, i), "of %d peers", len(n.swarm.mesh.peers))
+			g.wrong(fmt.Sprintf("%s has no parent in stripe %d of %s", n.name, i, f.log.Name), "%s", n.swarm.mesh.choice(f, i))
 		}
 		return
 	}

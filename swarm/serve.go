@@ -147,7 +147,30 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 	if m.used() < m.slots() && (n < m.fan(f) || x.Urgent) {
 		return true
 	}
-	return m.preempt(f, x.Stripe, p, x.Home)
+	_, flows := m.lagOf(f, x.Stripe)
+	return m.preempt(f, x.Stripe, p, x.Home) || flows && x.Urgent && n == 0 && (s.home || x.Home) && m.clear(f)
+}
+
+// clear moves a child of a stripe that is no home, rather one that does not pass it on, for a stripe that hangs on nobody here: we may be the root
+// of it, and all others wait for us.
+func (m *Mesh) clear(f *follow) bool {
+	var victim *child
+	var of uint8
+	for i := range f.stripes {
+		if f.stripes[i].home {
+			continue
+		}
+		for _, c := range f.stripes[i].children {
+			if c.until == 0 && (victim == nil || victim.home && !c.home) {
+				victim, of = c, uint8(i)
+			}
+		}
+	}
+	if victim == nil {
+		return false
+	}
+	m.move(f, of, victim, quicwire.Preempted, nil)
+	return true
 }
 
 // replaceLeaf moves a child that does not pass a stripe on for one that does: those who share nothing must not have it to themselves.

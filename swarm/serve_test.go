@@ -512,3 +512,43 @@ func TestReferralsToTheWidest(t *testing.T) {
 		}
 	}
 }
+
+// A stripe that hangs on nobody here, though others may hang on who asks for it, comes before one that is no home: else a root whose places others
+// have in a hurry has none left for its own stripe. Leaves in a hurry, and stripes that do not flow here, move nobody.
+func TestRootHasAPlace(t *testing.T) {
+	for name, c := range map[string]struct {
+		home, feeds, urgent, dry bool
+		want                     bool
+	}{
+		"a home, a leaf":                        {true, false, true, false, true},
+		"no home, one on whom others hang":      {false, true, true, false, true},
+		"no home, a leaf":                       {false, false, true, false, false},
+		"in no hurry":                           {true, false, false, false, false},
+		"a home, but nothing flows":             {true, false, true, true, false},
+		"no home, one who feeds, nothing flows": {false, true, true, true, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serving(t, 2, 10, MeshConfig{Up: 1_100_000})
+			f := s.tv()
+			f.stripes[0].home, f.stripes[1].home = c.home, false
+			for n := 2; s.m.used() < s.m.slots(); n++ {
+				s.says(n, &quicwire.Sub{Log: tv(today), Stripe: 1, Stripes: 2, Start: quicwire.StartNext, Urgent: true, Home: true, Patience: patience})
+			}
+			for _, child := range f.stripes[1].children {
+				child.lot = true // only the rule of this test moves it
+			}
+			f.stripes[0].dry = c.dry
+			full := len(s.children(1))
+			all := s.says(10, &quicwire.Sub{Log: tv(today), Stripes: 2, Start: quicwire.StartNext, Urgent: c.urgent, Home: c.feeds, Patience: patience})
+			if got := len(sentTo[*quicwire.SubOK](all, 10)) == 1; got != c.want {
+				t.Errorf("a place: %v, want %v", got, c.want)
+			}
+			if moved := len(s.children(1)) < full; moved != c.want {
+				t.Errorf("somebody was moved: %v, want %v", moved, c.want)
+			}
+			if s.m.used() > s.m.slots() {
+				t.Errorf("%d of %d places used", s.m.used(), s.m.slots())
+			}
+		})
+	}
+}

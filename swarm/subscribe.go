@@ -107,19 +107,28 @@ func (m *Mesh) attach(f *follow) {
 
 // subscribe asks the best candidate for a stripe. With current, the cost of the parent now, only one that is clearly better.
 func (m *Mesh) subscribe(f *follow, i uint8, urgent bool, current time.Duration) {
-	var best *peer
-	var least time.Duration
-	e := m.electorate(f)
+	best, least := m.cheapest(f, i, urgent, m.electorate(f, m.eligible))
+	if s := &f.stripes[i]; best == nil && s.parent == nil && m.now.Sub(s.lost) > lastResort {
+		best, least = m.cheapest(f, i, urgent, m.electorate(f, m.present))
+	}
+	if best == nil || current > 0 && least > time.Duration(float64(current)*switchBelow)-switchGain {
+		return
+	}
+	m.sub(best, f, i, urgent)
+}
+
+// lastResort is for how long who has let us down is not asked, though nobody else could be.
+const lastResort = time.Second
+
+// cheapest returns the best candidate for a stripe, and what it costs; nil if there is none.
+func (m *Mesh) cheapest(f *follow, i uint8, urgent bool, e electorate) (best *peer, least time.Duration) {
 	for _, p := range e.peers {
 		cost, ok := m.candidate(f, i, p, urgent, e)
 		if ok && (best == nil || cost < least) {
 			best, least = p, cost
 		}
 	}
-	if best == nil || current > 0 && least > time.Duration(float64(current)*switchBelow)-switchGain {
-		return
-	}
-	m.sub(best, f, i, urgent)
+	return best, least
 }
 
 // An electorate is who can be a parent at all, and how many stripes one of them may have.
@@ -128,11 +137,9 @@ type electorate struct {
 	limit int
 }
 
-// electorate returns those that are in the epoch, share, and are not clearly behind others. If all of them have let us down, they are better
-// than nobody.
-func (m *Mesh) electorate(f *follow) (e electorate) {
-	can := m.eligible
-	if !slices.ContainsFunc(m.peers, func(p *peer) bool { return m.eligible(f.run, p) }) {
+// electorate returns those that can be a parent and are not clearly behind others. If all of them have let us down, they are better than nobody.
+func (m *Mesh) electorate(f *follow, can func(*run, *peer) bool) (e electorate) {
+	if !slices.ContainsFunc(m.peers, func(p *peer) bool { return can(f.run, p) }) {
 		can = m.present
 	}
 	var most uint64
@@ -262,7 +269,8 @@ func (m *Mesh) sub(p *peer, f *follow, i uint8, urgent bool) {
 	}
 	s.pending, s.pended, s.urged, c.subbed[i], p.tried = p, m.now, urged, m.now, true
 	c.waiting &^= 1 << i
-	x := &quicwire.Sub{Log: f.log, Stripe: i, Stripes: uint8(len(f.stripes)), Urgent: s.urged, Home: s.home, Patience: patience}
+	feeds := s.home || urged && s.count() > 0 && p.role != quicwire.Streamer // who hangs on us is as well off as with a home
+	x := &quicwire.Sub{Log: f.log, Stripe: i, Stripes: uint8(len(f.stripes)), Urgent: s.urged, Home: feeds, Patience: patience}
 	if !f.joined.IsZero() {
 		x.Start, x.From = quicwire.StartIndex, f.lacks(i)
 	} else if f.left > 0 {

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -390,5 +391,53 @@ func TestLooksAreRare(t *testing.T) {
 	}
 	if changes < 16 || changes > 150 {
 		t.Errorf("%d changes of parents in ten minutes, want some, and about one in eight seconds at most", changes)
+	}
+}
+
+// Who has let us down is asked again when nobody else can be, for it may be the only one to whom the stripe flows; but not at once.
+func TestLastResort(t *testing.T) {
+	s := following(t, MeshConfig{})
+	s.do(SessionDown{2, errNoAnswer})
+	s.joins(3, 10*ms)
+	s.claims(3, 20, 0, 0)
+	s.answers(4)
+	s.joins(4, 10*ms)
+	s.claims(4, 20, quicwire.NoLag, quicwire.NoLag) // it could be asked, but has nothing
+	s.m.peer(3).refused = s.now.Add(shunTime)
+	s.do(SessionDown{1, errNoAnswer})
+	lost, asked := s.now, time.Time{}
+	for at := uint64(100); at < 100+3*40 && asked.IsZero(); at++ { // 3 s
+		for _, x := range sentTo[*quicwire.Sub](s.flow(at, at+1), 3) {
+			if x.Log == tv(today) {
+				asked = s.now
+			}
+		}
+	}
+	if after := asked.Sub(lost); after < lastResort || after > lastResort+200*ms {
+		t.Errorf("asked after %v, want after %v", after, lastResort)
+	}
+}
+
+// Who has children in a stripe says that it passes it on, home or not, when it has lost its parent: but not to the source, which wants homes.
+func TestWhoFeedsSaysSo(t *testing.T) {
+	for name, c := range map[string]struct{ children, want bool }{"with a child": {true, true}, "without": {false, false}} {
+		t.Run(name, func(t *testing.T) {
+			s := following(t, MeshConfig{})
+			s.joins(3, 10*ms)
+			for i := range s.tv().stripes {
+				s.tv().stripes[i].home = false
+			}
+			if c.children {
+				s.says(3, &quicwire.Sub{Log: tv(today), Stripes: 2, Start: quicwire.StartNext, Urgent: true, Patience: patience})
+			}
+			s.answers(1)
+			s.tv().joined = s.now.Add(-2 * startFor)
+			all := s.do(SessionDown{1, errNoAnswer})
+			all = append(all, s.after(urgentAfter+2*TickEvery)...)
+			subs := slices.DeleteFunc(sentTo[*quicwire.Sub](all, 2), func(x *quicwire.Sub) bool { return x.Log != tv(today) || x.Stripe != 0 })
+			if len(subs) == 0 || subs[0].Home != c.want {
+				t.Errorf("got %+v, want Home %v", subs, c.want)
+			}
+		})
 	}
 }

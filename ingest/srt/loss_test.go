@@ -84,7 +84,7 @@ func (h *hole) back() {
 
 // TestRepair: what is lost once is asked for again, comes in time, and is counted.
 func TestRepair(t *testing.T) {
-	s, r := serve(t, ServerConfig{Latency: 500 * time.Millisecond})
+	s, r := serve(t, ServerConfig{Latency: 2 * time.Second})
 	var dropped atomic.Uint64
 	way := dig(t, s.Addr(), func(n uint32, again bool) bool {
 		if n%20 == 7 && !again {
