@@ -79,6 +79,7 @@ type peer struct {
 	burst     uint64        // how fast blocks from it came lately, bits per second; 0: not known
 	share     bucket        // of bytes: what it may have of us by Reqs
 	referred  time.Time     // when it was last told of others
+	cleared   time.Time     // when another was moved for it from another stripe
 	relieved  time.Time     // when it was last told that what it lacks flows here
 	asks      bucket        // of blocks: what it may ask for
 }

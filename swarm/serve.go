@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 	"time"
@@ -147,30 +148,42 @@ func (m *Mesh) room(f *follow, p *peer, x *quicwire.Sub) bool {
 	if m.used() < m.slots() && (n < m.fan(f) || x.Urgent) {
 		return true
 	}
-	_, flows := m.lagOf(f, x.Stripe)
-	return m.preempt(f, x.Stripe, p, x.Home) || flows && x.Urgent && n == 0 && (s.home || x.Home) && m.clear(f)
+	return m.preempt(f, x.Stripe, p, x.Home) || n == 0 && x.Urgent && (s.home || x.Home) && m.clear(f, x.Stripe, p)
 }
 
-// clear moves a child of a stripe that is no home, rather one that does not pass it on, for a stripe that hangs on nobody here: we may be the root
-// of it, and all others wait for us.
-func (m *Mesh) clear(f *follow) bool {
-	var victim *child
-	var of uint8
-	for i := range f.stripes {
-		if f.stripes[i].home {
-			continue
-		}
-		for _, c := range f.stripes[i].children {
-			if c.until == 0 && (victim == nil || victim.home && !c.home) {
-				victim, of = c, uint8(i)
-			}
-		}
+// clear moves a child of a stripe that is no home, for a stripe that hangs on nobody here: we may be the root of it, and all others wait for us. Who
+// asks may only say that others hang on it, so that it gets this once in a while.
+func (m *Mesh) clear(f *follow, i uint8, p *peer) bool {
+	if _, flows := m.lagOf(f, i); !flows || m.now.Sub(p.cleared) < clearEvery {
+		return false
 	}
+	of, victim := m.weakest(f, p)
 	if victim == nil {
 		return false
 	}
-	m.move(f, of, victim, quicwire.Preempted, nil)
+	p.cleared = m.now
+	m.move(f, of, victim, quicwire.Shed, nil)
 	return true
+}
+
+// clearEvery is how often one peer may have another's place in another stripe.
+const clearEvery = 10 * time.Second
+
+// weakest returns the child of the lowest rank in stripes that are no home, but for p's and those of whom a stripe may hang on us in turn.
+func (m *Mesh) weakest(f *follow, p *peer) (of uint8, victim *child) {
+	least := math.Inf(1)
+	for i := range f.stripes {
+		s := &f.stripes[i]
+		for _, c := range s.children {
+			if s.home || c.until > 0 || c.peer == p || c.home && (c.lot || s.count() == 1) {
+				continue
+			}
+			if r := m.rank(c.peer, c.home); r < least {
+				of, victim, least = uint8(i), c, r
+			}
+		}
+	}
+	return of, victim
 }
 
 // replaceLeaf moves a child that does not pass a stripe on for one that does: those who share nothing must not have it to themselves.

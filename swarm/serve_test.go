@@ -528,19 +528,12 @@ func TestRootHasAPlace(t *testing.T) {
 		"no home, one who feeds, nothing flows": {false, true, true, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serving(t, 2, 10, MeshConfig{Up: 1_100_000})
+			s := rooted(t, 1_100_000, false)
 			f := s.tv()
-			f.stripes[0].home, f.stripes[1].home = c.home, false
-			for n := 2; s.m.used() < s.m.slots(); n++ {
-				s.says(n, &quicwire.Sub{Log: tv(today), Stripe: 1, Stripes: 2, Start: quicwire.StartNext, Urgent: true, Home: true, Patience: patience})
-			}
-			for _, child := range f.stripes[1].children {
-				child.lot = true // only the rule of this test moves it
-			}
-			f.stripes[0].dry = c.dry
+			f.stripes[0].home, f.stripes[0].dry = c.home, c.dry
 			full := len(s.children(1))
-			all := s.says(10, &quicwire.Sub{Log: tv(today), Stripes: 2, Start: quicwire.StartNext, Urgent: c.urgent, Home: c.feeds, Patience: patience})
-			if got := len(sentTo[*quicwire.SubOK](all, 10)) == 1; got != c.want {
+			got := s.urges(10, 0, c.urgent, c.feeds)
+			if got != c.want {
 				t.Errorf("a place: %v, want %v", got, c.want)
 			}
 			if moved := len(s.children(1)) < full; moved != c.want {
@@ -551,4 +544,52 @@ func TestRootHasAPlace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Who asks only says that others hang on it: it cannot take places again and again, nor one that a whole stripe hangs on, nor its own.
+func TestPlacesAreClearedSeldom(t *testing.T) {
+	s := rooted(t, 1_100_000, false)
+	for k := range 5 {
+		if got := s.urges(10, 0, true, true); got != (k == 0) {
+			t.Errorf("a place, asked for the %d. time: %v", k+1, got)
+		}
+		s.says(10, &quicwire.Unsub{Log: tv(today)})
+		s.fill(11, false)
+		s.flow(100+uint64(k)*20, 120+uint64(k)*20) // half a second
+	}
+	s.flow(200, 200+uint64(clearEvery/gap))
+	if !s.urges(10, 0, true, true) {
+		t.Error("none after a while")
+	}
+	if s := rooted(t, 600_000, true); s.urges(10, 0, true, true) {
+		t.Error("the only child of a stripe that passes it on was moved")
+	}
+	if s := rooted(t, 600_000, false); s.urges(int(s.children(1)[0]), 0, true, true) {
+		t.Error("a child was moved for itself")
+	}
+}
+
+// rooted is a Mesh with stripe 0 that hangs on nobody, and stripe 1, no home, that has all places: of leaves, or of those that pass it on.
+func rooted(t *testing.T, up uint64, home bool) *script {
+	t.Helper()
+	s := serving(t, 2, 40, MeshConfig{Up: up, MaxPeers: 64, Role: quicwire.Relay})
+	s.tv().stripes[0].home, s.tv().stripes[1].home = false, false
+	s.fill(2, home)
+	return s
+}
+
+// fill gives all places that are left to stripe 1, for sessions from n on.
+func (s *script) fill(n int, home bool) {
+	for ; s.m.used() < s.m.slots(); n++ {
+		s.urges(n, 1, true, home)
+	}
+	for _, c := range s.tv().stripes[1].children {
+		c.lot = false
+	}
+}
+
+// urges lets session n ask for a stripe of tv, and reports whether it gets it.
+func (s *script) urges(n int, stripe uint8, urgent, feeds bool) bool {
+	all := s.says(n, &quicwire.Sub{Log: tv(today), Stripe: stripe, Stripes: 2, Start: quicwire.StartNext, Urgent: urgent, Home: feeds, Patience: patience})
+	return len(sentTo[*quicwire.SubOK](all, n)) == 1
 }

@@ -117,8 +117,8 @@ func (m *Mesh) subscribe(f *follow, i uint8, urgent bool, current time.Duration)
 	m.sub(best, f, i, urgent)
 }
 
-// lastResort is for how long who has let us down is not asked, though nobody else could be.
-const lastResort = time.Second
+// lastResort is for how long who has let us down is not asked, though nobody else can be, or all others have just refused.
+const lastResort = 2 * time.Second
 
 // cheapest returns the best candidate for a stripe, and what it costs; nil if there is none.
 func (m *Mesh) cheapest(f *follow, i uint8, urgent bool, e electorate) (best *peer, least time.Duration) {

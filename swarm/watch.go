@@ -164,14 +164,18 @@ func (m *Mesh) doubt(f *follow, i uint8, mine bool) {
 }
 
 // others reports whether somebody else could be asked for a stripe instead of p, who has more than we or to whom the stripe flows, as far as
-// the log does at all: where nobody has more, nothing is gained.
+// the log does at all: where nobody has more, nothing is gained. Is p one that has let us down before, others of that kind will do as well.
 func (m *Mesh) others(f *follow, i uint8, p *peer) bool {
+	can := m.eligible
+	if m.now.Before(p.refused) {
+		can = m.present
+	}
 	flows, lacks := !f.joined.IsZero() && !m.silent(f), f.edge
 	if len(f.holes) > 0 {
 		lacks = f.holes[0].index
 	}
 	for _, q := range m.peers {
-		if q == p || !m.eligible(f.run, q) {
+		if q == p || !can(f.run, q) {
 			continue
 		}
 		if c := q.claimOf(f.log); c != nil && (c.size > lacks || flows && c.flows(i)) ||
