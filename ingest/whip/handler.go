@@ -68,7 +68,7 @@ func (s *Server) complain(w http.ResponseWriter, r *http.Request, err error) {
 	}
 	s.log.Warn("whip publisher refused", "peer", r.RemoteAddr, "status", status, "reason", err)
 	if status == http.StatusServiceUnavailable || status == http.StatusConflict {
-		w.Header().Set("Retry-After", "3")
+		w.Header().Set("Retry-After", "1")
 	}
 	http.Error(w, err.Error(), status)
 }

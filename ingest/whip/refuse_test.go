@@ -115,6 +115,7 @@ func TestFloodOfOffers(t *testing.T) {
 // Who is on air stays; when it has said goodbye the next comes, in a time that goes on.
 func TestOneAtATime(t *testing.T) {
 	p := newPlace(t, nil)
+	p.silence = time.Hour // as if it sent on and on
 	a := newClient(t, h264Codec)
 	a.publish(p)
 	a.one(0)
@@ -167,7 +168,7 @@ func TestClosedConnection(t *testing.T) {
 	p.rec.Wait(t, 2)
 }
 
-// An encoder that vanished makes way for the next when it has been silent.
+// An encoder that was killed comes back at once: its next offer waits until it is clear that nothing comes any more, instead of being refused.
 func TestSilentMakesWay(t *testing.T) {
 	p := newPlace(t, nil)
 	a := newClient(t, h264Codec)
@@ -175,10 +176,13 @@ func TestSilentMakesWay(t *testing.T) {
 	a.one(0)
 	p.rec.Wait(t, 1)
 	p.mu.Lock()
-	p.only().pub.last.Add(-int64(silence)) // it is as if
+	last := p.only().pub.last.Load()
 	p.mu.Unlock()
 	b := newClient(t, h264Codec)
 	b.publish(p)
+	if waited := time.Since(time.Unix(0, last)); waited < silence {
+		t.Errorf("it made way %v after its last packet, want %v", waited, silence)
+	}
 	b.one(0)
 	p.rec.Wait(t, 2)
 }
@@ -197,6 +201,7 @@ func TestNamesAreStreams(t *testing.T) {
 		cancel()
 		<-done
 	})
+	s.silence = time.Hour // as if they sent on and on
 	p := open(t, s)
 	base := p.url
 	for name, rec := range map[string]*ingesttest.Record{"high": high, "low": low} {
@@ -244,11 +249,11 @@ func TestAlive(t *testing.T) {
 	}{
 		{time.Second, 0, true},
 		{becomeWithin, 0, false},
-		{time.Hour, time.Second, true},
+		{time.Hour, silence / 2, true},
 		{time.Hour, silence, false},
 	} {
 		now := born.Add(c.born)
-		s := &session{born: born, server: &Server{patience: becomeWithin}}
+		s := &session{born: born, server: &Server{patience: becomeWithin, silence: silence}}
 		if c.last != 0 {
 			s.last.Store(now.Add(-c.last).UnixNano())
 		}

@@ -67,9 +67,9 @@ func (s *Server) enter(name string) (*running, *room, error) {
 }
 
 // claim makes p the publisher of its room, if nobody publishes there. One that has fallen silent makes way: it is most likely the same encoder,
-// which has come back before its end was noticed.
+// which has come back before its end was noticed. It may be back sooner than that shows, so it is waited for.
 func (s *Server) claim(ctx context.Context, p *session) error {
-	for {
+	for waited := false; ; {
 		s.mu.Lock()
 		on, old := s.run != nil, p.room.pub
 		if on && old == nil {
@@ -82,7 +82,11 @@ func (s *Server) claim(ctx context.Context, p *session) error {
 		case old == nil:
 			return nil
 		case old.alive(time.Now()):
-			return errBusy
+			if waited || !old.pause(ctx) {
+				return errBusy
+			}
+			waited = true
+			continue
 		}
 		old.end(errReplaced)
 		select {

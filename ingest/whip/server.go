@@ -63,6 +63,7 @@ type Server struct {
 	public   []netip.Addr
 	path     string
 	patience time.Duration // within what time of its offer a publisher sends, or is given up
+	silence  time.Duration // without a packet: another may publish
 	wait     time.Duration // for packets that are to be sent again
 
 	mu  sync.Mutex // guards all below, and the rooms
@@ -82,7 +83,7 @@ func Listen(cfg Config) (*Server, error) {
 	_ = udp.SetReadBuffer(udpBuffer) // less loses packets under load, and then says so
 	return &Server{
 		log: cmp.Or(cfg.Logger, slog.Default()), udp: udp, public: cfg.Public, path: cmp.Or(cfg.Path, "/whip"),
-		patience: becomeWithin, wait: waitForResent,
+		patience: becomeWithin, silence: silence, wait: waitForResent,
 	}, nil
 }
 

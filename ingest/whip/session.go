@@ -54,7 +54,7 @@ var (
 
 const (
 	becomeWithin = 10 * time.Second
-	silence      = 3 * time.Second        // without a packet: another may publish
+	silence      = time.Second            // without a packet: another may publish
 	gatherWithin = 5 * time.Second        // our own addresses are known at once
 	askPause     = 500 * time.Millisecond // between two requests for a keyframe: one has to have had time to come
 )
@@ -165,9 +165,25 @@ func (p *session) close() {
 // alive tells whether nobody else may publish.
 func (p *session) alive(now time.Time) bool {
 	if last := p.last.Load(); last != 0 {
-		return now.Sub(time.Unix(0, last)) < silence
+		return now.Sub(time.Unix(0, last)) < p.server.silence
 	}
 	return now.Sub(p.born) < p.server.patience
+}
+
+// pause waits until p would be silent if nothing came any more, but not for long. False: nothing has come yet, or ctx has ended.
+func (p *session) pause(ctx context.Context) bool {
+	last := p.last.Load()
+	if last == 0 {
+		return false
+	}
+	select {
+	case <-time.After(min(time.Until(time.Unix(0, last).Add(p.server.silence)), silence)):
+		return true
+	case <-p.gone:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // onState is called by pion. Of an answerer that is controlled, "disconnected" may pass.
