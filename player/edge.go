@@ -198,8 +198,8 @@ func (e *edge) take(item *feed.Item) {
 func (e *edge) date(wall int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	leap := wall-e.wall > late
-	if e.wall = wall; leap {
+	was := e.fresh()
+	if e.wall = wall; !was && e.fresh() {
 		e.wake()
 	}
 }
