@@ -197,8 +197,8 @@ var bigs = []harm{
 	{name: "a picture of 2 MB", parts: func(x []part) {
 		x[1].samples[50].Data = coded([]byte{0x65, 0x88}, 1, 2<<20)
 		x[1].samples[100].Data = coded([]byte{0x41, 0x9a}, 2, 2<<20)
-	}, exact: true},
-	{name: "a picture of 2 MB and 1 % lost", parts: func(x []part) { x[1].samples[50].Data = coded([]byte{0x65, 0x88}, 1, 2<<20) }, packets: lose(.01), exact: true},
+	}, exact: true, known: true, marked: true},
+	{name: "a picture of 2 MB and 1 % lost", parts: func(x []part) { x[1].samples[50].Data = coded([]byte{0x65, 0x88}, 1, 2<<20) }, packets: lose(.01), exact: true, known: true, marked: true},
 }
 
 func shift(x []part, ticks int64) {
@@ -341,7 +341,7 @@ func checkDamage(t *testing.T, clean, got damaged, h harm) {
 	}
 	checkOrder(t, got.in)
 	if h.marked {
-		checkMarked(t, clean.in, got.in)
+		checkMarked(t, clean.in, got.wanted, got.in)
 	}
 	checkPlays(t, clean, got, h)
 }
@@ -401,12 +401,16 @@ func checkOrder(t *testing.T, list []heard) {
 	}
 }
 
-func checkMarked(t *testing.T, clean, got []heard) {
+// checkMarked: what is not marked as damaged is what comes without harm, or one of those that were put in its place.
+func checkMarked(t *testing.T, clean []heard, sent []wanted, got []heard) {
 	t.Helper()
 	known := map[heard]bool{}
 	strip := func(x heard) heard { return heard{pid: x.pid, pts: x.pts, sum: x.sum, size: x.size} }
 	for _, x := range clean {
 		known[strip(x)] = true
+	}
+	for _, w := range sent {
+		known[w.sample] = true
 	}
 	for _, x := range got {
 		if x.flags&ingest.Damaged == 0 && !known[strip(x)] {
@@ -461,6 +465,11 @@ func TestDamageKeepsMemoryFlat(t *testing.T) {
 	}
 	for _, h := range changes {
 		parts := television(t)
+		h.parts(parts)
+		list = append(list, harmful{multiplexed(t, parts), h})
+	}
+	for _, h := range bigs {
+		parts := synthetic(25, 5000)(t)
 		h.parts(parts)
 		list = append(list, harmful{multiplexed(t, parts), h})
 	}
