@@ -7,6 +7,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -75,6 +76,19 @@ func (r *Record) Programs() []*ingest.Program {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]*ingest.Program(nil), r.programs...)
+}
+
+// HasKey tells whether a picture has come with which decoding can begin.
+func (r *Record) HasKey() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var pictures [ingest.MaxTracks]bool
+	for _, p := range r.programs {
+		for _, t := range p.Tracks {
+			pictures[t.ID] = t.Codec.IsVideo()
+		}
+	}
+	return slices.ContainsFunc(r.samples, func(s ingest.Sample) bool { return pictures[s.Track] && s.Flags&ingest.RandomAccess != 0 })
 }
 
 // Wait returns when n samples are there.
