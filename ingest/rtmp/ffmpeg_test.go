@@ -83,6 +83,10 @@ func TestRTMPS(t *testing.T) {
 	runFFmpeg(t, "-i", path, "-c", "copy", "-f", "flv", "rtmps://"+s.Addr().String()+"/live/studio")
 	ingesttest.Until(t, "all there", func() bool { return len(r.All()) >= len(file.All()) })
 	noTrouble(t, s.Stats())
+	for _, codec := range []ingest.Codec{ingest.H264, ingest.AAC} {
+		got, want := ofCodec(t, r, codec, 0), stripped(t, ofCodec(t, file, codec, 0), codec)
+		same(t, string(codec), withoutSets(t, got, codec), want, 1)
+	}
 	plain, err := net.Dial("tcp", s.Addr().String())
 	if err != nil {
 		t.Fatal(err)
