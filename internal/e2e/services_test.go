@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -96,11 +97,24 @@ func spoken(track ingest.Track, n int64) []byte {
 	switch {
 	case track.StreamType == 0x86:
 		b, _ := base64.StdEncoding.DecodeString("/DAvAAAAAAAA///wFAVIAACPf+/+c2nALv4AUsz1AAAAAAAKAAhDVUVJAAABNWLbowo=") // SCTE 35, 14.2: splice_insert
-		return b
+		binary.BigEndian.PutUint32(b[14:], uint32(n))                                                                   // splice_event_id: no two are alike
+		return binary.BigEndian.AppendUint32(b[:len(b)-4], crcOf(b[:len(b)-4]))
 	case track.Sections:
 		return append([]byte{0x74, 0x30, byte(len(text))}, text...) // a short header, without a CRC
 	}
 	return []byte(text)
+}
+
+// crcOf is the CRC of sections (ISO/IEC 13818-1, Annex A).
+func crcOf(b []byte) uint32 {
+	crc := ^uint32(0)
+	for _, x := range b {
+		crc ^= uint32(x) << 24
+		for range 8 {
+			crc = crc<<1 ^ 0x04c11db7*(crc>>31)
+		}
+	}
+	return crc
 }
 
 // scanned is what is in a file.
@@ -246,8 +260,12 @@ func ways(file string, list []piece) map[string]func(t *testing.T) (p *command.P
 		},
 		"hls": func(t *testing.T) (*command.Process, func()) {
 			segments := slices.Collect(slices.Chunk(list, 25))
-			begin := time.Now()
+			var begin atomic.Int64 // in ns; 0: not yet
 			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if begin.Load() == 0 {
+					http.NotFound(w, r)
+					return
+				}
 				var n int
 				if _, err := fmt.Sscanf(r.URL.Path, "/%d.ts", &n); err == nil && n < len(segments) {
 					for _, p := range segments[n] {
@@ -255,7 +273,7 @@ func ways(file string, list []piece) map[string]func(t *testing.T) (p *command.P
 					}
 					return
 				}
-				there := min(4+int(time.Since(begin)/time.Second), len(segments))
+				there := min(4+int(time.Since(time.Unix(0, begin.Load()))/time.Second), len(segments))
 				_, _ = io.WriteString(w, "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:1\n")
 				for i := range there {
 					fmt.Fprintf(w, "#EXTINF:1,\n%d.ts\n", i)
@@ -266,7 +284,10 @@ func ways(file string, list []piece) map[string]func(t *testing.T) (p *command.P
 			}))
 			t.Cleanup(s.Close)
 			p := streamer(t, s.URL+"/live.m3u8")
-			return p, func() { <-p.Done() }
+			return p, func() {
+				begin.Store(time.Now().UnixNano())
+				<-p.Done()
+			}
 		},
 	}
 }
@@ -325,6 +346,7 @@ func TestMatrixOfServices(t *testing.T) {
 		t.Fatal(err)
 	}
 	sent := scanned(t, file)
+	checkSent(t, sent)
 	var cells errgroup.Group
 	cells.SetLimit(atOnce)
 	for name, open := range ways(file, list) {
@@ -336,50 +358,96 @@ func TestMatrixOfServices(t *testing.T) {
 	_ = cells.Wait()
 }
 
+// checkSent: what the cells are compared with is what was meant, and not what our own multiplexer and demultiplexer agree on.
+func checkSent(t *testing.T, sent *ingesttest.Record) {
+	t.Helper()
+	p := sent.Program(t)
+	pictures := sent.Of(p.Lead().ID)
+	for _, w := range services {
+		g := trackOf(t, p, w.PID)
+		if !sameTrack(g, &w) {
+			t.Errorf("PID %d is sent as %+v, want %+v", w.PID, *g, w)
+		}
+		list := sent.Of(g.ID)
+		if len(list) != len(pictures) {
+			t.Fatalf("PID %d: %d samples are sent beside %d pictures", w.PID, len(list), len(pictures))
+		}
+		for i, s := range list {
+			off := s.PTS - pictures[i].DTS
+			if !bytes.Equal(s.Data, spoken(w, int64(i))) || s.Flags&ingest.Damaged != 0 || max(off, -off) > untimed(&w) {
+				t.Fatalf("PID %d: number %d is sent as %q with flags %b, %d ticks after its picture", w.PID, i, s.Data, s.Flags, off)
+			}
+		}
+	}
+}
+
+func trackOf(t *testing.T, p *ingest.Program, pid uint16) *ingest.Track {
+	t.Helper()
+	for i := range p.Tracks {
+		if p.Tracks[i].PID == pid {
+			return &p.Tracks[i]
+		}
+	}
+	t.Fatalf("there is no PID %d in %+v", pid, p.Tracks)
+	return nil
+}
+
+func sameTrack(a, b *ingest.Track) bool {
+	return a.Codec == b.Codec && a.StreamType == b.StreamType && a.StreamID == b.StreamID && a.Sections == b.Sections && a.Language == b.Language && bytes.Equal(a.Descriptors, b.Descriptors)
+}
+
 func checkServices(t *testing.T, sent *ingesttest.Record, open func(*testing.T) (*command.Process, func())) {
 	out := filepath.Join(t.TempDir(), "seen.ts")
 	s, send := open(t)
 	viewed(t, s, send, out)
 	seen := scanned(t, out)
-	of := func(p *ingest.Program, pid uint16) *ingest.Track {
-		for i := range p.Tracks {
-			if p.Tracks[i].PID == pid {
-				return &p.Tracks[i]
-			}
-		}
-		t.Fatalf("there is no PID %d in %+v", pid, p.Tracks)
-		return nil
-	}
 	have, want := seen.Program(t), sent.Program(t)
 	if len(have.Tracks) != len(want.Tracks) {
 		t.Fatalf("%d tracks came of %d", len(have.Tracks), len(want.Tracks))
 	}
 	shift, known := int64(0), false
 	for _, w := range want.Tracks {
-		g := of(have, w.PID)
-		if g.Codec != w.Codec || g.StreamType != w.StreamType || g.StreamID != w.StreamID || g.Sections != w.Sections || g.Language != w.Language || !bytes.Equal(g.Descriptors, w.Descriptors) {
-			t.Errorf("PID %d came as %+v, want %+v", w.PID, *g, w)
+		g, what := trackOf(t, have, w.PID), fmt.Sprintf("PID %d", w.PID)
+		if !sameTrack(g, &w) {
+			t.Errorf("%s came as %+v, want %+v", what, *g, w)
 		}
-		by := sameSamples(t, fmt.Sprintf("PID %d", w.PID), seen.Of(g.ID), sent.Of(w.ID), !w.Sections)
-		if !known {
-			shift, known = by, true
+		came, meant := seen.Of(g.ID), sent.Of(w.ID)
+		came = came[:max(0, len(came)-1)] // a streamer that is stopped does not wait for the rest of what is on its way
+		from := runOf(t, what, came, meant, !w.Sections)
+		if from < 0 {
+			continue
 		}
-		if !w.Sections && by != shift {
-			t.Errorf("PID %d is moved by %d ticks, the first by %d", w.PID, by, shift)
+		if meant = meant[from:]; !known {
+			shift, known = came[0].PTS-meant[0].PTS, true
+		}
+		checkBeside(t, what, came, meant, shift, untimed(&w))
+	}
+}
+
+// untimed is by how much the times of a track may differ from those that were meant: sections have none of their own, but those of what is beside them, and a
+// picture of the broadcast lasts so long.
+func untimed(track *ingest.Track) int64 {
+	if track.Sections {
+		return ingest.ClockRate / 25
+	}
+	return 0
+}
+
+// checkBeside: each sample is unharmed, and moved as the first pictures are, but for late ticks.
+func checkBeside(t *testing.T, what string, came, meant []ingest.Sample, shift, late int64) {
+	t.Helper()
+	for i, s := range came {
+		if off := s.PTS - meant[i].PTS - shift; off < -late || off > late || s.Flags&ingest.Damaged != 0 {
+			t.Errorf("%s: sample %d of %d is moved by %d ticks against the first picture, want at most %d; its flags are %b", what, i, len(came), off, late, s.Flags)
+			return
 		}
 	}
 }
 
-// sameSamples finds got in want, as one run of which some of the beginning and of the end are missing, and returns by how much its times differ. Sections
-// have the times of what is beside them.
-func sameSamples(t *testing.T, what string, got, want []ingest.Sample, timed bool) (shift int64) {
+// runOf finds got in want, as one run of which at most two seconds are missing at the beginning, as in checkHead, and one at the end, and returns where that
+// begins; -1 if it is none.
+func runOf(t *testing.T, what string, got, want []ingest.Sample, timed bool) (from int) {
 	t.Helper()
-	if len(got) > 1 {
-		got = got[:len(got)-1] // a streamer that is stopped does not wait for the rest of what is on its way
-	}
-	if len(got) < len(want)/4 {
-		t.Fatalf("%s: %d samples came of %d", what, len(got), len(want))
-	}
 	key := func(list []ingest.Sample) (keys []string) {
 		for i := range list {
 			k := string(list[i].Data)
@@ -390,13 +458,18 @@ func sameSamples(t *testing.T, what string, got, want []ingest.Sample, timed boo
 		}
 		return keys
 	}
+	if len(got) == 0 {
+		t.Errorf("%s: nothing came of %d samples", what, len(want))
+		return -1
+	}
 	g, w := key(got), key(want)
 	for from := 0; from+len(g) <= len(w); from++ {
 		if bytes.Equal(got[0].Data, want[from].Data) && slices.Equal(g[1:], w[from+1:from+len(g)]) {
-			if missing := len(w) - from - len(g); missing > 50 {
-				t.Errorf("%s: the last %d of %d samples are missing", what, missing, len(w))
+			head, tail := want[from].DTS-want[0].DTS, want[len(want)-1].DTS-want[from+len(g)-1].DTS
+			if head > 2*ingest.ClockRate || tail > ingest.ClockRate {
+				t.Errorf("%s: %d ms of the beginning are missing and %d of the end, want at most 2 s and 1 s", what, head/90, tail/90)
 			}
-			return got[0].PTS - want[from].PTS
+			return from
 		}
 	}
 	odd := ""
@@ -407,5 +480,5 @@ func sameSamples(t *testing.T, what string, got, want []ingest.Sample, timed boo
 		}
 	}
 	t.Errorf("%s: its %d samples are not a run of the %d that were sent%s", what, len(got), len(want), odd)
-	return 0
+	return -1
 }
