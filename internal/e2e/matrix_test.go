@@ -134,6 +134,13 @@ func routes() []route {
 			addr := "127.0.0.1:" + freePort(t)
 			return streamer(t, "srt://"+addr+"?latency=500"), func() { pushed(t, file, "-f", "mpegts", "srt://"+addr+"?mode=listener&latency=500000&pkt_size=1316") }
 		}},
+		{
+			name: "srt listening", tail: 48, carries: only("h264 with b-frames, ac3 eac3", "h265 opus", "mpeg2 mp3"), // as a push, but where INPUT says: these tell
+			open: func(t *testing.T, file string) (*command.Process, func()) {
+				addr := "127.0.0.1:" + freePort(t)
+				return streamer(t, "srt://"+addr+"?mode=listener&latency=500"), func() { pushed(t, file, "-f", "mpegts", "srt://"+addr+"?latency=500000&pkt_size=1316") }
+			},
+		},
 		{name: "hls of ts", carries: inTS, open: playlist("mpegts", "1")},
 		// ffmpeg's MP4 says when a track begins, as edit lists do, to the millisecond.
 		{name: "hls of fmp4", apart: 90, mute: true, carries: only("h264 aac mp2", "h264 ac3", "h265 opus", "mpeg2 ac3 eac3", "av1 opus", "vp9 opus", "picture alone", "sound alone", "h264 he-aac he-aac-v2"), open: playlist("fmp4", "1")},
@@ -157,7 +164,7 @@ func routes() []route {
 		{
 			// ffmpeg sends from MP4, to whose millisecond a track begins.
 			// ffmpeg 5.1 keeps back frames of AAC that do not fill a packet, and has no RTP packets for AC-3 and E-AC-3; package rtsp tests those with others.
-			name: "rtsp", apart: 90, tail: 13, mute: true, carries: only("h264 aac mp2", "h265 opus", "mpeg2 mp3", "vp9 opus", "picture alone", "sound alone", "h264 he-aac he-aac-v2"),
+			name: "rtsp", apart: 90, tail: 13, mute: true, carries: only("h264 aac mp2", "h265 opus", "mpeg2 mp3", "mpeg1 mp2", "vp9 opus", "picture alone", "sound alone", "h264 he-aac he-aac-v2"),
 			open: func(t *testing.T, file string) (*command.Process, func()) {
 				p, whole := streamer(t, "--rtsp", "127.0.0.1:0"), inMP4(t, file)
 				return p, func() { pushed(t, whole, "-strict", "experimental", "-f", "rtsp", "-rtsp_transport", "tcp", p.RTSP) }
