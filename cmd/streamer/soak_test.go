@@ -146,7 +146,7 @@ func (f *follower) read(log *feed.Log) {
 		if f.log != nil {
 			f.read(f.log)
 		}
-		f.log, f.next, f.assembler = log, 0, segmenter.NewAssembler(f)
+		f.log, f.next, f.assembler, f.wall = log, 0, segmenter.NewAssembler(f), 0
 	}
 	for size := log.Head().Size; f.next < size; f.next++ {
 		b, err := log.Block(f.next)
@@ -167,14 +167,14 @@ func (f *follower) read(log *feed.Log) {
 	}
 }
 
-// TestTwentySevenHours airs 27 hours in virtual time: encoder, transport stream, master switch, segmenter, signatures. The primary's clock is 40 ppm
-// fast, wraps at 2^33, and is set an hour on and two back; the primary is killed and restored now and then; the system's clock is set, for which there is another
-// epoch. At the end no time has gone back, sound is with its picture to the tick, the program's clock is where the encoders had it, and
-// nothing has grown.
+// TestTwentySevenHours airs 27 hours in virtual time: encoder, transport stream, master switch, health, segmenter, signatures. The primary's clock is 40 ppm
+// fast, wraps at 2^33, and is set an hour on and two back; the primary is killed and restored now and then; the system's clock is set on and back, for each of which there is
+// another epoch. At the end no time has gone back, sound is with its picture to the tick, the program's clock is where the encoders had it, the
+// records have the time of day, and nothing has grown.
 func TestTwentySevenHours(t *testing.T) {
-	hours := 27
+	hours, most := 27, int64(512<<10)
 	if testing.Short() {
-		hours = 2
+		hours, most = 2, 2<<20 // the last epoch still fills its memory
 	}
 	synctest.Test(t, func(t *testing.T) {
 		primary := &soaking{origin: 1<<33 - ingest.ClockRate*3600*int64(hours)/2, ppm: 40}
@@ -189,13 +189,14 @@ func TestTwentySevenHours(t *testing.T) {
 			t.Fatal(err)
 		}
 		d := &desk{writer: writer}
-		air := c.onAirOf(d, mainRendition)
+		r := newRendition(input{name: mainRendition}, nil, d, nil, quiet())
+		air := r.air
 		b := &broadcast{config: c.config, writer: writer, desk: d, log: quiet()}
 		master := switcher.New(switcher.Config{Inputs: []switcher.Input{{Name: "primary", Source: primary}, {Name: "backup", Source: backup}}})
 		ctx, stop := context.WithCancel(t.Context())
 		var parts sync.WaitGroup
 		parts.Go(func() { _ = b.write(ctx) })
-		parts.Go(func() { _ = master.Run(ctx, air) })
+		parts.Go(func() { _ = master.Run(ctx, r.sink()) })
 
 		viewer := &follower{t: t}
 		begin, base, epochs := time.Now(), uint64(0), map[string]bool{}
@@ -208,14 +209,16 @@ func TestTwentySevenHours(t *testing.T) {
 			epochs[log.Epoch().ID().String()] = true
 			viewer.read(log)
 			switch part := 60 * hours; minute {
-			case part/2 + 30: // the epoch after has its memory, too
-				base = heap()
+			case part/2 + 15:
+				step.Store(-int64(5 * time.Minute))
 			case part / 3:
 				primary.jump.Store(3600 * ingest.ClockRate)
 			case part / 2:
 				step.Store(int64(10 * time.Minute)) // somebody sets the system's clock
 			case part * 2 / 3:
 				primary.jump.Store(-2 * 3600 * ingest.ClockRate)
+			case part * 3 / 4: // the epochs have filled their memory
+				base = heap()
 			}
 			if minute%97 == 40 {
 				primary.off.Store(true)
@@ -223,6 +226,7 @@ func TestTwentySevenHours(t *testing.T) {
 			primary.off.CompareAndSwap(minute%97 == 43, false)
 		}
 		elapsed := time.Since(begin)
+		off := time.Duration(viewer.wall-c.config.Now().UnixMicro()) * time.Microsecond
 		inputs, switches := master.Status()
 		grown := int64(heap()) - int64(base)
 		stop()
@@ -238,7 +242,14 @@ func TestTwentySevenHours(t *testing.T) {
 		if !inputs[0].Drifts || math.Abs(inputs[0].Drift-40) > 5 {
 			t.Errorf("drift measured as %.1f ppm, want 40", inputs[0].Drift)
 		}
-		if len(epochs) != 2 || viewer.pictures < hours*3500 || grown > 2<<20 {
+		if off.Abs() > 2*time.Second {
+			t.Errorf("the records' clock is %v ahead of the system's", off)
+		}
+		_, fps := r.health.rates()
+		if n := len(r.health.keys); n > 16 || math.Abs(fps-1) > .2 || r.health.keyframe() != 4 { // a minute has 15 of them
+			t.Errorf("health remembers %d keyframes, %.1f s apart, and %.1f pictures a second, want 15, 4 s apart, and 1", n, r.health.keyframe(), fps)
+		}
+		if len(epochs) != 3 || viewer.pictures < hours*3500 || grown > most {
 			t.Errorf("%d epochs, %d pictures, heap grown by %d bytes", len(epochs), viewer.pictures, grown)
 		}
 	})
