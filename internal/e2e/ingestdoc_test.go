@@ -31,12 +31,17 @@ var outcomes = map[string]string{
 	"ffmpeg -re -i film.mp4 -c copy -f rtsp -rtsp_transport tcp rtsp://127.0.0.1:8554/live": airs,
 	"streamer rtsp://127.0.0.1:8554/stream":                                                 runs,
 
+	"streamer http://127.0.0.1:8000/live/index.m3u8":                                                         runs,
+	"streamer 'http://127.0.0.1:8000/live/index.m3u8#variant=720p'":                                          runs,
+	"streamer 'http://127.0.0.1:8000/live/index.m3u8#bandwidth=3M'":                                          runs,
 	"ffmpeg -re -stream_loop -1 -i film.ts -c copy -f hls -hls_time 1 -hls_flags delete_segments index.m3u8": feeds,
 	"python3 -m http.server 8000 --bind 127.0.0.1":                                                           feeds,
 	"streamer http://127.0.0.1:8000/index.m3u8":                                                              airs,
 
 	"ffmpeg -re -i film.ts -c copy -f mpegts http://127.0.0.1:8080/ingest": airs,
 	"curl -T film.ts http://127.0.0.1:8080/ingest":                         airs,
+
+	"streamer http://user:password@127.0.0.1:9981/stream/channel": runs,
 
 	"streamer udp://127.0.0.1:5000":                                                runs,
 	"streamer rtp://127.0.0.1:5000":                                                runs,
@@ -71,7 +76,7 @@ var (
 	pushSections   = []string{"RTMP and RTMPS", "SRT"}
 )
 
-// TestEveryCommandIsRun: no section of the page has a command that no test runs.
+// TestEveryCommandIsRun: no section of the page has a command that no test runs, and no block of another kind has one at all.
 func TestEveryCommandIsRun(t *testing.T) {
 	text, err := os.ReadFile("../../docs/ingest.md")
 	if err != nil {
@@ -81,6 +86,17 @@ func TestEveryCommandIsRun(t *testing.T) {
 		name, _, _ := strings.Cut(part, "\n")
 		if strings.Contains(part, "```sh\n") && !slices.Contains(sourceSections, name) && !slices.Contains(pushSections, name) {
 			t.Errorf("section %q has commands that no test runs", name)
+		}
+	}
+	fence, within := "", false
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		kind, fences := strings.CutPrefix(line, "```")
+		switch {
+		case fences:
+			fence, within = kind, !within
+		case within && fence != "sh" && (strings.HasPrefix(line, "streamer ") || strings.HasPrefix(line, "ffmpeg ")):
+			t.Errorf("%q is in a block of %q: no test runs it", line, fence)
 		}
 	}
 }
