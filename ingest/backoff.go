@@ -35,9 +35,9 @@ const longestPause = 1500 * time.Millisecond
 // AfterRefusal is the pause of who was told that the password is wrong: that does not change by itself, and who asks too often may be locked out.
 func AfterRefusal() Backoff { return Backoff{Min: 5 * time.Second, Max: time.Minute} }
 
-// Dialer is for pulls. It gives up a host that does not answer after 2 s: the next attempt sends anew, and the system of this one would wait for
-// longer and longer before it does.
-func Dialer() *net.Dialer { return &net.Dialer{Timeout: 2 * time.Second} }
+// Dialer is for pulls. It gives up a host that does not answer after 1.5 s: the next attempt sends anew, and the system of this one would wait for
+// longer and longer before it does. It asks again after a second (RFC 6298, 2.1): who is back just after that waits for the rest and a pause.
+func Dialer() *net.Dialer { return &net.Dialer{Timeout: 1500 * time.Millisecond} }
 
 // Sleep waits for d; false if ctx ended first.
 func Sleep(ctx context.Context, d time.Duration) bool {

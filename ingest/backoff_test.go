@@ -24,6 +24,15 @@ func TestBackoffDoublesUpToALimit(t *testing.T) {
 	}
 }
 
+// TestSilentHostIsAskedInTime: a host that did not answer, and is back just after the system has asked it for the second time, is asked by the next attempt so
+// soon that of 3 s half a second is left to connect and play.
+func TestSilentHostIsAskedInTime(t *testing.T) {
+	const second = time.Second // when a system sends its SYN again
+	if worst := Dialer().Timeout - second + longestPause*4/3; worst > 2500*time.Millisecond || Dialer().Timeout <= second {
+		t.Errorf("it is asked %v after its return, by attempts of %v, want 2.5 s at most", worst, Dialer().Timeout)
+	}
+}
+
 func TestSleepEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
