@@ -57,6 +57,8 @@ func programmes() []programme {
 			name: "h265 opus", filters: []string{bareH265, asItIs},
 			args: slices.Concat(one, []string{"-c:v", "libx265", "-preset", "ultrafast", "-x265-params", "log-level=error", "-g", "25"}, sound("libopus")),
 		},
+		{name: "h264 opus", few: true, args: slices.Concat(one, x264("0"), sound("libopus")), filters: []string{bareH264, asItIs}},
+		{name: "h264 with b-frames, opus", few: true, args: slices.Concat(one, x264("3"), sound("libopus")), filters: []string{bareH264, asItIs}},
 		{name: "mpeg2 mp3", args: slices.Concat(one, []string{"-c:v", "mpeg2video", "-g", "12", "-bf", "2"}, sound("libmp3lame")), filters: []string{asItIs, asItIs}},
 		{name: "mpeg2 ac3 eac3", few: true, args: slices.Concat(two, []string{"-c:v", "mpeg2video", "-g", "12"}, sound("ac3", "eac3")), filters: []string{asItIs, asItIs, asItIs}},
 		{name: "h264 ac3", few: true, args: slices.Concat(one, x264("2"), sound("ac3")), filters: []string{bareH264, asItIs}},
@@ -170,6 +172,7 @@ func routes() []route {
 				return p, func() { pushed(t, whole, "-strict", "experimental", "-f", "rtsp", "-rtsp_transport", "tcp", p.RTSP) }
 			},
 		},
+		whipRoute(),
 	}
 }
 
