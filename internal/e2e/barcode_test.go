@@ -145,6 +145,8 @@ func TestGlassToGlass(t *testing.T) {
 	t.Logf("        %s", seen["claim"])
 	t.Logf("LL-HLS: %s", seen["hls"])
 	t.Logf("mpv:    p50 %.0f ms, p95 %.0f ms of %d pictures", quantile(mpv, 0.5), quantile(mpv, 0.95), len(mpv))
+	apart, _ := strconv.ParseFloat(seen["apart"], 64)
+	atMost(t, "page, its own word against the barcode, encoding and cutting included, ms", math.Abs(apart), 100)
 	page, first := figures(t, seen["frames"])
 	hls, _ := figures(t, seen["hls"])
 	atMost(t, "page, p50, ms", page, 500)

@@ -347,7 +347,8 @@ async function barcode(w) {
         }
         video.requestVideoFrameCallback(frame);
       };
-      video.addEventListener('waiting', () => { if (seen.first !== null && !video.seeking) seen.stalls++; });
+      // As ages do, stalls count from three seconds after the first picture: hls.js shows what it has at once, and waits for the next.
+      video.addEventListener('waiting', () => { if (seen.first !== null && performance.now() > seen.first + 3000 && !video.seeking) seen.stalls++; });
       video.requestVideoFrameCallback(frame);
     });
   }, Number(BARCODE));
