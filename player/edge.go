@@ -89,6 +89,14 @@ func (e *edge) run(ctx context.Context) error {
 	}
 }
 
+// playing is the class of the newest segment; nil while there is none to play, which may be so again: load takes another tape. The caller holds mu.
+func (e *edge) playing() *class {
+	if e.target == 0 || e.tape.newest() == nil {
+		return nil
+	}
+	return e.tape.newest().class
+}
+
 // load takes the tape of a log, and says whether it is a new one, since it is another log.
 func (e *edge) load(name string) (fresh bool) {
 	e.mu.Lock()

@@ -59,16 +59,16 @@ func (e *edge) allow(w http.ResponseWriter) {
 // errGone says that what was asked for is not there and will not come.
 var errGone = errors.New("gone")
 
+// errTurned says that since a request came the channel has another rendition, of which nothing is there yet.
+var errTurned = errors.New("another rendition has begun")
+
 // errLarge says that a segment has more bytes than are kept of a container.
 var errLarge = errors.New("too large")
 
 // await returns when ready says so, with its error, or ctx ends. ready is called with the lock held.
 func (e *edge) await(ctx context.Context, ready func() (bool, error)) error {
 	for {
-		e.mu.Lock()
-		ok, err := ready()
-		changed := e.changed
-		e.mu.Unlock()
+		ok, changed, err := e.ask(ready)
 		if ok || err != nil {
 			return err
 		}
@@ -78,6 +78,14 @@ func (e *edge) await(ctx context.Context, ready func() (bool, error)) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// ask calls ready with the lock held, and lets go of it also if ready panics: else the whole channel would hang.
+func (e *edge) ask(ready func() (bool, error)) (ok bool, changed <-chan struct{}, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	ok, err = ready()
+	return ok, e.changed, err
 }
 
 // A request waits for the edge to wake and to be live, but not long: of a channel that is off the air, the past can be had.
@@ -92,11 +100,8 @@ func (e *edge) start(w http.ResponseWriter, r *http.Request) *mold {
 	defer cancel()
 	var c *class
 	err := e.await(ctx, func() (bool, error) {
-		if e.target == 0 {
-			return false, nil
-		}
-		c = e.tape.newest().class
-		return true, nil
+		c = e.playing()
+		return c != nil, nil
 	})
 	var m *mold
 	if err == nil {
@@ -142,8 +147,7 @@ func (e *edge) serveIndex(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	text, others, err := e.index(m, r.URL.Query().Get("dvr"))
-	if err != nil {
-		e.refuse(w, "waiting", http.StatusServiceUnavailable, err.Error())
+	if !e.answered(w, err) {
 		return
 	}
 	if others != "" {
@@ -156,8 +160,11 @@ func (e *edge) serveIndex(w http.ResponseWriter, r *http.Request) {
 func (e *edge) index(m *mold, dvr string) (text []byte, others string, err error) {
 	e.mu.Lock()
 	peak, mean := e.rates()
-	class := e.tape.newest().class
+	class := e.playing()
 	e.mu.Unlock()
+	if class == nil {
+		return nil, "", errTurned
+	}
 	texts := e.texts(class, "", dvr)
 	v := &playlist.MultivariantVariant{Bandwidth: peak, AverageBandwidth: &mean, Codecs: m.codecNames(), URI: mediaName(dvr)}
 	if m.video {
@@ -288,11 +295,22 @@ func (e *edge) serveMedia(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	reports := e.server.reports(r.URL.Query().Get("dvr")) // each looks at another edge, whose lock is never held together with ours
-	e.mu.Lock()
-	text := e.playlist(v)
-	e.mu.Unlock()
+	text, err := e.listed(func() string { return e.playlist(v) })
+	if !e.answered(w, err) {
+		return
+	}
 	e.allow(w)
 	writePlaylist(w, []byte(text+reports))
+}
+
+// listed writes a playlist with the lock held, if there still is something to list.
+func (e *edge) listed(write func() string) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.playing() == nil {
+		return "", errTurned
+	}
+	return write(), nil
 }
 
 // mediaName is the name of a media playlist that lists so much of the past.

@@ -3,6 +3,7 @@ package player
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -330,6 +331,47 @@ func TestHLSOtherLog(t *testing.T) {
 			t.Errorf("segment of %s: %q", log, got)
 		}
 	}
+}
+
+// TestHLSTurns: between two steps of a request the channel may have another rendition, of which nothing is there yet. Who asks is told to come back, and
+// nobody is left with the lock.
+func TestHLSTurns(t *testing.T) {
+	s := newChannel(t, Config{StartTimeout: 10 * time.Millisecond}).server
+	e := s.hls
+	e.load("one")
+	e.tape.append(&segment{log: "one", class: &class{mold: &mold{}}})
+	e.target = 2
+	old := e.start(httptest.NewRecorder(), httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/hls/index.m3u8", nil))
+	if old == nil {
+		t.Fatal("there is nothing to play")
+	}
+	e.load("two")
+	later := map[string]func() error{
+		"index": func() error { _, _, err := e.index(old, ""); return err },
+		"list":  func() error { _, err := e.listed(func() string { return e.playlist(view{}) }); return err },
+	}
+	for name, step := range later {
+		if err := step(); !errors.Is(err, errTurned) {
+			t.Errorf("%s: got %v, want %v", name, err, errTurned)
+		}
+	}
+	for _, e.target = range []int64{0, 2} { // with and without a target duration: an empty tape is no playlist
+		for _, path := range []string{"/hls/index.m3u8", "/hls/main.m3u8", "/hls/text.m3u8?track=cc1"} {
+			answer := httptest.NewRecorder()
+			s.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+			if answer.Code != http.StatusServiceUnavailable || answer.Header().Get("Retry-After") == "" {
+				t.Errorf("%s: %d, want 503 and when to come back", path, answer.Code)
+			}
+		}
+	}
+	func() {
+		defer func() { _ = recover() }()
+		_ = e.await(t.Context(), func() (bool, error) { panic("what nobody thought of") })
+	}()
+	if !e.mu.TryLock() {
+		t.Fatal("the lock is held for good")
+	}
+	e.mu.Unlock()
 }
 
 // TestHLSEnds: when a broadcast ends, all of it is listed, nothing more is announced, and nobody is kept waiting for long; also if it is asked for only then.

@@ -103,9 +103,7 @@ func (s *Server) textsOf(ctx context.Context, name, dvr string) []*playlist.Mult
 	defer cancel()
 	var c *class
 	_ = v.hls.await(ctx, func() (bool, error) {
-		if v.hls.target > 0 {
-			c = v.hls.tape.newest().class
-		}
+		c = v.hls.playing()
 		return c != nil, nil
 	})
 	if c == nil {
@@ -158,9 +156,10 @@ func (e *edge) serveTextList(w http.ResponseWriter, r *http.Request) {
 	if !e.answered(w, err) {
 		return
 	}
-	e.mu.Lock()
-	text := e.textList(v, track)
-	e.mu.Unlock()
+	text, err := e.listed(func() string { return e.textList(v, track) })
+	if !e.answered(w, err) {
+		return
+	}
 	e.allow(w)
 	writePlaylist(w, []byte(text))
 }
