@@ -10,21 +10,29 @@ const plain = value => JSON.parse(JSON.stringify(value).replaceAll(/[\u00a0\u202
 // read takes what the page shows just after it has drawn a status, and that status; mark is what the status must say it is.
 export async function read(page, mark) {
   const seen = await page.evaluate(async mark => {
-    const { witness } = globalThis;
+    const { witness } = globalThis, details = document.getElementById('details'), wasOpen = details.open;
+    details.open = true; // else they are not drawn
     const next = () => new Promise((done, fail) => { witness.drawn = done; setTimeout(fail, 60000, new Error('no status comes')); });
     do await next(); while (witness.statuses.at(-1).status.staged !== mark);
     const { statuses } = witness, last = statuses.at(-1);
     const text = id => document.getElementById(id).textContent;
     const texts = selector => [...document.querySelectorAll(selector)].map(e => e.textContent);
+    const chip = g => ({ name: g.querySelector('title').textContent, count: g.querySelector('.count').textContent });
     const terms = id => Object.fromEntries([...document.querySelectorAll(`#${id} > div`)].map(d => [d.firstChild.textContent, d.lastChild.textContent]));
-    return {
+    const seen = {
       ...last, earlier: statuses.slice(-6, -1), language: navigator.language, mean: witness.mean,
       figures: Object.fromEntries(['lag', 'buffer', 'down', 'shared', 'verified', 'saved'].map(id => [id, `${text(id)} ${text(`${id}-unit`)}`])),
       notes: Object.fromEntries(['lag', 'buffer', 'down', 'shared', 'saved', 'sources'].map(id => [id, text(`${id}-note`)])),
-      terms: Object.fromEntries(['blocks', 'traffic', 'audience', 'ingest'].map(id => [id, terms(id)])),
+      terms: Object.fromEntries(['blocks', 'traffic', 'audience', 'ingest', 'facts'].map(id => [id, terms(id)])),
       peers: [...document.querySelectorAll('#peer-rows tr')].map(tr => Object.fromEntries([...tr.children].map(td => [td.dataset.name, td.textContent]))),
-      stripes: texts('#sources .cell title'), refused: texts('#refused li'),
+      drawn: document.getElementById('sources-panel').hidden ? null : {
+        title: text('sources-title'), heads: texts('#sources .head'), stripes: texts('#sources .cell title'), threads: document.querySelectorAll('#sources .thread.out').length,
+        from: [...document.querySelectorAll('#sources .node:not(.out)')].map(chip), to: [...document.querySelectorAll('#sources .node.out')].map(chip),
+      },
+      refused: texts('#refused li'),
     };
+    details.open = wasOpen;
+    return seen;
   }, mark);
   return plain(seen);
 }
@@ -32,7 +40,7 @@ export async function read(page, mark) {
 // same wants every number on the page to be that of the status it drew.
 export function same(seen) {
   const { status: s, language } = seen, streamer = s.role === 'streamer';
-  const { blocks, traffic, ...studio } = seen.terms;
+  const { blocks, traffic, facts, ...studio } = seen.terms;
   assert.deepEqual(traffic, plain(traffics(s)));
   assert.deepEqual(blocks, plain(streamer ? kept(s, language) : results(s.blocks)));
   assert.equal(seen.figures.verified, streamer ? `${number(s.renditions[0].head)} blocks signed in this run` : `${number(s.blocks.verified)} blocks verified`);
@@ -41,7 +49,10 @@ export function same(seen) {
   assert.ok(seen.notes.shared.endsWith(plain(` now, ${bytes(total(s.bytes.sent))} in all`)), seen.notes.shared);
   if (streamer) assert.equal(seen.notes.down, plain(`${bytes(s.bytes.appended)} since the start`));
   assert.deepEqual(seen.peers, plain(s.peers.map(peer)));
-  if (!streamer) assert.deepEqual(seen.stripes, (s.stripes ?? []).map(x => stripe(x, s.peers)));
+  assert.deepEqual(seen.drawn, drawing(s));
+  if (seen.drawn) assert.equal(seen.notes.sources, ways(s));
+  assert.equal(seen.notes.saved, plain(streamer ? `A server would have sent ${bytes(s.audience.delivered)} to so many; you sent ${bytes(s.audience.sent)}.` : 'So much of what you watched came from other viewers and relays, and cost the broadcaster nothing.'));
+  for (const [label, value] of Object.entries(plain(details(s, language)))) assert.equal(facts[label], value, label);
   assert.deepEqual(seen.refused, plain(s.refused.slice(-5).reverse().map(r => `${new Date(r.at).toLocaleTimeString(language)}: ${r.role} ${r.id} (${r.addr}) ${r.why}`)));
   if (streamer) studios(seen, studio);
 }
@@ -66,6 +77,41 @@ const peer = p => ({
   'Node': p.id, 'Role': p.role, 'Path': `${PATHS[p.path]} ${p.addr}`, 'Round trip': `${p.rtt_ms < 10 ? p.rtt_ms.toFixed(1) : Math.round(p.rtt_ms)} ms`, 'From it': bitrate(p.down_bps), 'To it': bitrate(p.up_bps),
   'Behind': p.lag_s === null ? '–' : `${p.lag_s.toFixed(2)} s`, 'Stripes': String(p.stripes),
 });
+
+// details are those that come from the status.
+function details({ lag_s, renditions: [r] }, language) {
+  return {
+    'On the way, p50, p99': `${lag_s.p50.toFixed(2)}, ${lag_s.p99.toFixed(2)} s`, 'Rendition': `${r.name}, ${bitrate(r.bitrate_bps)}`, 'Run (epoch)': r.epoch,
+    'Newest block': number(r.head), 'Kept here from': r.kept ? new Date(r.kept.from).toLocaleString(language) : '–',
+  };
+}
+
+// senders are those of whom stripes come, in the order of their first one; takers are those to whom some go.
+const senders = s => [...new Set((s.stripes ?? []).filter(x => x.from).map(x => x.from))];
+const takers = s => s.peers.filter(p => p.fed > 0);
+
+// drawing is what the picture of the stripes has, on a wide screen; null if there is nothing to draw.
+function drawing(s) {
+  const stripes = s.stripes ?? [], to = takers(s), streamer = s.role === 'streamer';
+  if (!stripes.length && !to.length) return null;
+  const name = id => { const p = s.peers.find(p => p.id === id); return p ? `${p.role} ${p.id}, ${p.addr}` : 'a node that has gone'; };
+  return {
+    title: streamer ? 'Where it goes' : 'Where it comes from', heads: [...streamer ? ['You'] : ['You, in stripes', 'From'], ...to.length ? ['To'] : []],
+    stripes: stripes.map(x => stripe(x, s.peers)), threads: to.reduce((sum, p) => sum + Math.min(16, p.fed), 0),
+    from: senders(s).map(id => ({ name: name(id), count: `${stripes.filter(x => x.from === id).length} of ${stripes.length}` })),
+    to: to.map(p => ({ name: name(p.id), count: plural(p.fed, 'stripe', 'stripes') })),
+  };
+}
+
+// ways is what is said above it.
+function ways(s) {
+  const to = takers(s).length, from = senders(s).length, dry = (s.stripes ?? []).filter(x => !x.from || !x.flows).length;
+  if (s.role === 'streamer') return to ? `You send each stripe to about two nodes, and they pass it on. ${plural(to, 'node gets', 'nodes get')} some directly.` : 'Nobody takes it yet.';
+  return `${[
+    `The stream comes in ${plural(s.stripes.length, 'stripe', 'stripes')} from ${plural(from, 'node', 'nodes')}${from > 1 ? ', so nobody can hold it up alone' : ''}`,
+    dry ? `${plural(dry, 'stripe is', 'stripes are')} asked for elsewhere just now` : '', to ? `you pass it on to ${plural(to, 'node', 'nodes')}` : '',
+  ].filter(Boolean).join('; ')}.`;
+}
 
 function stripe(s, peers) {
   const role = peers.find(p => p.id === s.from)?.role ?? 'node';
