@@ -112,7 +112,7 @@ function veil(v) {
   $('veil').dataset.shown = String(title !== '');
   if (title) {
     set('veil-title', title);
-    set('veil-text', text);
+    set('veil-text', text.replaceAll(/-(?=\d)/g, '\u2011')); // no line ends within AC-3
   }
   $('ring').hidden = !busy;
   const refused = stream.state === 'refused';

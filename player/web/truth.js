@@ -93,7 +93,10 @@ export class Truth {
     set('verified-unit', streamer ? 'blocks signed in this run' : good === 1 ? 'block verified' : 'blocks verified');
     const parts = { verified: Math.max(0, good - (b.repaired ?? 0)), repaired: b.repaired ?? 0, missed: b.missed ?? 0, rejected: b.rejected ?? 0 };
     const all = Object.values(parts).reduce((x, y) => x + y, 0) || 1;
-    for (const i of $('stack').children) i.style.flexGrow = String(parts[i.dataset.kind] && Math.max(parts[i.dataset.kind], all / 150));
+    for (const i of $('stack').children) {
+      i.hidden = !parts[i.dataset.kind]; // else its gap stays, and looks like something
+      i.style.flexGrow = String(Math.max(parts[i.dataset.kind], all / 150));
+    }
     $('stack').hidden = streamer;
     rows('blocks', streamer ? {
       'Runs of this channel condemned': String(status.faults?.length ?? 0),

@@ -327,7 +327,7 @@ async function refused(w) {
   await page.goto(url);
   const s = await w.until('what the browser cannot decode is said', s => /^Not in this browser/.test(s.veil) && s.troubles.codec, SOON);
   await inTime(page, 'codec', (await testimony(page)).answered);
-  assert.match(s.veil, /cannot decode H\.265 \(HEVC\) and Dolby Digital \(AC-3\)/);
+  assert.match(s.veil, /cannot decode H\.265 \(HEVC\) and Dolby Digital \(AC\u20113\)/, 'no line ends within a name');
   assert.equal(await page.locator('#veil button:visible, #veil a:visible').count(), 3, 'buttons for mpv, VLC and a playlist');
   for (const [name, width, height] of [['codec', 1280, 800], ['codec-phone', 390, 844]]) {
     await page.setViewportSize({ width, height });

@@ -29,7 +29,7 @@ export async function read(page, mark) {
         title: text('sources-title'), heads: texts('#sources .head'), stripes: texts('#sources .cell title'), threads: document.querySelectorAll('#sources .thread.out').length,
         from: [...document.querySelectorAll('#sources .node:not(.out)')].map(chip), to: [...document.querySelectorAll('#sources .node.out')].map(chip),
       },
-      refused: texts('#refused li'),
+      parts: [...document.getElementById('stack').children].filter(i => !i.hidden).map(i => i.dataset.kind), refused: texts('#refused li'),
     };
     details.open = wasOpen;
     return seen;
@@ -49,6 +49,7 @@ export function same(seen) {
   assert.ok(seen.notes.shared.endsWith(plain(` now, ${bytes(total(s.bytes.sent))} in all`)), seen.notes.shared);
   if (streamer) assert.equal(seen.notes.down, plain(`${bytes(s.bytes.appended)} since the start`));
   assert.deepEqual(seen.peers, plain(s.peers.map(peer)));
+  if (!streamer) assert.deepEqual(seen.parts, ['verified', 'repaired', 'missed', 'rejected'].filter(kind => s.blocks[kind] > 0), 'the bar of blocks has other parts');
   assert.deepEqual(seen.drawn, drawing(s));
   if (seen.drawn) assert.equal(seen.notes.sources, ways(s));
   assert.equal(seen.notes.saved, plain(streamer ? `A server would have sent ${bytes(s.audience.delivered)} to so many; you sent ${bytes(s.audience.sent)}.` : 'So much of what you watched came from other viewers and relays, and cost the broadcaster nothing.'));
