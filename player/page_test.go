@@ -57,7 +57,7 @@ func TestPageAV1(t *testing.T) {
 		samples = append(samples, s)
 	}
 	slices.SortStableFunc(samples, func(a, b ingest.Sample) int { return int(a.DTS - b.DTS) })
-	drive(t, "nodes.mjs", program, samples, "picture")
+	drive(t, "nodes.mjs", program, samples, "picture av1")
 }
 
 // drive runs a script over a channel that airs samples.

@@ -1,4 +1,4 @@
-// Drives the page of a real viewer: node nodes.mjs URL what [folder for screenshots]. What the test around it must do is asked for with a line
+// Drives the page of a real viewer: node nodes.mjs URL "what [kind of clip]" [folder for screenshots]. What the test around it must do is asked for with a line
 // "want: …" on standard output, and answered with a line on standard input.
 import assert from 'node:assert/strict';
 import { createInterface } from 'node:readline';
@@ -6,7 +6,8 @@ import { browse, SOON } from './browser.mjs';
 import { between, flows, read, same } from './panel.mjs';
 import { inTime, since, testimony } from './witness.mjs';
 
-const [url, what, folder = ''] = process.argv.slice(2);
+const [url, how, folder = ''] = process.argv.slice(2);
+const [what, kind = what] = how.split(' ');
 const answers = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 const want = async deed => {
   console.log(`want: ${deed}`);
@@ -39,6 +40,8 @@ async function picture(w) {
   await w.until('the picture moves', s => s.frames > 5 && s.width > 0 && s.veil === '');
   await advance(w, 'frames advance');
   await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence));
+  await w.page.mouse.move(640, 300); // the bar comes with the pointer
+  await w.shot(`picture-${kind}`);
   await w.page.evaluate(() => { document.getElementById('video').currentTime = 0.1; }); // nothing is there
   await advance(w, 'it gets out of a hole');
   await w.until('there is something to go back to', s => s.oldest <= -13);
@@ -115,14 +118,27 @@ async function until(what, test) {
 
 async function radio(w) {
   await w.until('sound without a picture has its look', s => s.radio && s.time > 0.5 && s.width === 0 && s.veil === '');
-  const s = await w.look();
-  await w.until('it plays', n => n.time > s.time + 1);
+  const goesOn = async what => {
+    const s = await w.look();
+    await w.until(what, n => n.time > s.time + 1 && n.src === s.src && n.veil === '' && n.radio);
+  };
+  await goesOn('it plays');
   await w.until('live', s => /^Live, \d+(\.\d)? s behind/.test(s.sentence));
-  for (const [name, width, height] of [['radio', 1280, 800], ['radio-phone', 390, 844]]) {
+  await w.page.mouse.move(640, 300); // the bar comes with the pointer
+  for (const [name, width, height] of [['-phone', 390, 844], ['-tv', 1920, 1080], ['', 1280, 800]]) {
     await w.page.setViewportSize({ width, height });
     await w.page.waitForTimeout(400);
-    await w.shot(name);
+    await w.shot(`radio-${kind}${name}`);
+    assert.ok(await w.page.evaluate(() => document.documentElement.scrollWidth) <= width, `too wide for a screen of ${width}`);
   }
+  await w.until('there is something to go back to', s => s.oldest <= -13);
+  await w.page.keyboard.press('j');
+  await w.until('10 seconds back', s => s.seek <= -5 && s.veil === '' && !s.paused && s.ready >= 3 && /^Watching/.test(s.sentence));
+  await goesOn('it plays there');
+  await w.shot(`radio-${kind}-back`);
+  await w.page.keyboard.press('End');
+  await w.until('back to live', s => s.live === 'Live' && s.veil === '' && /^Live/.test(s.sentence));
+  await goesOn('it plays again');
 }
 
 async function sounds(w) {
@@ -145,12 +161,18 @@ async function refused(w) {
   await w.context.grantPermissions(['clipboard-read', 'clipboard-write']);
   await w.page.click('#veil [data-copy=mpv]');
   await w.page.waitForFunction(() => document.querySelector('#veil [data-copy=mpv]').textContent === 'Copied');
-  assert.match(await w.page.evaluate(() => navigator.clipboard.readText()), /^mpv .*http:\/\/127\.0\.0\.1:\d+\/live\.ts/);
-  await w.shot(`refused-${Date.now() % 1000}`);
-  if (await w.page.locator('#mute-it').isVisible()) {
-    await w.page.click('#mute-it');
-    await w.until('without sound it plays', s => s.frames > 5 && s.veil === '');
-  }
+  const command = await w.page.evaluate(() => navigator.clipboard.readText());
+  assert.match(command, /^mpv .*http:\/\/127\.0\.0\.1:\d+\/live\.ts/);
+  assert.deepEqual([await w.page.locator('#veil-command').textContent(), await w.page.locator('#mpv').textContent()], [command, command], 'the page shows what it copies');
+  await w.shot(`refused-${kind}`);
+  await want(`play ${command}`);
+  const soundOnly = kind === 'ac3';
+  assert.equal(await w.page.locator('#mute-it').isVisible(), soundOnly, 'to watch without sound is offered where that helps');
+  if (!soundOnly) return;
+  await w.page.click('#mute-it');
+  await w.until('without sound it plays', s => s.frames > 5 && s.veil === '');
+  await advance(w, 'frames advance');
+  await w.shot(`refused-${kind}-muted`);
 }
 
 // truth compares what is shown with what the page was told, and that with what the node counts before and after: of a viewer, then of its streamer.
