@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -232,20 +233,40 @@ func TestPageFallsBack(t *testing.T) {
 	look(t, v, "fallback", nil)
 }
 
-// TestStreamersPage runs the command that the page of a waiting streamer shows. It encodes 720p in real time, so that nothing runs beside it.
+// TestStreamersPage runs each command that the page of a waiting streamer shows. They encode in real time, so that nothing runs beside it.
 func TestStreamersPage(t *testing.T) {
 	needPage(t, "ffmpeg", "sh")
-	s := streamer(t, "--rtsp", "127.0.0.1:0")
-	look(t, s, "encoder", map[string]func(string){"run": func(line string) {
-		cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec "+line+" -nostdin -loglevel error")
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+	dir := t.TempDir()
+	ffmpeg(t, append(append([]string{
+		"-f", "lavfi", "-i", "testsrc2=size=640x360:rate=30:duration=4", "-f", "lavfi", "-i", "sine=frequency=330:sample_rate=48000:duration=4",
+	}, x264...), "-c:a", "aac", filepath.Join(dir, "film.mp4"))...)
+	s := streamer(t, "--rtsp", "127.0.0.1:0", "--rtmp", "127.0.0.1:0", "--srt", "127.0.0.1:0")
+	var stop func()
+	look(t, s, "encoder", map[string]func(string){
+		"run":  func(line string) { stop = pasted(t, dir, line) },
+		"stop": func(string) { stop() },
+	})
+}
+
+// pasted runs a command of the page as it stands, by a shell in a folder, until stop, or the end of the test.
+func pasted(t *testing.T, dir, line string) (stop func()) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sh", "-c", "exec "+line+" -nostdin -loglevel error")
+	cmd.Dir = dir
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	stop = sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() {
+			t.Logf("%s\n%s", line, &stderr)
 		}
-		t.Cleanup(func() {
-			_ = cmd.Process.Kill()
-			_ = cmd.Wait()
-		})
-	}})
+	})
+	t.Cleanup(stop)
+	return stop
 }
 
 // TestPageOfSeveralChannels: each has its page in its folder, and each page leads to the others.

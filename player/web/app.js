@@ -252,6 +252,7 @@ listen(base, answer => {
   }
   elsewhere();
   home();
+  if (status?.role === 'streamer' && status.silent_s > 1) stream.excuse(status.silent_s); // no line lies between: it is the encoder that sends nothing
   truth.show(status, behind());
   studio(status, base);
   details();

@@ -49,7 +49,8 @@ export class Stream {
     this.sound = null;         // the number of the one that is heard; 'none'; null: whatever comes
     this.omitted = '';
     this.rendition = null;     // its name; null: there is one alone, or whichever the node has chosen
-    this.stalled = [];         // times of stalls
+    this.stalled = [];         // stalls: {at (s), excused}
+    this.excused = -Infinity;  // until when they are
     this.received = 0;
     this.broken = 0;
     this.way = new URLSearchParams(location.search).get('way') === 'hls' ? 'hls' : 'frames'; // ?way=hls is for who looks for a fault
@@ -63,7 +64,13 @@ export class Stream {
 
   get phase() { return this.state !== 'refused' && this.paused ? 'paused' : this.state; }
   get stalls() { return this.stalled.length; }
-  stallsLately(s = 60) { return this.stalled.filter(t => clock() - t < s).length; }
+  stallsLately(s = 60) { return this.stalled.filter(t => clock() - t.at < s && !t.excused).length; }
+
+  // excuse takes the stalls of the last seconds for what they were: nothing was there to show. What comes again finds its way first.
+  excuse(s) {
+    this.excused = clock() + WARM;
+    for (const t of this.stalled) t.excused ||= clock() - t.at < s;
+  }
 
   enter(state, trouble = '') {
     if (this.state === state && this.trouble === trouble) return;
@@ -75,7 +82,7 @@ export class Stream {
   waited() {
     if (this.state !== 'playing' || this.paused) return;
     if (!this.video.seeking) {
-      this.stalled.push(clock());
+      this.stalled.push({ at: clock(), excused: clock() < this.excused });
       if (this.live && clock() - this.placedAt > WARM) this.latency.stalled(clock());
     }
     this.enter('buffering');

@@ -331,13 +331,27 @@ function asked(w, ago) {
   }, ago);
 }
 
-// encoder is a streamer that waits for one: what its page says to paste is run as it stands, by a shell, and goes on air.
+// encoder is a streamer that waits for one: each command that its page says to paste is run as it stands, by a shell, and goes on air.
 async function encoder(w) {
   await w.until('it is told that nothing comes', s => s.troubles.encoder, SOON);
   await w.shot('studio-waiting', true);
-  const command = await w.page.locator('#ff-test').textContent();
-  await want(`run ${command}`);
-  await w.until('on air', s => s.frames > 30 && s.veil === '' && s.tone === 'live' && Object.keys(s.troubles).length === 0);
+  const commands = await w.page.locator('#recipes code[id^=ff-]').evaluateAll(list => list.map(c => [c.id, c.textContent]));
+  assert.deepEqual(commands.map(([id]) => id), ['ff-rtmp', 'ff-srt', 'ff-file', 'ff-test', 'ff-rtsp']);
+  const stalls = async () => Number(/\d+(?= stall)/.exec(await w.page.locator('#buffer-note').textContent())?.[0] ?? 0);
+  const run = async ([id, command]) => {
+    await want(`run ${command}`);
+    await w.until(`on air by ${id}`, s => s.frames > 30 && s.veil === '' && s.tone === 'live' && Object.keys(s.troubles).every(id => ['frames', 'stalls'].includes(id))); // a busy computer's
+    await advance(w, 'frames advance');
+  };
+  for (const one of commands.filter(([id]) => id !== 'ff-test')) {
+    await run(one);
+    await w.until('the page says what comes', s => /H\.264 640×360, AAC 48 kHz/.test(s.all) && /Keyframe every\s*1\.0 s/.test(s.all));
+    const before = await stalls();
+    await want('stop');
+    await w.until('it is told that nothing comes any more', s => s.troubles.encoder && s.tone !== 'live', SOON);
+    assert.ok(await stalls() <= before, 'that the encoder has stopped counts as a stall');
+  }
+  await run(commands.find(([id]) => id === 'ff-test'));
   await w.until('the page says what comes', s => /H\.264 1280×720, AAC 48 kHz/.test(s.all) && /Pictures a second\s*30/.test(s.all) && /Keyframe every\s*1\.0 s/.test(s.all));
   await w.shot('studio-on-air', true);
   await w.page.click('#as-viewer');
