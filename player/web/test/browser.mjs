@@ -74,7 +74,9 @@ export class Watcher {
   }
 
   async shot(name, full = false) {
-    if (this.folder) await this.page.screenshot({ path: join(this.folder, `${name}.png`), fullPage: full });
+    if (!this.folder) return;
+    await this.page.evaluate(() => scrollTo(0, 0)); // a click further down has led away from the picture
+    await this.page.screenshot({ path: join(this.folder, `${name}.png`), fullPage: full });
   }
 
   // quiet says that nothing went wrong. Streams and the status may be lost: they end, are not there yet, or a test takes them away; the console says so
