@@ -66,10 +66,11 @@ export class Stream {
   get stalls() { return this.stalled.length; }
   stallsLately(s = 60) { return this.stalled.filter(t => clock() - t.at < s && !t.excused).length; }
 
-  // excuse takes the stalls of the last seconds for what they were: nothing was there to show. What comes again finds its way first.
+  // excuse takes the stalls of the last seconds, and of one before, for what they were: nothing was there to show. What came last may have come late, by
+  // itself; and what comes again finds its way first.
   excuse(s) {
     this.excused = clock() + WARM;
-    for (const t of this.stalled) t.excused ||= clock() - t.at < s;
+    for (const t of this.stalled) t.excused ||= clock() - t.at < s + 1;
   }
 
   enter(state, trouble = '') {
