@@ -73,7 +73,7 @@ async function numbers(w) {
   const of = n => ({ media: 123e6 * n, repair: 4.56e6 * n, proofs: 789e3 * n, control: 12e3 * n });
   const change = {
     lag_s: { p50: 0.37, p99: 1.29 }, renditions: [{ ...r, name: 'best', epoch: 'anotherrun', head: 8765432, bitrate_bps: 7.6e6 }],
-    peers, blocks: { verified: 70123, repaired: 1211, missed: 32, rejected: 43, duplicate: 54, by_others: 40010 }, bytes: { received: of(1), sent: of(3.7), appended: 0 },
+    peers, blocks: { verified: 70123, repaired: 1211, missed: 0, rejected: 43, duplicate: 54, by_others: 40010 }, bytes: { received: of(1), sent: of(3.7), appended: 0 },
     stripes: peers.slice(0, 7).map((p, i) => ({ log: 'main', number: i, from: i === 2 ? '' : p.id, hops: i + 1, flows: i !== 5 })),
     refused: peers.slice(0, 6).map((p, i) => ({ id: `bad${i}`, role: p.role, addr: p.addr, why: `reason ${i}`, at: new Date(1.7e12 + 61e3 * i).toISOString() })),
   };
