@@ -189,10 +189,10 @@ func unplayable(p *ingest.Program) (list []node.Warning) {
 		switch t.Codec {
 		case ingest.H265, ingest.MPEG2Video:
 			video = append(video, spoken[t.Codec])
-		case ingest.AC3, ingest.EAC3, ingest.AACLATM:
+		case ingest.AC3, ingest.EAC3, ingest.AACLATM, ingest.MPEGAudio: // in fMP4; Chromium's MediaSource takes MP3 only by itself
 			sound = append(sound, spoken[t.Codec])
 		}
-		heard = heard || t.Codec == ingest.AAC || t.Codec == ingest.Opus || t.Codec == ingest.MPEGAudio
+		heard = heard || t.Codec == ingest.AAC || t.Codec == ingest.Opus
 	}
 	if len(video) > 0 {
 		list = append(list, node.Warning{

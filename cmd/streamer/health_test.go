@@ -93,6 +93,7 @@ func TestHealthWarns(t *testing.T) {
 		"two seconds are well": {ingest.H264, ingest.AAC, 2, 0, nil, ""},
 		"hevc":                 {ingest.H265, ingest.AAC, 1, 0, []string{"codec"}, "H.265 (HEVC) is not played by most browsers"},
 		"mpeg-2, ac-3":         {ingest.MPEG2Video, ingest.AC3, 1, 0, []string{"codec", "sound"}, "MPEG-2 video is not played"},
+		"mp3":                  {ingest.H264, ingest.MPEGAudio, 1, 0, []string{"sound"}, "MPEG audio sound is not played"},
 		"loss":                 {ingest.H264, ingest.AAC, 1, 7, []string{"loss"}, "7 packets so far"},
 	} {
 		i := node.Ingest{IngestCounts: node.IngestCounts{LostPackets: c.lost}}
