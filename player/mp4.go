@@ -88,7 +88,7 @@ func newMP4Of(sound int) func(*outlet, func() *stream, func(*stream, chunk)) for
 
 // setProgram keeps what it learnt of tracks that stay the same.
 func (m *mp4) setProgram(p *ingest.Program) {
-	m.flush()
+	m.finish()
 	before := m.tracks
 	m.program, m.tracks, m.order, m.video = p, [ingest.MaxTracks]*mp4Track{}, nil, false
 	m.captions = captions.NewDecoder(p, m.caption)
@@ -324,4 +324,15 @@ func rescale(ticks, clock int64) int64 {
 // section is for captions alone: the times of the file go on.
 func (m *mp4) section() { m.cut = true }
 
-func (m *mp4) close() { m.out.close() }
+func (m *mp4) close() {
+	m.finish()
+	m.out.close()
+}
+
+// finish passes on all that has come, also sound that waits for a picture: there is none any more in this stream.
+func (m *mp4) finish() {
+	for _, t := range m.order {
+		m.sound(t)
+	}
+	m.flush()
+}

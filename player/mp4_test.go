@@ -113,6 +113,37 @@ func TestMP4HoldsTheSamples(t *testing.T) {
 	checkAudio(t, p, 2, track(in, sound))
 }
 
+// TestMP4EndsWithItsSound: what sounds after the last picture is in the file, when it ends and when another begins.
+func TestMP4EndsWithItsSound(t *testing.T) {
+	in := synthetic(3, 0)
+	for len(in) > 0 && in[len(in)-1].Track != sound {
+		in = in[:len(in)-1]
+	}
+	for name, end := range map[string]func(*bench){
+		"an end":          func(b *bench) { b.close() },
+		"another program": func(b *bench) { b.SetProgram(syntheticProgram()) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBench()
+			b.SetProgram(syntheticProgram())
+			b.feed(in)
+			s, before := all(t, b.mp4)
+			end(b)
+			body := bytes.Clone(s.header)
+			for _, c := range s.chunks {
+				body = append(body, c.data...)
+			}
+			if len(body) == len(before) {
+				t.Fatal("no sound waited: this tests nothing")
+			}
+			p, want := parse(t, s.header, body), track(in, sound)
+			if last := p.data[2][len(p.data[2])-1]; !bytes.Equal(last, want[len(want)-1].Data[7:]) {
+				t.Errorf("the last sound is missing: %d of %d are there", len(p.data[2]), len(want))
+			}
+		})
+	}
+}
+
 // checkVideo compares units, times and random access.
 func checkVideo(t *testing.T, p parsed, id int, want []ingest.Sample) {
 	t.Helper()

@@ -22,7 +22,7 @@ func (m *mp4) begin(dts int64) {
 		number(known) // a track may have taken the place of another
 		return
 	}
-	m.flush()
+	m.finish()
 	if !m.placed {
 		m.origin, m.placed = dts-m.lead, true
 	}
