@@ -200,8 +200,9 @@ func TestSlowSubscriber(t *testing.T) {
 			}
 		}
 		wantFlow(t, s, 6, a)
-		if st := a.swarm.Status(); st.Blocks.Missed+st.Blocks.Repaired > 0 || st.LagP99 > 30*time.Millisecond {
-			t.Errorf("%v: want nothing missed, p99 at most 30 ms", a)
+		// It may have tried the slow one as a parent, and asked for what did not come.
+		if st := a.swarm.Status(); st.Blocks.Missed > 0 || st.Blocks.Repaired > blocksASecond/8 || st.LagP99 > 30*time.Millisecond {
+			t.Errorf("%v: want nothing missed, hardly anything asked for, p99 at most 30 ms", a)
 		}
 		if st := slow.swarm.Status(); st.Blocks.Verified < 7*blocksASecond {
 			t.Errorf("%v: got little of what its link can carry", slow)
